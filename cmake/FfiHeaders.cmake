@@ -1,0 +1,22 @@
+# Each ffi/NAME_ffi.h is the one statement of an interface that Lua sees.  The
+# build makes lua/dns/cdef_NAME.lua from it (in the build folder) and lets the C
+# compiler judge the sizes and offsets that LuaJIT computed.
+
+set(FFI_LUA_DIR ${CMAKE_BINARY_DIR}/lua)
+file(MAKE_DIRECTORY ${FFI_LUA_DIR}/dns)
+
+function(add_ffi_header name)
+    set(header ${CMAKE_SOURCE_DIR}/ffi/${name}_ffi.h)
+    set(cdef ${FFI_LUA_DIR}/dns/cdef_${name}.lua)
+    set(check ${CMAKE_BINARY_DIR}/ffi_check_${name}.c)
+
+    add_custom_command(OUTPUT ${cdef} ${check}
+        COMMAND ${LUAJIT_PROGRAM} ${CMAKE_SOURCE_DIR}/tools/ffi_check.lua
+            ${header} ${cdef} ${check}
+        DEPENDS ${header} ${CMAKE_SOURCE_DIR}/tools/ffi_check.lua
+        COMMENT "FFI declarations of ${name}")
+    add_library(ffi_check_${name} OBJECT ${check})
+    target_include_directories(ffi_check_${name} PRIVATE ${CMAKE_SOURCE_DIR})
+    target_sources(resolua PRIVATE $<TARGET_OBJECTS:ffi_check_${name}>)
+    add_custom_target(ffi_cdef_${name} ALL DEPENDS ${cdef})
+endfunction()

@@ -1,0 +1,13 @@
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+/* The list that nginx reads when it loads this file (auto/module writes such a
+   list for modules that are configured into nginx's own build). */
+
+#define EXPORT __attribute__((visibility("default")))
+
+extern ngx_module_t ngx_resolua_core_module;
+
+EXPORT ngx_module_t *ngx_modules[] = {&ngx_resolua_core_module, NULL};
+EXPORT char *ngx_module_names[] = {"ngx_resolua_core_module", NULL};
+EXPORT char *ngx_module_order[] = {NULL};

@@ -1,0 +1,114 @@
+#ifndef STORE_LMDB_H
+#define STORE_LMDB_H
+
+/*
+ * The embedded zone store: an LMDB environment in a folder of its own.  Any
+ * number of processes and threads read it without locks while one writes.  A
+ * commit is atomic and on the disk when the call returns: a killed process
+ * loses nothing that was acknowledged.
+ *
+ * Reading: store_lmdb_read_begin() gives a source for the answer engine; what
+ * the source lends lives until store_lmdb_read_end().  A reader belongs to one
+ * thread and can be begun and ended any number of times (cheap: one system
+ * call less than a lock).
+ *
+ * Writing: an edit is a list of changes to one zone, committed as one
+ * transaction.  Everything is checked before anything is written.  Writers
+ * wait for each other: inside a server, commit on a thread of its own.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dns/name.h"
+#include "dns/node.h"
+#include "dns/source.h"
+#include "dns/status.h"
+
+typedef struct store_lmdb_s store_lmdb_t;
+typedef struct store_lmdb_reader_s store_lmdb_reader_t;
+typedef struct store_lmdb_edit_s store_lmdb_edit_t;
+
+enum { STORE_ERROR_SIZE = 512 }; /* bytes for an error text and its NUL */
+
+/*
+ * Opens or makes the store in folder.  error: room for STORE_ERROR_SIZE bytes,
+ * takes the reason and what to do.  read_only: the folder may be read-only;
+ * edits then fail.  One open store per folder and process; not across fork():
+ * a child closes nothing and opens its own.
+ */
+DNS_EXPORT DNS_MUST_USE dns_status_t store_lmdb_open(store_lmdb_t **out,
+                                                     const char *folder,
+                                                     bool read_only,
+                                                     char *error);
+DNS_EXPORT void store_lmdb_close(store_lmdb_t *store);
+
+/* Readers. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_lmdb_reader_new(store_lmdb_t *store, store_lmdb_reader_t **out);
+DNS_EXPORT void store_lmdb_reader_free(store_lmdb_reader_t *reader);
+
+/* Starts a snapshot; *source then answers from it. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_lmdb_read_begin(store_lmdb_reader_t *reader, dns_source_t *source);
+DNS_EXPORT void store_lmdb_read_end(store_lmdb_reader_t *reader);
+
+/* A number that changes with every commit of any process: what was computed
+   from an older snapshot may be old.  Between begin and end. */
+DNS_EXPORT uint64_t store_lmdb_snapshot(const store_lmdb_reader_t *reader);
+
+/* Zones in key order; between begin and end.  *at starts as 0.
+   DNS_ENOTFOUND at the end.  soa: borrowed rdata of the apex SOA. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_lmdb_next_zone(store_lmdb_reader_t *reader, uint64_t *at,
+                     dns_zone_t *zone, dns_rdata_t *soa);
+
+/* The nodes of a zone in canonical order; between begin and end.  Start with
+   the apex: *is_first = true.  DNS_ENOTFOUND at the end. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_lmdb_next_node(store_lmdb_reader_t *reader, const dns_zone_t *zone,
+                     bool *is_first, dns_name_t *name, dns_node_t *node);
+
+/*
+ * An edit of one zone.  apex: wire form.  The calls only collect; commit
+ * checks and writes.  Each edit that changes something raises the SOA serial
+ * (RFC 1982) unless it sets a SOA itself, and the zone's generation.
+ */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_lmdb_edit_new(store_lmdb_t *store, const uint8_t *apex,
+                    store_lmdb_edit_t **out);
+DNS_EXPORT void store_lmdb_edit_free(store_lmdb_edit_t *edit);
+
+/* The zone's contents become only what the edit adds; a zone that is not
+   there is made. */
+DNS_EXPORT void store_lmdb_edit_replace_zone(store_lmdb_edit_t *edit);
+DNS_EXPORT void store_lmdb_edit_delete_zone(store_lmdb_edit_t *edit);
+
+/* Adds one record; the set takes its TTL. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_lmdb_edit_add(store_lmdb_edit_t *edit, const uint8_t *name,
+                    uint16_t type, uint32_t ttl, const uint8_t *rdata,
+                    uint16_t rdata_size);
+
+/* Drops a record set, or with rdata one record of it; at commit it is
+   DNS_ENOTFOUND when there is none.  A "set" is delete_if_any and adds. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_lmdb_edit_remove(store_lmdb_edit_t *edit, const uint8_t *name,
+                       uint16_t type, const uint8_t *rdata,
+                       uint16_t rdata_size);
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_lmdb_edit_remove_if_any(store_lmdb_edit_t *edit, const uint8_t *name,
+                              uint16_t type);
+
+/*
+ * Checks and writes.  DNS_OK: durable.  DNS_ENOTFOUND: no such zone or set.
+ * DNS_ECONFLICT: CNAME beside other data, no SOA, two SOAs, no NS at the apex,
+ * and the like.  DNS_EMALFORMED: a name outside the zone, rdata that is not of
+ * its type.  DNS_ESTORE: the disk or the map.  error takes the reason with
+ * names; on any error nothing was written.
+ */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_lmdb_edit_commit(store_lmdb_edit_t *edit, char *error);
+
+#endif
