@@ -1,0 +1,68 @@
+# For the commands of this folder: installing packages and building.
+# Usage: top=SOURCE_TREE; . "$top/tools/common.sh"
+
+fail() {
+    echo "${0##*/}: $*" >&2
+    exit 1
+}
+
+# Packages of dependencies.txt that serve one of the given purposes.
+packages_for() {
+    local purposes=" $* " purpose package
+    while read -r purpose package; do
+        [[ $purpose != "#" && $purposes == *" $purpose "* ]] && echo "$package"
+    done < "$top/tools/dependencies.txt"
+    return 0
+}
+
+missing_packages() {
+    local package
+    for package in $(packages_for "$@"); do
+        dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null |
+            grep -qx installed || echo "$package"
+    done
+}
+
+# Installed daemons must not start by themselves: Debian asks policy-rc.d.
+forbid_service_starts() {
+    policy=/usr/sbin/policy-rc.d
+    [ ! -e $policy ] || return 0
+    trap '$as_root rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+    $as_root chmod 755 $policy
+}
+
+# install_missing PURPOSE...: by apt, as root or with sudo.
+install_missing() {
+    local missing
+    missing=$(missing_packages "$@" | tr '\n' ' ')
+    [ -n "$missing" ] || return 0
+
+    as_root=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null ||
+            fail "run as root or with sudo, or first: apt-get install $missing"
+        as_root=sudo
+    fi
+
+    echo "installing: $missing"
+    (
+        forbid_service_starts
+        $as_root apt-get update -qq
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+            --no-install-recommends $missing >/dev/null
+    ) || fail "apt-get could not install: $missing"
+}
+
+# build PRESET: quiet when it goes well, the whole log when not.
+build() {
+    local log
+    log=$(mktemp)
+    if ! (cd "$top" && cmake --preset "$1" && cmake --build --preset "$1") \
+        >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        fail "the $1 build fails"
+    fi
+    rm -f "$log"
+}
