@@ -17,10 +17,10 @@
 /* EDNS as the client sent it (RFC 6891). */
 typedef struct {
     bool is_present;
-    bool dnssec_ok;          /* the DO flag, RFC 3225 */
+    bool dnssec_ok; /* the DO flag, RFC 3225 */
     uint8_t version;
-    uint16_t udp_size;       /* octets, as sent */
-    const uint8_t *options;  /* borrowed from the packet */
+    uint16_t udp_size;      /* octets, as sent */
+    const uint8_t *options; /* borrowed from the packet */
     uint16_t options_size;
 } dns_query_edns_t;
 
@@ -33,16 +33,17 @@ typedef enum {
 } dns_transport_t;
 
 typedef struct {
-    const uint8_t *packet;  /* borrowed */
-    uint16_t packet_size;   /* octets */
+    const uint8_t *packet; /* borrowed */
+    uint16_t packet_size;  /* octets */
     uint16_t id;
-    uint16_t flags;         /* the header's second 16 bits, host order */
+    uint16_t flags; /* the header's second 16 bits, host order */
     uint16_t qtype;
     uint16_t qclass;
     uint16_t question_size; /* octets of the question section; 0: none */
+    uint16_t tsig_at;       /* offset of the TSIG record; 0: none (RFC 8945) */
     dns_transport_t transport;
     dns_query_edns_t edns;
-    dns_name_t qname;       /* lower case; the packet holds the case as sent */
+    dns_name_t qname; /* lower case; the packet holds the case as sent */
 } dns_query_t;
 
 /*
@@ -50,9 +51,15 @@ typedef struct {
  *
  * DNS_OK: answer it.  Otherwise *rcode says what to do:
  *   DNS_EMALFORMED with *rcode -1: send nothing (less than a header, or QR
- *   set); with an rcode (FORMERR, NOTIMP, BADVERS): send that error, built by
- *   dns_query_error().  query->id, flags and, where it could be read, the
- *   question are set in that case too.
+ *   set); with an rcode (FORMERR, NOTIMP, REFUSED, BADVERS): send that error,
+ *   built by dns_query_error().  query->id, flags and, where it could be read,
+ *   the question are set in that case too.
+ *
+ * What is checked: one question, its name without pointers; every record that
+ * the header counts lies inside the packet; at most one OPT, in the additional
+ * section, owned by the root, its options complete and of the sizes that RFC
+ * 7871 and 7873 give them; TSIG last.  Octets behind the last record are
+ * ignored.  NOTIFY and UPDATE are refused, other opcodes not implemented.
  */
 DNS_EXPORT DNS_MUST_USE dns_status_t dns_query_parse(dns_query_t *query,
                                                      const uint8_t *packet,
@@ -75,6 +82,10 @@ DNS_EXPORT size_t dns_query_response_limit(const dns_query_t *query,
  * DNS_QUERY_ERROR_MAX octets.
  */
 enum { DNS_QUERY_ERROR_MAX = 12 + DNS_NAME_MAX + 4 + 11 };
+enum {
+    DNS_UDP_SIZE = 1232
+}; /* octets that we say we take in the OPT of errors
+      (DNS flag day 2020) */
 DNS_EXPORT size_t dns_query_error(const dns_query_t *query, int rcode,
                                   uint8_t *out);
 

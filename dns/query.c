@@ -1,0 +1,313 @@
+#include "dns/query.h"
+
+#include <string.h>
+
+#include "dns/private/octets.h"
+#include "dns/type.h"
+
+enum {
+    RECORD_HEADER_SIZE = 10, /* octets: type, class, TTL, rdata size */
+    OPTION_HEADER_SIZE = 4,  /* octets: code, size */
+    UDP_SIZE_MIN = 512, /* octets, RFC 1035 section 4.2.1, RFC 6891 6.2.3 */
+    STREAM_SIZE_MAX = 65535, /* octets, RFC 1035 section 4.2.2 */
+    EDNS_DO = 0x8000,        /* RFC 3225 */
+    OPTION_SUBNET = 8,       /* RFC 7871 */
+    OPTION_COOKIE = 10,      /* RFC 7873 */
+};
+
+typedef struct {
+    const uint8_t *packet;
+    size_t size;
+    size_t at;
+} reader_t;
+
+/* Finds the end of a name that may end in a pointer; the name itself is not
+   looked at.  false: cut short, or an unknown label type. */
+static bool
+skip_name(reader_t *r)
+{
+    while (r->at < r->size) {
+        uint8_t length = r->packet[r->at];
+
+        if (length == 0) {
+            r->at += 1;
+            return true;
+        }
+
+        if (length >= 0xc0) {
+            r->at += 2;
+            return r->at <= r->size;
+        }
+
+        if (length > DNS_LABEL_MAX) {
+            return false;
+        }
+
+        r->at += 1u + length;
+    }
+
+    return false;
+}
+
+/* RFC 7871 section 6: family, source and scope prefix, then just as many
+   octets of address as the source prefix needs. */
+static bool
+check_subnet(const uint8_t *data, size_t size)
+{
+    if (size < 4) {
+        return false;
+    }
+
+    unsigned family = get16(data);
+    unsigned source = data[2];
+    unsigned max = family == 1 ? 32 : family == 2 ? 128 : 0;
+
+    if (source > max || data[3] > max || size - 4 != (source + 7) / 8) {
+        return false;
+    }
+
+    /* Bits behind the prefix must be zero. */
+    return source % 8 == 0 || (data[size - 1] & 0xff >> source % 8) == 0;
+}
+
+static bool
+check_option(unsigned code, const uint8_t *data, size_t size)
+{
+    switch (code) {
+    case OPTION_SUBNET:
+        return check_subnet(data, size);
+    case OPTION_COOKIE: /* RFC 7873 section 5.2.2 */
+        return size == 8 || (size >= 16 && size <= 40);
+    default:
+        return true;
+    }
+}
+
+static bool
+check_options(const uint8_t *options, size_t size)
+{
+    while (size > 0) {
+        if (size < OPTION_HEADER_SIZE) {
+            return false;
+        }
+
+        size_t data_size = get16(options + 2);
+
+        if (size - OPTION_HEADER_SIZE < data_size ||
+            !check_option(get16(options), options + OPTION_HEADER_SIZE,
+                          data_size)) {
+            return false;
+        }
+
+        options += OPTION_HEADER_SIZE + data_size;
+        size -= OPTION_HEADER_SIZE + data_size;
+    }
+
+    return true;
+}
+
+/* header: the ten octets behind the owner name of an OPT, RFC 6891 6.1. */
+static bool
+read_opt(dns_query_edns_t *edns, const uint8_t *header)
+{
+    if (edns->is_present ||
+        !check_options(header + RECORD_HEADER_SIZE, get16(header + 8))) {
+        return false;
+    }
+
+    edns->is_present = true;
+    edns->udp_size = get16(header + 2);
+    edns->version = header[5];
+    edns->dnssec_ok = (get16(header + 6) & EDNS_DO) != 0;
+    edns->options = header + RECORD_HEADER_SIZE;
+    edns->options_size = get16(header + 8);
+    return true;
+}
+
+/* One record; those that are neither OPT nor TSIG are only skipped. */
+static bool
+read_record(dns_query_t *query, reader_t *r, bool is_additional)
+{
+    size_t start = r->at;
+
+    if (!skip_name(r) || r->size - r->at < RECORD_HEADER_SIZE) {
+        return false;
+    }
+
+    const uint8_t *header = r->packet + r->at;
+    size_t rdata_size = get16(header + 8);
+
+    if (r->size - r->at - RECORD_HEADER_SIZE < rdata_size ||
+        query->tsig_at != 0) {
+        return false;
+    }
+
+    r->at += RECORD_HEADER_SIZE + rdata_size;
+
+    switch (get16(header)) {
+    case DNS_TYPE_OPT:
+        return is_additional && r->packet[start] == 0 &&
+               read_opt(&query->edns, header);
+    case DNS_TYPE_TSIG:
+        query->tsig_at = (uint16_t) start;
+        return is_additional;
+    default:
+        return true;
+    }
+}
+
+static bool
+read_records(dns_query_t *query, reader_t *r)
+{
+    unsigned others = (unsigned) get16(r->packet + DNS_HEADER_ANCOUNT_AT) +
+                      get16(r->packet + DNS_HEADER_NSCOUNT_AT);
+    unsigned additional = get16(r->packet + DNS_HEADER_ARCOUNT_AT);
+
+    for (unsigned i = 0; i < others + additional; i++) {
+        if (!read_record(query, r, i >= others)) {
+            query->edns.is_present = false;
+            return false;
+        }
+    }
+
+    return true;
+}
+
+/* RFC 9619: exactly one question. */
+static bool
+read_question(dns_query_t *query, reader_t *r)
+{
+    const uint8_t *name = r->packet + DNS_HEADER_SIZE;
+    size_t left = r->size - DNS_HEADER_SIZE;
+    size_t name_size;
+
+    if (get16(r->packet + DNS_HEADER_QDCOUNT_AT) != 1 ||
+        dns_name_check(name, left, &name_size) != DNS_OK ||
+        left - name_size < 4) {
+        return false;
+    }
+
+    dns_name_set(&query->qname, name);
+    query->qtype = get16(name + name_size);
+    query->qclass = get16(name + name_size + 2);
+    query->question_size = (uint16_t) (name_size + 4);
+    r->at = DNS_HEADER_SIZE + name_size + 4;
+    return true;
+}
+
+static void
+init_query(dns_query_t *query, const uint8_t *packet, size_t packet_size,
+           dns_transport_t transport)
+{
+    query->packet = packet;
+    query->packet_size = (uint16_t) packet_size;
+    query->id = get16(packet + DNS_HEADER_ID_AT);
+    query->flags = get16(packet + DNS_HEADER_FLAGS_AT);
+    query->qtype = 0;
+    query->qclass = 0;
+    query->question_size = 0;
+    query->tsig_at = 0;
+    query->transport = transport;
+    memset(&query->edns, 0, sizeof(query->edns));
+    query->qname.size = 1;
+    query->qname.label_count = 0;
+    query->qname.label_at[0] = 0;
+    query->qname.octets[0] = 0;
+}
+
+/* The rcode for an opcode, NOERROR if the query is to be read. */
+static int
+judge_opcode(unsigned opcode)
+{
+    switch (opcode) {
+    case DNS_OPCODE_QUERY:
+        return DNS_RCODE_NOERROR;
+    case DNS_OPCODE_NOTIFY:
+    case DNS_OPCODE_UPDATE:
+        return DNS_RCODE_REFUSED;
+    default:
+        return DNS_RCODE_NOTIMP;
+    }
+}
+
+dns_status_t
+dns_query_parse(dns_query_t *query, const uint8_t *packet, size_t packet_size,
+                dns_transport_t transport, int *rcode)
+{
+    *rcode = -1;
+
+    if (packet_size < DNS_HEADER_SIZE || packet_size > STREAM_SIZE_MAX ||
+        (packet[DNS_HEADER_FLAGS_AT] & DNS_FLAG_QR >> 8) != 0) {
+        return DNS_EMALFORMED;
+    }
+
+    reader_t r = {.packet = packet, .size = packet_size};
+
+    init_query(query, packet, packet_size, transport);
+    *rcode = judge_opcode(dns_flags_opcode(query->flags));
+
+    bool is_whole = read_question(query, &r) && read_records(query, &r);
+
+    if (*rcode == DNS_RCODE_NOERROR && !is_whole) {
+        *rcode = DNS_RCODE_FORMERR;
+    }
+
+    if (*rcode == DNS_RCODE_NOERROR && query->edns.version > 0) {
+        *rcode = DNS_RCODE_BADVERS; /* RFC 6891 section 6.1.3 */
+    }
+
+    return *rcode == DNS_RCODE_NOERROR ? DNS_OK : DNS_EMALFORMED;
+}
+
+size_t
+dns_query_response_limit(const dns_query_t *query, size_t server_limit)
+{
+    if (query->transport != DNS_OVER_UDP) {
+        return STREAM_SIZE_MAX;
+    }
+
+    if (!query->edns.is_present || query->edns.udp_size < UDP_SIZE_MIN) {
+        return UDP_SIZE_MIN;
+    }
+
+    if (server_limit < UDP_SIZE_MIN) {
+        server_limit = UDP_SIZE_MIN;
+    }
+
+    return query->edns.udp_size < server_limit ? query->edns.udp_size
+                                               : server_limit;
+}
+
+size_t
+dns_query_error(const dns_query_t *query, int rcode, uint8_t *out)
+{
+    /* Kept from the query: opcode, RD and CD. */
+    unsigned kept =
+        query->flags & (DNS_OPCODE_MASK | DNS_FLAG_RD | DNS_FLAG_CD);
+    size_t size = DNS_HEADER_SIZE;
+
+    memset(out, 0, DNS_HEADER_SIZE);
+    put16(out, query->id);
+    put16(out + DNS_HEADER_FLAGS_AT,
+          DNS_FLAG_QR | kept | ((unsigned) rcode & DNS_RCODE_MASK));
+
+    if (query->question_size > 0) {
+        memcpy(out + size, query->packet + size, query->question_size);
+        size += query->question_size;
+        out[DNS_HEADER_QDCOUNT_AT + 1] = 1;
+    }
+
+    if (query->edns.is_present) {
+        uint8_t *opt = out + size;
+
+        memset(opt, 0, 11);
+        put16(opt + 1, DNS_TYPE_OPT);
+        put16(opt + 3, DNS_UDP_SIZE);
+        opt[5] = (uint8_t) (rcode >> 4);
+        put16(opt + 7, query->edns.dnssec_ok ? EDNS_DO : 0);
+        out[DNS_HEADER_ARCOUNT_AT + 1] = 1;
+        size += 11;
+    }
+
+    return size;
+}
