@@ -39,7 +39,7 @@ static const rdata_layout_t layouts[] = {
     [DNS_TYPE_MG] = COMPRESSED("C"),
     [DNS_TYPE_MR] = COMPRESSED("C"),
     [DNS_TYPE_NULL] = PLAIN("."),
-    [DNS_TYPE_WKS] = PLAIN("i1."),
+    [DNS_TYPE_WKS] = PLAIN("ipW"),
     [DNS_TYPE_PTR] = COMPRESSED("C"),
     [DNS_TYPE_HINFO] = PLAIN("ss"),
     [DNS_TYPE_MINFO] = COMPRESSED("CC"),
@@ -93,7 +93,7 @@ static const rdata_layout_t layouts[] = {
     [DNS_TYPE_ZONEMD] = PLAIN("411h"),
     [DNS_TYPE_SVCB] = TARGET("2NP"),
     [DNS_TYPE_HTTPS] = TARGET("2NP"),
-    [DNS_TYPE_DSYNC] = NAMES("T12N"),
+    [DNS_TYPE_DSYNC] = NAMES("Ty2N"),
     [DNS_TYPE_SPF] = PLAIN("S"),
     [DNS_TYPE_NID] = PLAIN("2x"),
     [DNS_TYPE_L32] = PLAIN("2i"),
@@ -154,25 +154,6 @@ check_bitmap(const uint8_t *octets, size_t size)
         window = octets[0];
         size -= 2u + octets[1];
         octets += 2 + octets[1];
-    }
-
-    return true;
-}
-
-/* RFC 9460 section 2.2: keys strictly ascend. */
-static bool
-check_service_parameters(const uint8_t *octets, size_t size)
-{
-    int key = -1;
-
-    while (size > 0) {
-        if (size < 4 || get16(octets) <= key || size < 4u + get16(octets + 2)) {
-            return false;
-        }
-
-        key = get16(octets);
-        size -= 4u + get16(octets + 2);
-        octets += 4 + get16(octets + 2);
     }
 
     return true;
@@ -266,6 +247,17 @@ check_hip(const uint8_t *octets, size_t size)
     return at == size;
 }
 
+/* A latitude or longitude: thousandths of a second around 2^31. */
+static bool
+is_angle(const uint8_t *octets, uint32_t degrees)
+{
+    const uint32_t middle = 1u << 31;
+    uint32_t angle = get32(octets);
+    uint32_t distance = angle > middle ? angle - middle : middle - angle;
+
+    return distance <= degrees * 3600000u;
+}
+
 /* RFC 1876 section 2: version 0, sizes with digits from 0 to 9. */
 static bool
 check_loc(const uint8_t *octets, size_t size)
@@ -280,7 +272,7 @@ check_loc(const uint8_t *octets, size_t size)
         }
     }
 
-    return true;
+    return is_angle(octets + 4, 90) && is_angle(octets + 8, 180);
 }
 
 /* A field that takes all the octets that are left. */
@@ -297,7 +289,9 @@ check_rest(char field, const uint8_t *octets, size_t size)
     case 'M':
         return check_bitmap(octets, size);
     case 'P':
-        return check_service_parameters(octets, size);
+        return rdata_check_parameters(octets, size);
+    case 'W':
+        return size <= 65536 / 8;
     case 'A':
         return check_apl(octets, size);
     case 'K':
@@ -320,6 +314,8 @@ fixed_size(char field)
     switch (field) {
     case '1':
     case 'g':
+    case 'y':
+    case 'p':
         return 1;
     case '2':
     case 'T':

@@ -12,6 +12,7 @@
  *     T       16-bit type, mnemonic in text
  *     g       8-bit DNSSEC algorithm, mnemonic accepted in text
  *     k       16-bit certificate type, mnemonic accepted in text
+ *     y       8-bit scheme of DSYNC, mnemonic accepted in text
  *     i I     IPv4, IPv6 address
  *     6 8     EUI-48, EUI-64
  *     x       64 bits as four groups of hexadecimal digits
@@ -27,19 +28,22 @@
  *     B       the rest in base64; may be empty
  *     n       length and so many octets, hexadecimal or "-" in text
  *     H       length and so many octets, base32hex in text; not empty
+ *     p       8-bit IP protocol, "tcp" and "udp" accepted in text
+ *     W       bitmap of ports (RFC 1035 section 3.4.2), to the end
  *     M       type bitmap (RFC 4034 section 4.1.2), to the end
  *     P       service parameters (RFC 9460 section 2.2), to the end
  *     .       any octets, to the end; text by ldns or RFC 3597
- *     A       APL items (RFC 3123); ldns
- *     K       IPSECKEY (RFC 4025); ldns
+ *     A       APL items (RFC 3123)
+ *     K       IPSECKEY (RFC 4025)
  *     L       LOC (RFC 1876); ldns
  *     U       HIP (RFC 8005); ldns
- *     Y       AMTRELAY (RFC 8777); ldns
+ *     Y       AMTRELAY (RFC 8777)
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "dns/status.h"
 
@@ -55,6 +59,17 @@ const rdata_layout_t *rdata_layout(uint16_t type);
 /* Octets of the field at octets, at most size; false if it is malformed. */
 bool rdata_field_size(char field, const uint8_t *octets, size_t size,
                       size_t *field_size);
+
+/* RFC 9460 section 2.2: keys strictly ascend, known ones with values that are
+   right for them. */
+bool rdata_check_parameters(const uint8_t *octets, size_t size);
+
+/* ldns reads and writes the text of these. */
+static inline bool
+rdata_is_by_ldns(const char *fields)
+{
+    return strpbrk(fields, ".LU") != NULL;
+}
 
 static inline bool
 rdata_field_is_name(char field)

@@ -1,0 +1,889 @@
+/* Rdata from text, by the letters of private/rdata_layout.h. */
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "dns/name.h"
+#include "dns/private/base_n.h"
+#include "dns/private/octets.h"
+#include "dns/private/rdata_layout.h"
+#include "dns/private/rdata_reader.h"
+#include "dns/rdata_text.h"
+#include "dns/type.h"
+
+typedef struct {
+    const char *text;
+    uint16_t number;
+} mnemonic_t;
+
+/* IANA "DNS Security Algorithm Numbers". */
+static const mnemonic_t algorithms[] = {
+    {"DELETE", 0},
+    {"RSAMD5", 1},
+    {"DH", 2},
+    {"DSA", 3},
+    {"RSASHA1", 5},
+    {"DSA-NSEC3-SHA1", 6},
+    {"RSASHA1-NSEC3-SHA1", 7},
+    {"NSEC3RSASHA1", 7},
+    {"RSASHA256", 8},
+    {"RSASHA512", 10},
+    {"ECC-GOST", 12},
+    {"ECDSAP256SHA256", 13},
+    {"ECDSAP384SHA384", 14},
+    {"ED25519", 15},
+    {"ED448", 16},
+    {"INDIRECT", 252},
+    {"PRIVATEDNS", 253},
+    {"PRIVATEOID", 254},
+    {NULL, 0},
+};
+
+/* RFC 4398 section 2.1. */
+static const mnemonic_t certificate_types[] = {
+    {"PKIX", 1},  {"SPKI", 2},  {"PGP", 3},    {"IPKIX", 4},
+    {"ISPKI", 5}, {"IPGP", 6},  {"ACPKIX", 7}, {"IACPKIX", 8},
+    {"URI", 253}, {"OID", 254}, {NULL, 0},
+};
+
+bool
+rdata_fail(rdata_reader_t *r, const token_t *token, const char *expected)
+{
+    return lexer_fail(r->lexer, token->text, expected);
+}
+
+bool
+rdata_put(rdata_reader_t *r, const void *octets, size_t size)
+{
+    if (size > DNS_RDATA_MAX - r->size) {
+        return lexer_fail(r->lexer, r->lexer->at,
+                          "no more than 65535 octets of rdata");
+    }
+
+    memcpy(r->out + r->size, octets, size);
+    r->size += size;
+    return true;
+}
+
+bool
+rdata_put16(rdata_reader_t *r, unsigned value)
+{
+    uint8_t octets[2];
+
+    put16(octets, value);
+    return rdata_put(r, octets, 2);
+}
+
+static bool
+put_number(rdata_reader_t *r, uint64_t value, size_t size)
+{
+    uint8_t octets[8];
+
+    for (size_t i = size; i-- > 0; value >>= 8) {
+        octets[i] = (uint8_t) value;
+    }
+
+    return rdata_put(r, octets, size);
+}
+
+bool
+rdata_unescape(const char *text, size_t size, size_t *at, uint8_t *octet)
+{
+    const char *p = text + *at;
+    size_t left = size - *at;
+
+    if (p[0] != '\\') {
+        *octet = (uint8_t) p[0];
+        *at += 1;
+        return true;
+    }
+
+    if (left < 2) {
+        return false;
+    }
+
+    if (p[1] < '0' || p[1] > '9') {
+        *octet = (uint8_t) p[1];
+        *at += 2;
+        return true;
+    }
+
+    uint64_t value;
+
+    if (left < 4 || !rdata_number(p + 1, 3, 255, &value)) {
+        return false;
+    }
+
+    *octet = (uint8_t) value;
+    *at += 4;
+    return true;
+}
+
+bool
+rdata_number(const char *text, size_t size, uint64_t max, uint64_t *out)
+{
+    uint64_t value = 0;
+
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] < '0' || text[i] > '9') {
+            return false;
+        }
+
+        value = value * 10 + (uint64_t) (text[i] - '0');
+
+        if (value > max) {
+            return false;
+        }
+    }
+
+    *out = value;
+    return size > 0;
+}
+
+static uint32_t
+unit_seconds(char unit)
+{
+    switch (unit | 0x20) {
+    case 's':
+        return 1;
+    case 'm':
+        return 60;
+    case 'h':
+        return 3600;
+    case 'd':
+        return 86400;
+    case 'w':
+        return 604800;
+    default:
+        return 0;
+    }
+}
+
+bool
+rdata_duration(const char *text, size_t size, uint32_t max, uint32_t *out)
+{
+    uint64_t total = 0;
+    uint64_t value;
+    size_t at = 0;
+
+    if (rdata_number(text, size, max, &value)) {
+        *out = (uint32_t) value;
+        return true;
+    }
+
+    while (at < size) {
+        size_t digits = 0;
+
+        while (at + digits < size && text[at + digits] >= '0' &&
+               text[at + digits] <= '9') {
+            digits++;
+        }
+
+        if (at + digits == size || unit_seconds(text[at + digits]) == 0 ||
+            !rdata_number(text + at, digits, max, &value)) {
+            return false;
+        }
+
+        total += value * unit_seconds(text[at + digits]);
+        at += digits + 1;
+
+        if (total > max) {
+            return false;
+        }
+    }
+
+    *out = (uint32_t) total;
+    return size > 0;
+}
+
+static bool
+read_number(rdata_reader_t *r, size_t size, const char *expected)
+{
+    token_t token;
+    uint64_t value;
+
+    if (!lexer_next_value(r->lexer, &token, expected)) {
+        return false;
+    }
+
+    if (!rdata_number(token.text, token.size, (1ull << size * 8) - 1, &value)) {
+        return rdata_fail(r, &token, expected);
+    }
+
+    return put_number(r, value, size);
+}
+
+static bool
+read_duration(rdata_reader_t *r)
+{
+    static const char expected[] = "a number of seconds";
+    token_t token;
+    uint32_t value;
+
+    if (!lexer_next_value(r->lexer, &token, expected)) {
+        return false;
+    }
+
+    if (!rdata_duration(token.text, token.size, UINT32_MAX, &value)) {
+        return rdata_fail(r, &token, expected);
+    }
+
+    return put_number(r, value, 4);
+}
+
+/* YYYYMMDDHHMMSS, RFC 4034 section 3.2. */
+static bool
+parse_time(const token_t *token, uint64_t *out)
+{
+    static const struct {
+        int size;
+        unsigned min;
+        unsigned max;
+    } parts[] = {{4, 1970, 2105}, {2, 1, 12}, {2, 1, 31},
+                 {2, 0, 23},      {2, 0, 59}, {2, 0, 59}};
+    uint64_t values[6];
+    const char *at = token->text;
+
+    for (int i = 0; i < 6; at += parts[i++].size) {
+        if (!rdata_number(at, (size_t) parts[i].size, parts[i].max,
+                          &values[i]) ||
+            values[i] < parts[i].min) {
+            return false;
+        }
+    }
+
+    struct tm tm = {.tm_year = (int) values[0] - 1900,
+                    .tm_mon = (int) values[1] - 1,
+                    .tm_mday = (int) values[2],
+                    .tm_hour = (int) values[3],
+                    .tm_min = (int) values[4],
+                    .tm_sec = (int) values[5]};
+
+    *out = (uint64_t) timegm(&tm);
+    return *out <= UINT32_MAX;
+}
+
+static bool
+read_time(rdata_reader_t *r)
+{
+    static const char expected[] = "a time as YYYYMMDDHHMMSS or in seconds";
+    token_t token;
+    uint64_t value;
+
+    if (!lexer_next_value(r->lexer, &token, expected)) {
+        return false;
+    }
+
+    bool is_time = token.size == 14 ? parse_time(&token, &value)
+                                    : rdata_number(token.text, token.size,
+                                                   UINT32_MAX, &value);
+
+    return is_time ? put_number(r, value, 4) : rdata_fail(r, &token, expected);
+}
+
+static bool
+read_mnemonic(rdata_reader_t *r, const mnemonic_t *list, size_t size,
+              const char *expected)
+{
+    token_t token;
+    uint64_t value;
+
+    if (!lexer_next_value(r->lexer, &token, expected)) {
+        return false;
+    }
+
+    if (rdata_number(token.text, token.size, (1u << size * 8) - 1, &value)) {
+        return put_number(r, value, size);
+    }
+
+    for (; list->text != NULL; list++) {
+        if (strlen(list->text) == token.size &&
+            strncasecmp(list->text, token.text, token.size) == 0) {
+            return put_number(r, list->number, size);
+        }
+    }
+
+    return rdata_fail(r, &token, expected);
+}
+
+static bool
+read_type(rdata_reader_t *r)
+{
+    token_t token;
+    uint16_t type;
+
+    if (!lexer_next_value(r->lexer, &token, "a record type")) {
+        return false;
+    }
+
+    if (dns_type_from_text(&type, token.text, token.size) != DNS_OK) {
+        return rdata_fail(r, &token, "a record type");
+    }
+
+    return rdata_put16(r, type);
+}
+
+static bool
+read_address(rdata_reader_t *r, int family)
+{
+    const char *expected = family == AF_INET
+                               ? "an IPv4 address such as 192.0.2.1"
+                               : "an IPv6 address such as 2001:db8::1";
+    char text[INET6_ADDRSTRLEN + 1];
+    uint8_t octets[16];
+    token_t token;
+
+    if (!lexer_next_value(r->lexer, &token, expected)) {
+        return false;
+    }
+
+    if (token.size >= sizeof(text)) {
+        return rdata_fail(r, &token, expected);
+    }
+
+    memcpy(text, token.text, token.size);
+    text[token.size] = '\0';
+
+    if (memchr(text, '\0', token.size) != NULL ||
+        inet_pton(family, text, octets) != 1) {
+        return rdata_fail(r, &token, expected);
+    }
+
+    return rdata_put(r, octets, family == AF_INET ? 4 : 16);
+}
+
+static bool
+read_name(rdata_reader_t *r)
+{
+    uint8_t name[DNS_NAME_MAX];
+    token_t token;
+    size_t at;
+
+    if (!lexer_next_value(r->lexer, &token, "a domain name")) {
+        return false;
+    }
+
+    if (dns_name_from_text(name, token.text, token.size, r->origin, &at) !=
+        DNS_OK) {
+        return lexer_fail(r->lexer, token.text + at,
+                          "a valid domain name (labels of 1 to 63 octets, "
+                          "255 in all)");
+    }
+
+    return rdata_put(r, name, dns_name_size(name));
+}
+
+/* Appends a token's octets without their escapes. */
+static bool
+put_unescaped(rdata_reader_t *r, const token_t *token, size_t max)
+{
+    size_t start = r->size;
+
+    for (size_t at = 0; at < token->size;) {
+        uint8_t octet;
+
+        if (!rdata_unescape(token->text, token->size, &at, &octet)) {
+            return lexer_fail(r->lexer, token->text + at,
+                              "an escape \\X or \\DDD up to \\255");
+        }
+
+        if (r->size - start == max) {
+            return rdata_fail(r, token, "a string of at most 255 octets");
+        }
+
+        if (!rdata_put(r, &octet, 1)) {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+static bool
+put_string(rdata_reader_t *r, const token_t *token)
+{
+    size_t length_at = r->size;
+
+    if (!rdata_put(r, "", 1) || !put_unescaped(r, token, 255)) {
+        return false;
+    }
+
+    r->out[length_at] = (uint8_t) (r->size - length_at - 1);
+    return true;
+}
+
+static bool
+read_string(rdata_reader_t *r, const char *expected)
+{
+    token_t token;
+
+    return lexer_next_value(r->lexer, &token, expected) &&
+           put_string(r, &token);
+}
+
+static bool
+read_strings(rdata_reader_t *r)
+{
+    token_t token;
+    bool is_end = false;
+
+    if (!read_string(r, "a string")) {
+        return false;
+    }
+
+    while (lexer_next_optional(r->lexer, &token, &is_end) && !is_end) {
+        if (!put_string(r, &token)) {
+            return false;
+        }
+    }
+
+    return is_end;
+}
+
+/* RFC 8659 section 4.1: letters and digits. */
+static bool
+read_tag(rdata_reader_t *r)
+{
+    static const char expected[] = "a tag of letters and digits";
+    token_t token;
+
+    if (!lexer_next_value(r->lexer, &token, expected)) {
+        return false;
+    }
+
+    for (size_t i = 0; i < token.size; i++) {
+        int letter = (token.text[i] | 0x20) - 'a';
+
+        if ((letter < 0 || letter > 25) &&
+            (token.text[i] < '0' || token.text[i] > '9')) {
+            return rdata_fail(r, &token, expected);
+        }
+    }
+
+    return token.size > 0 ? put_string(r, &token)
+                          : rdata_fail(r, &token, expected);
+}
+
+static bool
+read_quoted_rest(rdata_reader_t *r)
+{
+    token_t token;
+
+    return lexer_next_value(r->lexer, &token, "a quoted string") &&
+           put_unescaped(r, &token, DNS_RDATA_MAX);
+}
+
+static const char *
+digits_expected(base_t base)
+{
+    return base == BASE_16   ? "an even number of hexadecimal digits"
+           : base == BASE_64 ? "base64 with its padding"
+                             : "base32hex without padding";
+}
+
+static bool
+put_digits(rdata_reader_t *r, base_decoder_t *d, const token_t *token)
+{
+    for (size_t i = 0; i < token->size; i++) {
+        uint8_t octet;
+        int count = base_decode(d, token->text[i], &octet);
+
+        if (count < 0) {
+            return lexer_fail(r->lexer, token->text + i,
+                              digits_expected(d->base));
+        }
+
+        if (count == 1 && !rdata_put(r, &octet, 1)) {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+/* Digits in one or more words to the end of the line. */
+static bool
+read_digits(rdata_reader_t *r, base_t base, bool may_be_empty)
+{
+    base_decoder_t d = {.base = base};
+    token_t token;
+    bool is_end = false;
+
+    while (lexer_next_optional(r->lexer, &token, &is_end) && !is_end) {
+        if (!put_digits(r, &d, &token)) {
+            return false;
+        }
+    }
+
+    if (!is_end) {
+        return false;
+    }
+
+    if (!base_decode_end(&d) || (d.digit_count == 0 && !may_be_empty)) {
+        return rdata_fail(r, &token, digits_expected(base));
+    }
+
+    return true;
+}
+
+/* One word of digits behind an octet with its size; "-" is none (RFC 5155
+   section 3.3). */
+static bool
+read_counted_digits(rdata_reader_t *r, base_t base)
+{
+    base_decoder_t d = {.base = base};
+    size_t length_at = r->size;
+    token_t token;
+
+    if (!lexer_next_value(r->lexer, &token, digits_expected(base)) ||
+        !rdata_put(r, "", 1)) {
+        return false;
+    }
+
+    if (base == BASE_16 && token.size == 1 && token.text[0] == '-') {
+        return true;
+    }
+
+    if (!put_digits(r, &d, &token)) {
+        return false;
+    }
+
+    size_t size = r->size - length_at - 1;
+
+    if (!base_decode_end(&d) || size == 0 || size > 255) {
+        return rdata_fail(r, &token, digits_expected(base));
+    }
+
+    r->out[length_at] = (uint8_t) size;
+    return true;
+}
+
+/* Groups of hexadecimal digits with a separator: EUI (RFC 7043) and node
+   identifiers (RFC 6742). */
+static bool
+read_groups(rdata_reader_t *r, size_t size, size_t group, char separator)
+{
+    const char *expected = separator == '-'
+                               ? "octets in hexadecimal as 00-00-5e-..."
+                               : "four groups as 0014:4fff:ff20:ee64";
+    base_decoder_t d = {.base = BASE_16};
+    size_t width = group * 2 + 1;
+    token_t token;
+
+    if (!lexer_next_value(r->lexer, &token, expected)) {
+        return false;
+    }
+
+    if (token.size != size / group * width - 1) {
+        return rdata_fail(r, &token, expected);
+    }
+
+    for (size_t i = 0; i < token.size; i++) {
+        uint8_t octet;
+        bool is_separator = i % width == width - 1;
+        int count = is_separator ? (token.text[i] == separator ? 0 : -1)
+                                 : base_decode(&d, token.text[i], &octet);
+
+        if (count < 0) {
+            return lexer_fail(r->lexer, token.text + i, expected);
+        }
+
+        if (count == 1 && !rdata_put(r, &octet, 1)) {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+/* The windows of a bitmap, RFC 4034 section 4.1.2. */
+static bool
+put_bitmap(rdata_reader_t *r, const uint8_t *bits)
+{
+    for (unsigned window = 0; window < 256; window++) {
+        const uint8_t *octets = bits + window * 32;
+        uint8_t size = 32;
+
+        while (size > 0 && octets[size - 1] == 0) {
+            size--;
+        }
+
+        uint8_t header[] = {(uint8_t) window, size};
+
+        if (size > 0 &&
+            (!rdata_put(r, header, 2) || !rdata_put(r, octets, size))) {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+static bool
+read_bitmap(rdata_reader_t *r)
+{
+    uint8_t bits[65536 / 8] = {0};
+    token_t token;
+    bool is_end = false;
+
+    while (lexer_next_optional(r->lexer, &token, &is_end) && !is_end) {
+        uint16_t type;
+
+        if (dns_type_from_text(&type, token.text, token.size) != DNS_OK) {
+            return rdata_fail(r, &token, "a record type");
+        }
+
+        bits[type / 8] |= (uint8_t) (0x80 >> type % 8);
+    }
+
+    return is_end && put_bitmap(r, bits);
+}
+
+static bool
+parse_port(const token_t *token, uint64_t *port)
+{
+    char name[32];
+    char buffer[1024];
+    struct servent entry;
+    struct servent *found = NULL;
+
+    if (rdata_number(token->text, token->size, 65535, port)) {
+        return true;
+    }
+
+    if (token->size >= sizeof(name)) {
+        return false;
+    }
+
+    memcpy(name, token->text, token->size);
+    name[token->size] = '\0';
+
+    if (getservbyname_r(name, NULL, &entry, buffer, sizeof(buffer), &found) !=
+            0 ||
+        found == NULL) {
+        return false;
+    }
+
+    *port = ntohs((uint16_t) entry.s_port);
+    return true;
+}
+
+/* WKS, RFC 1035 section 3.4.2: octets up to the last port. */
+static bool
+read_ports(rdata_reader_t *r)
+{
+    uint8_t bits[65536 / 8] = {0};
+    size_t size = 0;
+    token_t token;
+    bool is_end = false;
+
+    while (lexer_next_optional(r->lexer, &token, &is_end) && !is_end) {
+        uint64_t port;
+
+        if (!parse_port(&token, &port)) {
+            return rdata_fail(r, &token, "a port");
+        }
+
+        bits[port / 8] |= (uint8_t) (0x80 >> port % 8);
+        size = port / 8 + 1 > size ? port / 8 + 1 : size;
+    }
+
+    return is_end && rdata_put(r, bits, size);
+}
+
+static const mnemonic_t protocols[] = {{"TCP", 6}, {"UDP", 17}, {NULL, 0}};
+
+/* RFC 9859 section 2.2. */
+static const mnemonic_t schemes[] = {{"NOTIFY", 1}, {NULL, 0}};
+
+static bool
+read_field(rdata_reader_t *r, char field)
+{
+    switch (field) {
+    case '1':
+        return read_number(r, 1, "a number from 0 to 255");
+    case '2':
+        return read_number(r, 2, "a number from 0 to 65535");
+    case '4':
+        return read_number(r, 4, "a number from 0 to 4294967295");
+    case 't':
+        return read_duration(r);
+    case 'e':
+        return read_time(r);
+    case 'T':
+        return read_type(r);
+    case 'g':
+        return read_mnemonic(r, algorithms, 1, "a DNSSEC algorithm");
+    case 'k':
+        return read_mnemonic(r, certificate_types, 2, "a certificate type");
+    case 'y':
+        return read_mnemonic(r, schemes, 1, "a notification scheme");
+    case 'p':
+        return read_mnemonic(r, protocols, 1, "an IP protocol");
+    case 'W':
+        return read_ports(r);
+    case 'i':
+        return read_address(r, AF_INET);
+    case 'I':
+        return read_address(r, AF_INET6);
+    case '6':
+        return read_groups(r, 6, 1, '-');
+    case '8':
+        return read_groups(r, 8, 1, '-');
+    case 'x':
+        return read_groups(r, 8, 2, ':');
+    case 'C':
+    case 'D':
+    case 'F':
+    case 'N':
+        return read_name(r);
+    case 's':
+        return read_string(r, "a string");
+    case 'c':
+        return read_tag(r);
+    case 'S':
+        return read_strings(r);
+    case 'q':
+        return read_quoted_rest(r);
+    case 'h':
+        return read_digits(r, BASE_16, false);
+    case 'b':
+        return read_digits(r, BASE_64, false);
+    case 'B':
+        return read_digits(r, BASE_64, true);
+    case 'n':
+        return read_counted_digits(r, BASE_16);
+    case 'H':
+        return read_counted_digits(r, BASE_32_HEX);
+    case 'M':
+        return read_bitmap(r);
+    case 'P':
+        return rdata_read_parameters(r);
+    case 'A':
+        return rdata_read_apl(r);
+    case 'K':
+        return rdata_read_ipseckey(r) && read_digits(r, BASE_64, true);
+    case 'Y':
+        return rdata_read_amtrelay(r);
+    default:
+        return false;
+    }
+}
+
+static bool
+read_fields(rdata_reader_t *r, const char *field)
+{
+    for (; *field != '\0'; field++) {
+        if (!read_field(r, *field)) {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+/* RFC 3597 section 5, behind the \#. */
+static bool
+read_generic(rdata_reader_t *r)
+{
+    static const char expected[] = "the size of the rdata in octets";
+    token_t token;
+    uint64_t size;
+
+    if (!lexer_next_value(r->lexer, &token, expected)) {
+        return false;
+    }
+
+    if (!rdata_number(token.text, token.size, DNS_RDATA_MAX, &size)) {
+        return rdata_fail(r, &token, expected);
+    }
+
+    if (!read_digits(r, BASE_16, true)) {
+        return false;
+    }
+
+    return r->size == size ||
+           rdata_fail(r, &token, "a size that agrees with the digits");
+}
+
+static bool
+is_generic(const token_t *token)
+{
+    return token->kind == TOKEN_WORD && token->size == 2 &&
+           memcmp(token->text, "\\#", 2) == 0;
+}
+
+static bool
+read_known(rdata_reader_t *r, uint16_t type, const token_t *first)
+{
+    const char *fields = rdata_layout(type)->fields;
+
+    if (fields == NULL) {
+        return rdata_fail(r, first, "rdata as \\# SIZE HEXADECIMAL");
+    }
+
+    return rdata_is_by_ldns(fields) ? rdata_read_by_ldns(r, type)
+                                    : read_fields(r, fields);
+}
+
+bool
+rdata_read(rdata_reader_t *r, uint16_t type)
+{
+    token_t first;
+    bool is_empty;
+
+    r->size = 0;
+
+    if (!lexer_next_optional(r->lexer, &first, &is_empty)) {
+        return false;
+    }
+
+    if (is_empty && type != DNS_TYPE_APL) {
+        return rdata_fail(r, &first, "rdata");
+    }
+
+    bool is_read;
+
+    if (!is_empty && is_generic(&first)) {
+        is_read = read_generic(r);
+    } else {
+        lexer_unread(r->lexer, &first);
+        is_read = read_known(r, type, &first);
+    }
+
+    if (!is_read || !lexer_expect_line_end(r->lexer)) {
+        return false;
+    }
+
+    return dns_rdata_check(type, r->out, r->size) == DNS_OK ||
+           rdata_fail(r, &first, "rdata that is valid for its type");
+}
+
+dns_status_t
+dns_rdata_from_text(const dns_rdata_input_t *input, uint8_t *out,
+                    uint16_t *out_size, dns_text_error_t *error)
+{
+    lexer_t lexer;
+    rdata_reader_t r = {.lexer = &lexer, .origin = input->origin, .out = out};
+    token_t token;
+
+    lexer_init(&lexer, input->text, input->size);
+
+    if (rdata_read(&r, input->type) && lexer_next(&lexer, &token) &&
+        (token.kind == TOKEN_END ||
+         lexer_fail(&lexer, token.text, "the end of the text"))) {
+        *out_size = (uint16_t) r.size;
+        return DNS_OK;
+    }
+
+    if (error != NULL) {
+        error->at = (size_t) (lexer.error_at - input->text);
+        error->expected = lexer.error;
+    }
+
+    return DNS_EMALFORMED;
+}
