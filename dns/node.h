@@ -62,7 +62,7 @@ typedef struct {
 static inline bool
 dns_node_next(const dns_node_t *node, size_t *at, dns_rrset_t *out)
 {
-    if (*at + DNS_RRSET_HEADER_SIZE > node->size) {
+    if (node->size - *at < DNS_RRSET_HEADER_SIZE) {
         return false;
     }
 
@@ -73,6 +73,11 @@ dns_node_next(const dns_node_t *node, size_t *at, dns_rrset_t *out)
     memcpy(&out->ttl, p + 4, 4);
     memcpy(&out->size, p + 8, 4);
     out->rdata = p + DNS_RRSET_HEADER_SIZE;
+
+    if (node->size - *at - DNS_RRSET_HEADER_SIZE < out->size) {
+        return false; /* damaged: ends here rather than behind the node */
+    }
+
     *at += DNS_RRSET_HEADER_SIZE + out->size;
     return true;
 }
@@ -81,11 +86,16 @@ dns_node_next(const dns_node_t *node, size_t *at, dns_rrset_t *out)
 static inline bool
 dns_rrset_next(const dns_rrset_t *rrset, size_t *at, dns_rdata_t *out)
 {
-    if (*at + 2 > rrset->size) {
+    if (rrset->size - *at < 2) {
         return false;
     }
 
     memcpy(&out->size, rrset->rdata + *at, 2);
+
+    if (rrset->size - *at - 2 < out->size) {
+        return false;
+    }
+
     out->octets = rrset->rdata + *at + 2;
     *at += 2u + out->size;
     return true;
