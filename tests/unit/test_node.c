@@ -33,7 +33,7 @@ assert_rrset(const dns_node_builder_t *b, uint16_t type, unsigned count,
              uint32_t ttl)
 {
     dns_node_t node = dns_node_builder_node(b);
-    dns_rrset_t rrset;
+    dns_rrset_t rrset = {0};
 
     assert_int_equal(dns_node_check(&node), DNS_OK);
     assert_true(dns_node_find(&node, type, &rrset));
@@ -45,7 +45,7 @@ static void
 an_empty_node_has_no_sets(void **state)
 {
     dns_node_t node = dns_node_builder_node(*state);
-    dns_rrset_t rrset;
+    dns_rrset_t rrset = {0};
     size_t at = 0;
 
     assert_int_equal(dns_node_check(&node), DNS_OK);
@@ -57,8 +57,8 @@ static void
 keeps_sets_by_type_and_records_in_canonical_order(void **state)
 {
     dns_node_builder_t *b = *state;
-    dns_rrset_t rrset;
-    dns_rdata_t rdata;
+    dns_rrset_t rrset = {0};
+    dns_rdata_t rdata = {0};
     size_t at = 0;
 
     assert_int_equal(dns_node_builder_add(b, DNS_TYPE_TXT, 60, text, 3), 0);
@@ -121,7 +121,7 @@ static void
 removes_a_record_and_the_set_with_its_last(void **state)
 {
     dns_node_builder_t *b = *state;
-    dns_rrset_t rrset;
+    dns_rrset_t rrset = {0};
 
     assert_int_equal(dns_node_builder_add(b, DNS_TYPE_A, 60, first, 4), 0);
     assert_int_equal(dns_node_builder_add(b, DNS_TYPE_A, 60, second, 4), 0);
@@ -191,8 +191,8 @@ a_node_cut_short_or_out_of_order_is_refused(void **state)
     uint32_t first_set = DNS_RRSET_HEADER_SIZE + 6;
 
     for (node.size = 1; node.size < whole; node.size++) {
-        dns_rrset_t rrset;
-        dns_rdata_t rdata;
+        dns_rrset_t rrset = {0};
+        dns_rdata_t rdata = {0};
 
         /* Whatever the bytes, iteration stays inside them. */
         for (size_t at = 0; dns_node_next(&node, &at, &rrset);) {
