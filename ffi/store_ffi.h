@@ -1,0 +1,130 @@
+#ifndef FFI_STORE_FFI_H
+#define FFI_STORE_FFI_H
+
+/*
+ * What Lua sees of the embedded zone store: reading zones, answering from
+ * them, and edits.  See dns_ffi.h for the conventions.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dns/status.h"
+#include "ffi/dns_ffi.h"
+
+struct dns_ffi_store;
+struct dns_ffi_edit;
+
+/*
+ * The store in a folder; made if it is not there.  A process has one open
+ * store for each folder: opening it again gives the same one, counted.
+ * error: DNS_FFI_ERROR_SIZE bytes.
+ */
+DNS_EXPORT int dns_ffi_store_open(const char *folder, uint8_t read_only,
+                                  struct dns_ffi_store **out, char *error);
+DNS_EXPORT void dns_ffi_store_close(struct dns_ffi_store *store);
+
+/* Between begin and end the store is read as it was at begin; not nested. */
+DNS_EXPORT int dns_ffi_store_read_begin(struct dns_ffi_store *store);
+DNS_EXPORT void dns_ffi_store_read_end(struct dns_ffi_store *store);
+
+struct dns_ffi_zone {
+    uint64_t generation;
+    uint32_t serial;
+    uint16_t name_size;
+    uint8_t name[255];
+};
+
+/* Zones in order; *at starts as 0.  1, or 0 at the end. */
+DNS_EXPORT int dns_ffi_store_next_zone(struct dns_ffi_store *store,
+                                       uint64_t *at, struct dns_ffi_zone *out);
+
+/* The zone with this apex, or the deepest that holds the name. */
+DNS_EXPORT int dns_ffi_store_zone(struct dns_ffi_store *store,
+                                  const uint8_t *apex,
+                                  struct dns_ffi_zone *out);
+DNS_EXPORT int dns_ffi_store_find_zone(struct dns_ffi_store *store,
+                                       const uint8_t *name,
+                                       struct dns_ffi_zone *out);
+
+/*
+ * The records of the zone with this apex in canonical order, the apex's SOA
+ * first: begin, then next until 0.  Between read_begin and read_end.
+ */
+DNS_EXPORT int dns_ffi_store_records_begin(struct dns_ffi_store *store,
+                                           const uint8_t *apex);
+DNS_EXPORT int dns_ffi_store_records_next(struct dns_ffi_store *store,
+                                          struct dns_ffi_record *out);
+
+/* 1: the zone with this apex has a record set of the type at name (0: of any
+   type); 0: not. */
+DNS_EXPORT int dns_ffi_store_has(struct dns_ffi_store *store,
+                                 const uint8_t *apex, const uint8_t *name,
+                                 uint16_t type);
+
+/* What the answer engine says to a query. */
+struct dns_ffi_answer {
+    uint32_t size; /* octets written to out; 0: send nothing */
+    uint32_t ttl;
+    uint16_t rcode;
+    uint8_t in_zone;      /* 0: no zone holds the name: forward it */
+    uint8_t leaves_zones; /* the chain of CNAMEs ends outside the zones */
+    uint8_t is_truncated;
+    uint8_t is_final; /* 1: out is what to send; 0: no zone holds the name and
+                         the query is well formed */
+};
+
+/*
+ * Answers a packet from the zones.  transport: 0 UDP, 1 TCP, 2 TLS, 3 HTTPS.
+ * out: DNS_FFI_MESSAGE_MAX octets.  Malformed queries are answered as they
+ * must be.  0, or DNS_FFI_ESTORE.
+ */
+DNS_EXPORT int dns_ffi_store_answer(struct dns_ffi_store *store,
+                                    const uint8_t *packet, size_t size,
+                                    int transport, uint8_t *out,
+                                    struct dns_ffi_answer *answer);
+
+/*
+ * Edits of one zone; see store/lmdb.h.  Nothing is written before commit, and
+ * after an error nothing has been.
+ */
+DNS_EXPORT int dns_ffi_edit_new(struct dns_ffi_store *store,
+                                const uint8_t *apex, struct dns_ffi_edit **out);
+DNS_EXPORT void dns_ffi_edit_free(struct dns_ffi_edit *edit);
+DNS_EXPORT void dns_ffi_edit_replace_zone(struct dns_ffi_edit *edit);
+DNS_EXPORT void dns_ffi_edit_delete_zone(struct dns_ffi_edit *edit);
+DNS_EXPORT int dns_ffi_edit_add(struct dns_ffi_edit *edit, const uint8_t *name,
+                                uint16_t type, uint32_t ttl,
+                                const uint8_t *rdata, uint16_t rdata_size);
+
+/* rdata NULL: the whole set.  commit: DNS_FFI_ENOTFOUND if there is none. */
+DNS_EXPORT int dns_ffi_edit_remove(struct dns_ffi_edit *edit,
+                                   const uint8_t *name, uint16_t type,
+                                   const uint8_t *rdata, uint16_t rdata_size);
+DNS_EXPORT int dns_ffi_edit_remove_if_any(struct dns_ffi_edit *edit,
+                                          const uint8_t *name, uint16_t type);
+
+/*
+ * Master-file text whose records the edit will add: parsed by commit, so that
+ * the work is done on its thread.  text: borrowed until commit is over.
+ * file: for messages, and the folder of $INCLUDE; borrowed; NULL: there are no
+ * includes.  The zone's default origin is the apex.
+ */
+DNS_EXPORT void dns_ffi_edit_load_text(struct dns_ffi_edit *edit,
+                                       const char *text, size_t size,
+                                       const char *file);
+
+/* Warnings of the master file so far, a line each; "" if none. */
+DNS_EXPORT const char *dns_ffi_edit_warnings(const struct dns_ffi_edit *edit);
+
+/* What commit would do, without writing; blocks as well. */
+DNS_EXPORT int dns_ffi_edit_check(void *edit);
+
+/* Commits; blocks until the edit is on the disk.  Of the type of a job for
+   another thread. */
+DNS_EXPORT int dns_ffi_edit_commit(void *edit);
+
+/* Why the last call failed; borrowed until the edit is freed. */
+DNS_EXPORT const char *dns_ffi_edit_error(const struct dns_ffi_edit *edit);
+
+#endif

@@ -1,0 +1,220 @@
+--- What `dns_serve on;` runs for a query that could not be answered in place:
+-- the zones, then the forwarder, else REFUSED.
+--
+-- The stream room calls configure() once in each worker, with what the
+-- directives say, and answer() for each query.
+-- @module dns.service
+
+local bit = require "bit"
+local ffi = require "ffi"
+local dns = require "dns"
+local library = require "dns.library"
+local store_module = require "dns.store"
+
+local C = library.C
+local band = bit.band
+
+local RD, RA, CD = ffi.C.DNS_FFI_RD, ffi.C.DNS_FFI_RA, ffi.C.DNS_FFI_CD
+local REFUSED, SERVFAIL = dns.rcode.REFUSED, dns.rcode.SERVFAIL
+local AXFR, IXFR = dns.type.AXFR, dns.type.IXFR
+local CLASS_IN = dns.class.IN
+local CNAME, A, ANY = dns.type.CNAME, dns.type.A, dns.type.ANY
+
+local UDP, TCP = 0, 1 -- transports
+local UDP_LIMIT = 1232 -- octets, DNS flag day 2020
+
+local service = {}
+
+local settings = { udp_limit = UDP_LIMIT }
+local forwarders = {} -- by the directive's text
+
+--- Sets what the configuration says.  Nothing is opened before the first use.
+-- @tparam table options `store`: the folder of the embedded store, or nil;
+--   `forward`: upstreams with spaces between, or nil; `udp_limit`: octets
+function service.configure(options)
+    settings = {
+        folder = options.store,
+        forward = options.forward,
+        udp_limit = options.udp_limit or UDP_LIMIT,
+    }
+end
+
+--- The zone store of this server.
+-- @treturn Store|nil
+-- @treturn string why there is none
+function service.store()
+    if settings.store or not settings.folder then
+        return settings.store, "no dns_store is configured"
+    end
+
+    local store, reason = store_module.open(settings.folder)
+    settings.store = store
+    return store, reason
+end
+
+local function forwarder(text)
+    if not text or text == "" then
+        return nil
+    end
+
+    local found = forwarders[text]
+    if not found then
+        local servers = {}
+        for server in text:gmatch("%S+") do
+            servers[#servers + 1] = server
+        end
+        found = require("dns.forward").new(servers)
+        forwarders[text] = found
+    end
+
+    return found
+end
+
+local function error_response(packet, rcode, forward)
+    local size = C.dns_ffi_query_error(packet, #packet, rcode,
+        forward and RA or 0, library.octets)
+
+    return size > 0 and ffi.string(library.octets, size) or nil
+end
+
+local function ask_of(query)
+    local ask = ffi.new("struct dns_ffi_ask")
+    ask.type = query.type
+    ask.class_code = query.class_code
+    ask.recursion_desired = band(query.flags, RD) ~= 0 and 1 or 0
+    ask.checking_disabled = band(query.flags, CD) ~= 0 and 1 or 0
+    ask.dnssec_ok = query.dnssec_ok
+    ask.name_size = query.name_size
+    ffi.copy(ask.name, query.name, query.name_size)
+
+    return ask
+end
+
+local function forward_query(forward, packet, query)
+    local response, err = forward:ask(ask_of(query))
+    if not response then
+        ngx.log(ngx.WARN, "no upstream answered: ", err)
+        return error_response(packet, SERVFAIL, forward)
+    end
+
+    local size = C.dns_ffi_relay(packet, #packet, response, #response,
+        library.octets, query.limit)
+    if size < 0 then
+        return error_response(packet, SERVFAIL, forward)
+    end
+
+    return ffi.string(library.octets, size)
+end
+
+-- The zones gave a chain of CNAMEs that ends at a name that no zone holds: the
+-- upstream's records for that name go behind it.
+local function continue_chain(forward, wire, query)
+    local answer = dns.decode(wire)
+    local last = answer and answer.answers[#answer.answers]
+    if not last or last.type ~= CNAME then
+        return wire
+    end
+
+    local ask = ask_of(query)
+    ask.name_size = #last.rdata
+    ffi.copy(ask.name, last.rdata, #last.rdata)
+
+    local response = forward:ask(ask)
+    local rest = response and dns.decode(response)
+    if not rest then
+        return wire
+    end
+
+    for _, record in ipairs(rest.answers) do
+        answer.answers[#answer.answers + 1] = record
+    end
+    answer.ra = true
+    answer.rcode = rest.rcode
+    answer.authorities, answer.additionals = {}, {}
+
+    return dns.encode(answer, query.limit) or wire
+end
+
+local function may_forward(query)
+    return query.class_code == CLASS_IN and query.type ~= AXFR
+        and query.type ~= IXFR
+end
+
+local function answer_from_zones(packet, transport)
+    local store, reason = service.store()
+    if not store then
+        return nil, nil, settings.folder and reason
+    end
+
+    local wire, result = store:answer(packet, transport)
+    if not wire then
+        return nil, nil, result
+    end
+
+    return result.is_final ~= 0 and wire or nil, result
+end
+
+--- Answers one query; yields while upstreams are asked.
+-- @tparam string packet
+-- @tparam number transport 0 UDP, 1 TCP, 2 TLS, 3 HTTPS
+-- @tparam[opt] string forward the server's upstreams with spaces between;
+--   without it those of configure()
+-- @treturn string|nil the response; nil: send nothing
+function service.answer(packet, transport, forward)
+    local query = ffi.new("struct dns_ffi_query")
+    C.dns_ffi_query_parse(query, packet, #packet, transport or UDP,
+        settings.udp_limit)
+    local upstreams = forwarder(forward or settings.forward)
+    if query.rcode ~= 0 then
+        return query.rcode > 0
+            and error_response(packet, query.rcode, upstreams) or nil
+    end
+
+    local wire, result, failure = answer_from_zones(packet, transport)
+    if failure then
+        ngx.log(ngx.ERR, "the zone store failed: ", failure)
+        return error_response(packet, SERVFAIL, upstreams)
+    end
+
+    local forwards = upstreams and may_forward(query)
+    if wire then
+        return forwards and result.leaves_zones ~= 0
+            and continue_chain(upstreams, wire, query) or wire
+    end
+
+    return forwards and forward_query(upstreams, packet, query)
+        or error_response(packet, REFUSED, upstreams)
+end
+
+--- The records that answer a question, for callers that have no packet.
+-- @tparam string domain
+-- @tparam[opt] number rtype none: all record sets of a name in the zones, or
+--   the upstream's A
+-- @treturn {table,...}|nil as dns.decode() gives them
+-- @treturn string why there are none
+function service.lookup(domain, rtype)
+    local function ask(number)
+        local packet = assert(dns.encode {
+            id = 0,
+            rd = true,
+            questions = { { name = domain, type = number } },
+        })
+        local wire = service.answer(packet, TCP)
+        return wire and dns.decode(wire)
+    end
+
+    local message = ask(rtype or ANY)
+    if message and not rtype and not message.aa then
+        message = ask(A)
+    end
+    if not message then
+        return nil, "domain: no answer"
+    end
+    if message.rcode == SERVFAIL then
+        return nil, "domain: the store or the upstream failed"
+    end
+
+    return message.answers
+end
+
+return service

@@ -1,0 +1,387 @@
+--- The embedded zone store: zones, their records, and edits.
+--
+--     local store = assert(require("dns.store").open("data"))
+--     local edit = assert(store:edit("example.test"))
+--     edit:set("www.example.test", "A", 300, { "192.0.2.1" })
+--     assert(edit:commit())
+--
+-- Names are text, absolute with or without the final dot.  What can fail
+-- returns nil, a reason and a kind: "not found", "conflict", "malformed",
+-- "limit" or "store".
+-- @module dns.store
+
+local ffi = require "ffi"
+local dns = require "dns"
+local library = require "dns.library"
+
+local C = library.C
+local name_of = dns.name
+
+local KINDS = {
+    [ffi.C.DNS_FFI_ENOTFOUND] = "not found",
+    [ffi.C.DNS_FFI_EMALFORMED] = "malformed",
+    [ffi.C.DNS_FFI_EUNKNOWN] = "malformed",
+    [ffi.C.DNS_FFI_ECONFLICT] = "conflict",
+    [ffi.C.DNS_FFI_ELIMIT] = "limit",
+    [ffi.C.DNS_FFI_ENOSPACE] = "limit",
+}
+
+local function failure(status, reason)
+    if reason == nil or reason == "" then
+        reason = library.status_text(status)
+    end
+
+    return nil, reason, KINDS[status] or "store"
+end
+
+local function wire_of(text, level)
+    local wire = name_of.to_wire(text)
+    if not wire then
+        error("not a domain name: " .. text, level + 1)
+    end
+
+    return wire
+end
+
+local Edit = {}
+Edit.__index = Edit
+
+--- What the zone becomes is only what this edit adds; a zone that is not there
+-- is made.
+function Edit:replace_zone()
+    C.dns_ffi_edit_replace_zone(self.handle)
+end
+
+--- The zone goes.
+function Edit:delete_zone()
+    C.dns_ffi_edit_delete_zone(self.handle)
+end
+
+local function rdata_size(rtype, text, apex)
+    return C.dns_ffi_rdata_from_text(rtype, text, #text, apex,
+        library.record.rdata, library.error)
+end
+
+--- Adds one record; the set takes its TTL.
+-- @tparam string owner
+-- @tparam string|number rtype
+-- @tparam number ttl seconds
+-- @tparam string text the data; relative names in it end in the zone's
+-- @treturn boolean|nil
+-- @treturn string reason
+-- @treturn string kind
+function Edit:add(owner, rtype, ttl, text)
+    local number = type(rtype) == "number" and rtype or dns.type[rtype]
+    if not number then
+        return nil, "unknown type " .. rtype, "malformed"
+    end
+
+    local size = rdata_size(number, text, self.apex)
+    if size < 0 then
+        return nil, ffi.string(library.error), "malformed"
+    end
+
+    local status = C.dns_ffi_edit_add(self.handle, wire_of(owner, 2), number,
+        ttl, library.record.rdata, size)
+    if status ~= 0 then
+        return failure(status, self:reason())
+    end
+
+    return true
+end
+
+--- Drops a record set, or with text one record of it; commit fails with "not
+-- found" when there is none.
+function Edit:remove(owner, rtype, text)
+    local number = type(rtype) == "number" and rtype or dns.type[rtype]
+    local rdata, size = nil, 0
+    if text then
+        size = rdata_size(number, text, self.apex)
+        if size < 0 then
+            return nil, ffi.string(library.error), "malformed"
+        end
+        rdata = library.record.rdata
+    end
+
+    local status = C.dns_ffi_edit_remove(self.handle, wire_of(owner, 2),
+        number, rdata, size)
+    if status ~= 0 then
+        return failure(status, self:reason())
+    end
+
+    return true
+end
+
+--- Replaces a record set, or makes it.
+-- @tparam string owner
+-- @tparam string|number rtype
+-- @tparam number ttl seconds
+-- @tparam {string,...} texts
+-- @treturn boolean|nil
+-- @treturn string reason
+-- @treturn string kind
+-- @treturn number index of the text that is wrong
+function Edit:set(owner, rtype, ttl, texts)
+    local number = type(rtype) == "number" and rtype or dns.type[rtype]
+    local status = C.dns_ffi_edit_remove_if_any(self.handle,
+        wire_of(owner, 2), number)
+    if status ~= 0 then
+        return failure(status, self:reason())
+    end
+
+    for i, text in ipairs(texts) do
+        local ok, reason, kind = self:add(owner, number, ttl, text)
+        if not ok then
+            return nil, reason, kind, i
+        end
+    end
+
+    return true
+end
+
+--- Master-file text whose records commit will add.
+-- @tparam string text
+-- @tparam[opt] string file for messages, and for $INCLUDE beside it
+function Edit:load_text(text, file)
+    self.text, self.file = text, file -- C borrows both until commit
+    C.dns_ffi_edit_load_text(self.handle, text, #text, file)
+end
+
+--- Warnings of the master file, after commit or check.
+-- @treturn string a line each
+function Edit:warnings()
+    return ffi.string(C.dns_ffi_edit_warnings(self.handle))
+end
+
+function Edit:reason()
+    return ffi.string(C.dns_ffi_edit_error(self.handle))
+end
+
+local function run_here(job, argument)
+    return job(argument)
+end
+
+--- How blocking work is done; inside nginx another thread does it.
+local run_job = run_here
+
+--- Checks and writes all of it or nothing; durable when it returns.
+-- @treturn boolean|nil
+-- @treturn string reason
+-- @treturn string kind
+function Edit:commit()
+    local status = run_job(C.dns_ffi_edit_commit, self.handle)
+    if status ~= 0 then
+        return failure(status, self:reason())
+    end
+
+    return true
+end
+
+--- As commit, but writes nothing.
+function Edit:check()
+    local status = run_job(C.dns_ffi_edit_check, self.handle)
+    if status ~= 0 then
+        return failure(status, self:reason())
+    end
+
+    return true
+end
+
+local Store = {}
+Store.__index = Store
+
+--- An edit of one zone.
+-- @tparam string zone
+-- @treturn Edit|nil
+-- @treturn string reason
+-- @treturn string kind
+function Store:edit(zone)
+    local apex = wire_of(zone, 2)
+    local out = ffi.new("struct dns_ffi_edit *[1]")
+    local status = C.dns_ffi_edit_new(self.handle, apex, out)
+    if status ~= 0 then
+        return failure(status)
+    end
+
+    return setmetatable({
+        handle = ffi.gc(out[0], C.dns_ffi_edit_free),
+        apex = apex,
+        store = self,
+    }, Edit)
+end
+
+-- Calls visit() inside a read of the store; nothing in it may yield.
+local function reading(store, visit, ...)
+    local status = C.dns_ffi_store_read_begin(store.handle)
+    if status ~= 0 then
+        return failure(status)
+    end
+
+    local ok, result, reason, kind = pcall(visit, store, ...)
+    C.dns_ffi_store_read_end(store.handle)
+    if not ok then
+        error(result, 0)
+    end
+
+    return result, reason, kind
+end
+
+local function zone_table(zone)
+    return {
+        name = name_of.from_memory(zone.name, zone.name_size),
+        serial = zone.serial,
+        generation = tonumber(zone.generation),
+    }
+end
+
+local function list_zones(store)
+    local out = {}
+    local at = ffi.new("uint64_t[1]")
+    local zone = ffi.new("struct dns_ffi_zone")
+
+    while C.dns_ffi_store_next_zone(store.handle, at, zone) == 1 do
+        out[#out + 1] = zone_table(zone)
+    end
+
+    return out
+end
+
+--- All zones in order: tables with name and serial.
+-- @treturn {table,...}
+function Store:zones()
+    return reading(self, list_zones)
+end
+
+local function read_zone(store, apex)
+    local zone = ffi.new("struct dns_ffi_zone")
+    local status = C.dns_ffi_store_zone(store.handle, apex, zone)
+    if status ~= 0 then
+        return failure(status, "no such zone")
+    end
+
+    return zone_table(zone)
+end
+
+--- A zone's name and serial.
+-- @tparam string zone
+-- @treturn table|nil
+-- @treturn string reason
+-- @treturn string kind
+function Store:zone(zone)
+    return reading(self, read_zone, wire_of(zone, 2))
+end
+
+local function visit_records(store, apex, visit)
+    local status = C.dns_ffi_store_records_begin(store.handle, apex)
+    if status ~= 0 then
+        return failure(status, "no such zone")
+    end
+
+    local record = library.record
+    while C.dns_ffi_store_records_next(store.handle, record) == 1 do
+        visit(record)
+    end
+
+    return true
+end
+
+--- Calls visit with each record of a zone as C has it (struct
+-- dns_ffi_record), the SOA first.
+-- @tparam string zone
+-- @tparam function visit may not yield
+-- @treturn boolean|nil
+-- @treturn string reason
+-- @treturn string kind
+function Store:each_record(zone, visit)
+    return reading(self, visit_records, wire_of(zone, 2), visit)
+end
+
+local function master_file_line(record)
+    local text = library.text
+    local owner = ffi.string(text, C.dns_ffi_name_to_text(record.name,
+        record.name_size, text))
+    local size = C.dns_ffi_rdata_to_text(record.type, record.rdata,
+        record.rdata_size, text)
+
+    return ("%s\t%d\tIN\t%s\t%s\n"):format(owner, record.ttl,
+        dns.type[record.type], ffi.string(text, size))
+end
+
+--- A zone as master-file text, every name absolute.
+-- @tparam string zone
+-- @treturn string|nil
+-- @treturn string reason
+-- @treturn string kind
+function Store:zone_text(zone)
+    local lines = {}
+    local ok, reason, kind = self:each_record(zone, function(record)
+        lines[#lines + 1] = master_file_line(record)
+    end)
+    if not ok then
+        return nil, reason, kind
+    end
+
+    return table.concat(lines)
+end
+
+local function has(store, apex, owner, rtype)
+    return C.dns_ffi_store_has(store.handle, apex, owner, rtype) == 1
+end
+
+--- True if the zone has a record set of the type at a name.
+function Store:has(zone, owner, rtype)
+    return reading(self, has, wire_of(zone, 2), wire_of(owner, 2), rtype)
+end
+
+local function answer(store, packet, transport)
+    local out = ffi.new("struct dns_ffi_answer")
+    local status = C.dns_ffi_store_answer(store.handle, packet, #packet,
+        transport, library.octets, out)
+    if status ~= 0 then
+        return failure(status)
+    end
+
+    return ffi.string(library.octets, out.size), out
+end
+
+--- What the zones say to a query.
+-- @tparam string packet
+-- @tparam number transport 0 UDP, 1 TCP, 2 TLS, 3 HTTPS
+-- @treturn string|nil the response
+-- @treturn cdata|string struct dns_ffi_answer, or the reason
+function Store:answer(packet, transport)
+    return reading(self, answer, packet, transport)
+end
+
+local store = {}
+
+--- Opens the store in a folder, which is made if it is not there.
+-- @tparam string folder
+-- @tparam[opt] boolean read_only
+-- @treturn Store|nil
+-- @treturn string reason
+function store.open(folder, read_only)
+    local out = ffi.new("struct dns_ffi_store *[1]")
+    local status = C.dns_ffi_store_open(folder, read_only and 1 or 0, out,
+        library.error)
+    if status ~= 0 then
+        return nil, ffi.string(library.error)
+    end
+
+    return store.from_handle(ffi.gc(out[0], C.dns_ffi_store_close))
+end
+
+--- A Store around a handle that somebody else keeps open.
+-- @param handle struct dns_ffi_store *
+-- @treturn Store
+function store.from_handle(handle)
+    return setmetatable({ handle = handle }, Store)
+end
+
+--- Sets how commits are run: run(job, argument) calls the C function
+-- `int job(void *)` somewhere and returns its result.
+function store.set_runner(run)
+    run_job = run
+end
+
+return store
