@@ -187,7 +187,9 @@ lexer_next(lexer_t *lexer, token_t *token)
         return false;
     }
 
-    *token = (token_t){.text = lexer->at, .follows_blank = lexer->at > start};
+    *token = (token_t){.text = lexer->at,
+                       .follows_blank = lexer->at > start &&
+                                        (*start == ' ' || *start == '\t')};
 
     if (lexer->at == lexer->end) {
         token->kind = TOKEN_END;
