@@ -11,6 +11,8 @@ enum {
     LABEL_TYPE_MASK = 0xc0,
     LABEL_POINTER = 0xc0,
     QUESTION_FIXED_SIZE = 4,
+    POINTERS_MAX = DNS_NAME_LABELS_MAX, /* in one name: bounds the work where
+                                           pointers lead to pointers */
 };
 
 dns_status_t
@@ -40,7 +42,7 @@ dns_message_name(const dns_message_t *m, size_t at, uint8_t *out, size_t *end)
 {
     size_t used = 0;
     size_t start = at; /* of the labels since the last pointer */
-    bool has_jumped = false;
+    unsigned jumps = 0;
 
     while (at < m->size) {
         uint8_t length = m->wire[at];
@@ -52,12 +54,12 @@ dns_message_name(const dns_message_t *m, size_t at, uint8_t *out, size_t *end)
 
             size_t target = get16(m->wire + at) & DNS_POINTER_MAX;
 
-            if (!has_jumped) {
+            if (jumps == 0) {
                 *end = at + 2;
-                has_jumped = true;
             }
 
-            if (target >= start || target < DNS_HEADER_SIZE) {
+            if (target >= start || target < DNS_HEADER_SIZE ||
+                ++jumps > POINTERS_MAX) {
                 return DNS_EMALFORMED;
             }
 
@@ -75,7 +77,7 @@ dns_message_name(const dns_message_t *m, size_t at, uint8_t *out, size_t *end)
         at += length + 1u;
 
         if (length == 0) {
-            if (!has_jumped) {
+            if (jumps == 0) {
                 *end = at;
             }
 

@@ -2,17 +2,15 @@
 
 #include <string.h>
 
+#include "dns/edns.h"
 #include "dns/private/octets.h"
 #include "dns/type.h"
 
 enum {
     RECORD_HEADER_SIZE = 10, /* octets: type, class, TTL, rdata size */
-    OPTION_HEADER_SIZE = 4,  /* octets: code, size */
     UDP_SIZE_MIN = 512, /* octets, RFC 1035 section 4.2.1, RFC 6891 6.2.3 */
     STREAM_SIZE_MAX = 65535, /* octets, RFC 1035 section 4.2.2 */
     EDNS_DO = 0x8000,        /* RFC 3225 */
-    OPTION_SUBNET = 8,       /* RFC 7871 */
-    OPTION_COOKIE = 10,      /* RFC 7873 */
 };
 
 typedef struct {
@@ -49,34 +47,15 @@ skip_name(reader_t *r)
     return false;
 }
 
-/* RFC 7871 section 6: family, source and scope prefix, then just as many
-   octets of address as the source prefix needs. */
-static bool
-check_subnet(const uint8_t *data, size_t size)
-{
-    if (size < 4) {
-        return false;
-    }
-
-    unsigned family = get16(data);
-    unsigned source = data[2];
-    unsigned max = family == 1 ? 32 : family == 2 ? 128 : 0;
-
-    if (source > max || data[3] > max || size - 4 != (source + 7) / 8) {
-        return false;
-    }
-
-    /* Bits behind the prefix must be zero. */
-    return source % 8 == 0 || (data[size - 1] & 0xff >> source % 8) == 0;
-}
-
 static bool
 check_option(unsigned code, const uint8_t *data, size_t size)
 {
+    dns_subnet_t subnet;
+
     switch (code) {
-    case OPTION_SUBNET:
-        return check_subnet(data, size);
-    case OPTION_COOKIE: /* RFC 7873 section 5.2.2 */
+    case DNS_OPTION_SUBNET:
+        return dns_subnet_parse(&subnet, data, size) == DNS_OK;
+    case DNS_OPTION_COOKIE: /* RFC 7873 section 5.2.2 */
         return size == 8 || (size >= 16 && size <= 40);
     default:
         return true;
@@ -86,24 +65,16 @@ check_option(unsigned code, const uint8_t *data, size_t size)
 static bool
 check_options(const uint8_t *options, size_t size)
 {
-    while (size > 0) {
-        if (size < OPTION_HEADER_SIZE) {
+    dns_option_t option;
+    size_t at = 0;
+
+    while (dns_option_next(options, size, &at, &option)) {
+        if (!check_option(option.code, option.data, option.size)) {
             return false;
         }
-
-        size_t data_size = get16(options + 2);
-
-        if (size - OPTION_HEADER_SIZE < data_size ||
-            !check_option(get16(options), options + OPTION_HEADER_SIZE,
-                          data_size)) {
-            return false;
-        }
-
-        options += OPTION_HEADER_SIZE + data_size;
-        size -= OPTION_HEADER_SIZE + data_size;
     }
 
-    return true;
+    return at == size;
 }
 
 /* header: the ten octets behind the owner name of an OPT, RFC 6891 6.1. */

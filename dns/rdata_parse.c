@@ -64,7 +64,10 @@ rdata_put(rdata_reader_t *r, const void *octets, size_t size)
                           "no more than 65535 octets of rdata");
     }
 
-    memcpy(r->out + r->size, octets, size);
+    if (size > 0) {
+        memcpy(r->out + r->size, octets, size);
+    }
+
     r->size += size;
     return true;
 }

@@ -142,6 +142,10 @@ static const sample_t samples[] = {
     {"NULL", "\\# 3 010203", NULL},
 
     /* RFC 9460 appendix D. */
+    {"SVCB",
+     "\\# 35 0010 03 666f6f 07 6578616d706c65 03 6f7267 00 0001 000c "
+     "08 66 5c 6f 6f 2c 62 61 72 02 68 32",
+     "16 foo.example.org. alpn=\"f\\\\\\\\oo\\\\,bar,h2\""},
     {"HTTPS", "0 foo.example.com.", NULL},
     {"SVCB", "1 .", NULL},
     {"SVCB", "16 foo.example.com. port=53", NULL},
@@ -284,7 +288,9 @@ ldns_reads(const char *type, const char *text, uint8_t *out, size_t *size)
     for (size_t i = 0; i < ldns_rr_rd_count(rr); i++) {
         ldns_rdf *rdf = ldns_rr_rdf(rr, i);
 
-        memcpy(out + *size, ldns_rdf_data(rdf), ldns_rdf_size(rdf));
+        if (ldns_rdf_size(rdf) > 0) {
+            memcpy(out + *size, ldns_rdf_data(rdf), ldns_rdf_size(rdf));
+        }
         *size += ldns_rdf_size(rdf);
     }
 
