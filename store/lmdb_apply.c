@@ -1,0 +1,459 @@
+#include <stdio.h>
+
+#include "dns/rdata.h"
+#include "dns/type.h"
+#include "store/private/lmdb.h"
+
+/*
+ * Writes an edit's changes: the changes of one owner name become one node,
+ * nodes are checked as they are written, and the zone's record last.
+ */
+
+typedef struct {
+    const store_lmdb_edit_t *edit;
+    MDB_txn *txn;
+    MDB_cursor *nodes;
+    dns_node_builder_t builder; /* owned */
+    zone_record_t record;
+    bool is_new; /* the record's id has no nodes but those of this edit */
+    bool is_changed;
+    int rc; /* LMDB's last failure */
+    char *error;
+} writing_t;
+
+static dns_status_t
+store_failed(writing_t *w, const char *what, int rc)
+{
+    w->rc = rc;
+    return lmdb_fail(w->error, what, rc);
+}
+
+static dns_status_t
+fail_at_key(writing_t *w, dns_status_t status, const change_t *change,
+            const char *reason)
+{
+    uint8_t name[DNS_NAME_MAX];
+    const store_lmdb_edit_t *edit = w->edit;
+
+    if (dns_name_from_key(name, edit->octets + change->key_at, change->key_size,
+                          edit->apex.octets) != DNS_OK) {
+        name[0] = 0;
+    }
+
+    return lmdb_fail_at(w->error, status, name, reason);
+}
+
+static MDB_val
+zone_key(const writing_t *w, uint8_t *octets)
+{
+    return (MDB_val){lmdb_zone_key(octets, &w->edit->apex), octets};
+}
+
+/* DNS_ENOTFOUND: no such zone. */
+static dns_status_t
+read_zone(writing_t *w)
+{
+    uint8_t octets[ZONE_KEY_SIZE];
+    MDB_val key = zone_key(w, octets);
+    MDB_val value;
+    int rc = mdb_get(w->txn, w->edit->store->zones, &key, &value);
+
+    if (rc == MDB_NOTFOUND) {
+        return lmdb_fail_at(w->error, DNS_ENOTFOUND, w->edit->apex.octets,
+                            "no such zone");
+    }
+
+    if (rc != 0 || value.mv_size != sizeof(w->record)) {
+        return store_failed(w, "zone", rc == 0 ? MDB_CORRUPTED : rc);
+    }
+
+    memcpy(&w->record, value.mv_data, sizeof(w->record));
+    return DNS_OK;
+}
+
+static dns_status_t
+write_zone(writing_t *w)
+{
+    uint8_t octets[ZONE_KEY_SIZE];
+    MDB_val key = zone_key(w, octets);
+    MDB_val value = {sizeof(w->record), &w->record};
+
+    /* A transaction's number is used once: no generation comes twice. */
+    w->record.generation = mdb_txn_id(w->txn);
+
+    int rc = mdb_put(w->txn, w->edit->store->zones, &key, &value, 0);
+
+    return rc == 0 ? DNS_OK : store_failed(w, "zone", rc);
+}
+
+/* A zone's whole run of nodes. */
+static dns_status_t
+delete_nodes(writing_t *w, uint32_t zone_id)
+{
+    uint8_t id[ZONE_ID_SIZE];
+    MDB_val key = {sizeof(id), id};
+    MDB_val value;
+
+    put32(id, zone_id);
+
+    int rc = mdb_cursor_get(w->nodes, &key, &value, MDB_SET_RANGE);
+
+    while (rc == 0 && lmdb_key_begins_with(&key, id, sizeof(id))) {
+        rc = mdb_cursor_del(w->nodes, 0);
+
+        if (rc == 0) {
+            rc = mdb_cursor_get(w->nodes, &key, &value, MDB_NEXT);
+        }
+    }
+
+    return rc == 0 || rc == MDB_NOTFOUND ? DNS_OK
+                                         : store_failed(w, "delete", rc);
+}
+
+/* An id above all others. */
+static dns_status_t
+next_zone_id(writing_t *w, uint32_t *id)
+{
+    MDB_val key;
+    MDB_val value;
+    int rc = mdb_cursor_get(w->nodes, &key, &value, MDB_LAST);
+
+    *id = 1;
+
+    if (rc == 0 && key.mv_size >= ZONE_ID_SIZE) {
+        *id = get32(key.mv_data) + 1;
+    }
+
+    if (*id == 0) {
+        snprintf(w->error, STORE_ERROR_SIZE,
+                 "no zone numbers are left: load the zones into a new store");
+        return DNS_ESTORE;
+    }
+
+    return rc == 0 || rc == MDB_NOTFOUND ? DNS_OK
+                                         : store_failed(w, "number", rc);
+}
+
+/* Adds a node to the zone's counts, or takes it away. */
+static void
+count_node(zone_record_t *record, const dns_node_t *node,
+           const change_t *change, const uint8_t *key, int by)
+{
+    bool is_apex = change->key_size == 0;
+
+    if (node->size == 0) {
+        return;
+    }
+
+    record->node_count += (uint64_t) by;
+
+    if (lmdb_node_is_cut(node, is_apex)) {
+        record->cut_count += (uint32_t) by;
+    }
+
+    if (lmdb_key_is_wildcard(key, change->key_size)) {
+        record->wildcard_count += (uint32_t) by;
+    }
+}
+
+static dns_status_t
+apply_change(writing_t *w, const change_t *change)
+{
+    const uint8_t *rdata = w->edit->octets + change->rdata_at;
+    dns_status_t status;
+
+    switch ((change_kind_t) change->kind) {
+    case CHANGE_ADD:
+        status = dns_node_builder_add(&w->builder, change->type, change->ttl,
+                                      rdata, change->rdata_size);
+        break;
+    case CHANGE_REMOVE_RECORD:
+        status = dns_node_builder_remove(&w->builder, change->type, rdata,
+                                         change->rdata_size);
+        break;
+    default:
+        status = dns_node_builder_remove(&w->builder, change->type, NULL, 0);
+        break;
+    }
+
+    switch (status) {
+    case DNS_OK:
+    case DNS_EEXIST:
+        return DNS_OK;
+    case DNS_ENOTFOUND:
+        return change->kind == CHANGE_REMOVE_IF_ANY
+                   ? DNS_OK
+                   : fail_at_key(w, status, change, "no such record");
+    case DNS_ELIMIT:
+        return fail_at_key(w, status, change, "too many records, or too large");
+    default:
+        return fail_at_key(w, status, change, dns_status_text(status));
+    }
+}
+
+/* RFC 1982 section 3.1: the number after the SOA's, modulo 2^32. */
+static void
+raise_serial(dns_node_builder_t *b)
+{
+    dns_node_t node = dns_node_builder_node(b);
+    dns_rrset_t rrset;
+    dns_rdata_t rdata;
+    size_t at = 0;
+
+    if (!dns_node_find(&node, DNS_TYPE_SOA, &rrset) ||
+        !dns_rrset_next(&rrset, &at, &rdata)) {
+        return;
+    }
+
+    uint8_t *serial = b->octets + (rdata.octets - b->octets);
+
+    serial += dns_name_size(serial);
+    serial += dns_name_size(serial);
+    put32(serial, get32(serial) + 1);
+}
+
+/* Puts the builder's node in the place of old. */
+static dns_status_t
+write_node(writing_t *w, const change_t *change, const dns_node_t *old)
+{
+    uint8_t octets[NODE_KEY_SIZE];
+    const uint8_t *below = w->edit->octets + change->key_at;
+    dns_node_t node = dns_node_builder_node(&w->builder);
+    const char *reason = lmdb_check_node(&node, change->key_size == 0);
+
+    if (reason != NULL) {
+        return fail_at_key(w, DNS_ECONFLICT, change, reason);
+    }
+
+    count_node(&w->record, old, change, below, -1);
+    count_node(&w->record, &node, change, below, 1);
+    put32(octets, w->record.id);
+
+    if (change->key_size > 0) {
+        memcpy(octets + ZONE_ID_SIZE, below, change->key_size);
+    }
+
+    MDB_val key = {(size_t) ZONE_ID_SIZE + change->key_size, octets};
+    MDB_val value = {node.size, (void *) node.octets};
+    int rc = node.size == 0 ? mdb_del(w->txn, w->edit->store->nodes, &key, NULL)
+                            : mdb_cursor_put(w->nodes, &key, &value,
+                                             w->is_new ? MDB_APPEND : 0);
+
+    w->is_changed = true;
+    return rc == 0 || rc == MDB_NOTFOUND ? DNS_OK : store_failed(w, "put", rc);
+}
+
+static dns_status_t
+read_node(writing_t *w, const change_t *change, dns_node_t *node)
+{
+    uint8_t octets[NODE_KEY_SIZE];
+
+    *node = (dns_node_t){NULL, 0};
+
+    if (w->is_new) {
+        return DNS_OK;
+    }
+
+    put32(octets, w->record.id);
+
+    if (change->key_size > 0) {
+        memcpy(octets + ZONE_ID_SIZE, w->edit->octets + change->key_at,
+               change->key_size);
+    }
+
+    MDB_val key = {(size_t) ZONE_ID_SIZE + change->key_size, octets};
+    MDB_val value;
+    int rc = mdb_cursor_get(w->nodes, &key, &value, MDB_SET);
+
+    if (rc == 0) {
+        *node = (dns_node_t){value.mv_data, (uint32_t) value.mv_size};
+    }
+
+    return rc == 0 || rc == MDB_NOTFOUND ? DNS_OK : store_failed(w, "get", rc);
+}
+
+static bool
+is_same(const dns_node_t *a, const dns_node_t *b)
+{
+    return a->size == b->size &&
+           (a->size == 0 || memcmp(a->octets, b->octets, a->size) == 0);
+}
+
+/* The changes of one owner. */
+static dns_status_t
+write_group(writing_t *w, const change_t *changes, size_t count)
+{
+    dns_node_t old;
+    dns_status_t status = read_node(w, changes, &old);
+
+    if (status == DNS_OK) {
+        status = dns_node_builder_reset(&w->builder, &old);
+    }
+
+    for (size_t i = 0; i < count && status == DNS_OK; i++) {
+        status = apply_change(w, &changes[i]);
+    }
+
+    if (status != DNS_OK) {
+        return status;
+    }
+
+    dns_node_t node = dns_node_builder_node(&w->builder);
+
+    return is_same(&old, &node) ? DNS_OK : write_node(w, changes, &old);
+}
+
+static bool
+is_same_owner(const store_lmdb_edit_t *edit, const change_t *a,
+              const change_t *b)
+{
+    return a->key_size == b->key_size &&
+           (a->key_at == b->key_at ||
+            memcmp(edit->octets + a->key_at, edit->octets + b->key_at,
+                   a->key_size) == 0);
+}
+
+static dns_status_t
+write_groups(writing_t *w)
+{
+    const store_lmdb_edit_t *edit = w->edit;
+    size_t end;
+
+    for (size_t i = 0; i < edit->change_count; i = end) {
+        for (end = i + 1;
+             end < edit->change_count &&
+             is_same_owner(edit, &edit->changes[i], &edit->changes[end]);) {
+            end++;
+        }
+
+        dns_status_t status = write_group(w, &edit->changes[i], end - i);
+
+        if (status != DNS_OK) {
+            return status;
+        }
+    }
+
+    return DNS_OK;
+}
+
+/* Gives the apex of an edited zone its new serial. */
+static dns_status_t
+write_serial(writing_t *w)
+{
+    const change_t apex = {0};
+    dns_node_t old;
+    dns_status_t status = read_node(w, &apex, &old);
+
+    if (status == DNS_OK) {
+        status = dns_node_builder_reset(&w->builder, &old);
+    }
+
+    if (status != DNS_OK) {
+        return status;
+    }
+
+    raise_serial(&w->builder);
+    return write_node(w, &apex, &old);
+}
+
+static dns_status_t
+change_zone(writing_t *w)
+{
+    dns_status_t status = read_zone(w);
+
+    if (status == DNS_OK) {
+        status = write_groups(w);
+    }
+
+    if (status != DNS_OK || !w->is_changed) {
+        return status;
+    }
+
+    if (!w->edit->sets_soa) {
+        status = write_serial(w);
+    }
+
+    return status == DNS_OK ? write_zone(w) : status;
+}
+
+static dns_status_t
+delete_zone(writing_t *w)
+{
+    uint8_t octets[ZONE_KEY_SIZE];
+    MDB_val key = zone_key(w, octets);
+    dns_status_t status = read_zone(w);
+
+    if (status == DNS_OK) {
+        status = delete_nodes(w, w->record.id);
+    }
+
+    if (status != DNS_OK) {
+        return status;
+    }
+
+    int rc = mdb_del(w->txn, w->edit->store->zones, &key, NULL);
+
+    w->is_changed = true;
+    return rc == 0 ? DNS_OK : store_failed(w, "delete", rc);
+}
+
+static dns_status_t
+replace_zone(writing_t *w)
+{
+    const store_lmdb_edit_t *edit = w->edit;
+    uint32_t id;
+    dns_status_t status = read_zone(w);
+    bool was_there = status == DNS_OK;
+    uint32_t old_id = w->record.id;
+
+    if (status != DNS_OK && status != DNS_ENOTFOUND) {
+        return status;
+    }
+
+    if (edit->change_count == 0 || edit->changes[0].key_size != 0) {
+        return lmdb_fail_at(w->error, DNS_ECONFLICT, edit->apex.octets,
+                            "no SOA record at the top of the zone");
+    }
+
+    status = next_zone_id(w, &id);
+
+    if (status == DNS_OK) {
+        w->record = (zone_record_t){.id = id};
+        w->is_new = true;
+        status = write_groups(w);
+    }
+
+    if (status == DNS_OK && was_there) {
+        status = delete_nodes(w, old_id);
+    }
+
+    return status == DNS_OK ? write_zone(w) : status;
+}
+
+dns_status_t
+lmdb_apply(const store_lmdb_edit_t *edit, MDB_txn *txn, int *rc,
+           bool *is_changed, char *error)
+{
+    writing_t w = {.edit = edit, .txn = txn, .error = error};
+    dns_status_t status;
+
+    *rc = mdb_cursor_open(txn, edit->store->nodes, &w.nodes);
+
+    if (*rc != 0) {
+        return lmdb_fail(error, "cursor", *rc);
+    }
+
+    if (edit->deletes) {
+        status = delete_zone(&w);
+    } else if (edit->replaces) {
+        status = replace_zone(&w);
+    } else {
+        status = change_zone(&w);
+    }
+
+    mdb_cursor_close(w.nodes);
+    dns_node_builder_free(&w.builder);
+    *rc = w.rc;
+    *is_changed = w.is_changed;
+    return status;
+}

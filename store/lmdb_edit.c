@@ -1,0 +1,329 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "dns/rdata.h"
+#include "dns/type.h"
+#include "store/private/lmdb.h"
+
+enum {
+    OCTETS_MIN = 1024,
+    CHANGES_MIN = 16,
+    GROW_TRIES = 16, /* each doubles the map */
+};
+
+dns_status_t
+store_lmdb_edit_new(store_lmdb_t *store, const uint8_t *apex,
+                    store_lmdb_edit_t **out)
+{
+    store_lmdb_edit_t *edit = calloc(1, sizeof(*edit));
+
+    if (edit == NULL) {
+        return DNS_ENOMEM;
+    }
+
+    edit->store = store;
+    edit->is_sorted = true;
+    dns_name_set(&edit->apex, apex);
+    *out = edit;
+    return DNS_OK;
+}
+
+void
+store_lmdb_edit_free(store_lmdb_edit_t *edit)
+{
+    if (edit != NULL) {
+        free(edit->octets);
+        free(edit->changes);
+        free(edit);
+    }
+}
+
+void
+store_lmdb_edit_replace_zone(store_lmdb_edit_t *edit)
+{
+    edit->replaces = true;
+}
+
+void
+store_lmdb_edit_delete_zone(store_lmdb_edit_t *edit)
+{
+    edit->deletes = true;
+}
+
+/* Remembers the first failure for commit. */
+static dns_status_t
+fail(store_lmdb_edit_t *edit, dns_status_t status, const uint8_t *name,
+     const char *reason)
+{
+    if (edit->failure == DNS_OK) {
+        edit->failure = lmdb_fail_at(edit->reason, status, name, reason);
+    }
+
+    return status;
+}
+
+static bool
+reserve(void **array, size_t *capacity, size_t wanted, size_t item_size)
+{
+    if (wanted <= *capacity) {
+        return true;
+    }
+
+    size_t grown = *capacity * 2 > wanted ? *capacity * 2 : wanted;
+    void *larger = realloc(*array, grown * item_size);
+
+    if (larger == NULL) {
+        return false;
+    }
+
+    *array = larger;
+    *capacity = grown;
+    return true;
+}
+
+static bool
+reserve_change(store_lmdb_edit_t *edit, size_t octets)
+{
+    size_t size = edit->size + octets;
+    size_t count = edit->change_count + 1;
+
+    return reserve((void **) &edit->octets, &edit->capacity,
+                   size < OCTETS_MIN ? OCTETS_MIN : size, 1) &&
+           reserve((void **) &edit->changes, &edit->change_capacity,
+                   count < CHANGES_MIN ? CHANGES_MIN : count, sizeof(change_t));
+}
+
+/* Keys the change by its owner; neighbours of one owner share the key. */
+static void
+put_key(store_lmdb_edit_t *edit, change_t *change, const uint8_t *key,
+        size_t size)
+{
+    const uint8_t *last = edit->octets + edit->last_key_at;
+    size_t last_size = edit->last_key_size;
+    size_t common = size < last_size ? size : last_size;
+    int order = common == 0 ? 0 : memcmp(last, key, common);
+
+    if (order == 0) {
+        order = (last_size > size) - (last_size < size);
+    }
+
+    if (edit->change_count == 0 || order != 0) {
+        edit->is_sorted =
+            edit->is_sorted && (edit->change_count == 0 || order < 0);
+        edit->last_key_at = edit->size;
+        edit->last_key_size = (uint16_t) size;
+        memcpy(edit->octets + edit->size, key, size);
+        edit->size += size;
+    }
+
+    change->key_at = edit->last_key_at;
+    change->key_size = edit->last_key_size;
+}
+
+static dns_status_t
+put_change(store_lmdb_edit_t *edit, const uint8_t *name, change_t change,
+           const uint8_t *rdata)
+{
+    dns_name_t owner;
+    uint8_t key[DNS_KEY_MAX];
+
+    if (!dns_name_is_within(name, edit->apex.octets)) {
+        return fail(edit, DNS_EMALFORMED, name, "not in the zone");
+    }
+
+    dns_name_set(&owner, name);
+
+    size_t size = dns_name_key(key, &owner, edit->apex.label_count);
+
+    if (edit->change_count == UINT32_MAX ||
+        !reserve_change(edit, size + change.rdata_size)) {
+        return fail(edit, DNS_ENOMEM, name, "memory is used up");
+    }
+
+    put_key(edit, &change, key, size);
+    change.rdata_at = edit->size;
+    change.order = (uint32_t) edit->change_count;
+
+    if (change.rdata_size > 0) {
+        memcpy(edit->octets + edit->size, rdata, change.rdata_size);
+        edit->size += change.rdata_size;
+    }
+
+    edit->changes[edit->change_count++] = change;
+    return DNS_OK;
+}
+
+dns_status_t
+store_lmdb_edit_add(store_lmdb_edit_t *edit, const uint8_t *name, uint16_t type,
+                    uint32_t ttl, const uint8_t *rdata, uint16_t rdata_size)
+{
+    if (dns_type_is_meta(type)) {
+        return fail(edit, DNS_EMALFORMED, name, "a type that no zone can hold");
+    }
+
+    if (dns_rdata_check(type, rdata, rdata_size) != DNS_OK) {
+        return fail(edit, DNS_EMALFORMED, name,
+                    "the data is not of the record's type");
+    }
+
+    edit->sets_soa = edit->sets_soa || type == DNS_TYPE_SOA;
+    return put_change(edit, name,
+                      (change_t){.kind = CHANGE_ADD,
+                                 .type = type,
+                                 .ttl = ttl,
+                                 .rdata_size = rdata_size},
+                      rdata);
+}
+
+dns_status_t
+store_lmdb_edit_remove(store_lmdb_edit_t *edit, const uint8_t *name,
+                       uint16_t type, const uint8_t *rdata, uint16_t rdata_size)
+{
+    uint8_t kind = rdata == NULL ? CHANGE_REMOVE : CHANGE_REMOVE_RECORD;
+
+    /* The set may be compared with it: both must be of the type. */
+    if (rdata != NULL && dns_rdata_check(type, rdata, rdata_size) != DNS_OK) {
+        return fail(edit, DNS_EMALFORMED, name,
+                    "the data is not of the record's type");
+    }
+
+    return put_change(edit, name,
+                      (change_t){.kind = kind,
+                                 .type = type,
+                                 .rdata_size = rdata == NULL ? 0 : rdata_size},
+                      rdata);
+}
+
+dns_status_t
+store_lmdb_edit_remove_if_any(store_lmdb_edit_t *edit, const uint8_t *name,
+                              uint16_t type)
+{
+    return put_change(edit, name,
+                      (change_t){.kind = CHANGE_REMOVE_IF_ANY, .type = type},
+                      NULL);
+}
+
+static int
+compare_changes(const void *left, const void *right, void *octets)
+{
+    const change_t *a = left;
+    const change_t *b = right;
+    size_t common = a->key_size < b->key_size ? a->key_size : b->key_size;
+    int order = memcmp((uint8_t *) octets + a->key_at,
+                       (uint8_t *) octets + b->key_at, common);
+
+    if (order == 0) {
+        order = (a->key_size > b->key_size) - (a->key_size < b->key_size);
+    }
+
+    return order != 0 ? order : (a->order > b->order) - (a->order < b->order);
+}
+
+static dns_status_t
+begin(store_lmdb_t *store, MDB_txn **txn, char *error)
+{
+    int dead;
+
+    /* A killed reader would keep old pages from being used again. */
+    mdb_reader_check(store->env, &dead);
+
+    int rc = mdb_txn_begin(store->env, NULL, 0, txn);
+
+    if (rc == MDB_MAP_RESIZED) {
+        rc = lmdb_resize(store, 0);
+        rc = rc == 0 ? mdb_txn_begin(store->env, NULL, 0, txn) : rc;
+    }
+
+    return rc == 0 ? DNS_OK : lmdb_fail(error, "begin", rc);
+}
+
+/* One try.  *rc is MDB_MAP_FULL when a larger map helps. */
+static dns_status_t
+try_commit(store_lmdb_edit_t *edit, int *rc, char *error)
+{
+    MDB_txn *txn;
+    bool is_changed = false;
+
+    *rc = 0;
+
+    dns_status_t status = begin(edit->store, &txn, error);
+
+    if (status != DNS_OK) {
+        return status;
+    }
+
+    status = lmdb_apply(edit, txn, rc, &is_changed, error);
+
+    if (status != DNS_OK || !is_changed) {
+        mdb_txn_abort(txn);
+        return status;
+    }
+
+    *rc = mdb_txn_commit(txn);
+    return *rc == 0 ? DNS_OK : lmdb_fail(error, "commit", *rc);
+}
+
+static dns_status_t
+grow(store_lmdb_t *store, char *error)
+{
+    MDB_envinfo info;
+
+    mdb_env_info(store->env, &info);
+
+    int rc = lmdb_resize(store, info.me_mapsize * 2);
+
+    return rc == 0 ? DNS_OK : lmdb_fail(error, "larger map", rc);
+}
+
+static dns_status_t
+commit(store_lmdb_edit_t *edit, char *error)
+{
+    int rc;
+    dns_status_t status = try_commit(edit, &rc, error);
+
+    for (int i = 0; i < GROW_TRIES && rc == MDB_MAP_FULL; i++) {
+        status = grow(edit->store, error);
+
+        if (status != DNS_OK) {
+            return status;
+        }
+
+        status = try_commit(edit, &rc, error);
+    }
+
+    return status;
+}
+
+dns_status_t
+store_lmdb_edit_commit(store_lmdb_edit_t *edit, char *error)
+{
+    error[0] = '\0';
+
+    if (edit->failure != DNS_OK) {
+        memcpy(error, edit->reason, STORE_ERROR_SIZE);
+        return edit->failure;
+    }
+
+    if (edit->store->is_read_only) {
+        snprintf(error, STORE_ERROR_SIZE, "the store was opened to be read");
+        return DNS_ESTORE;
+    }
+
+    if (!edit->is_sorted) {
+        qsort_r(edit->changes, edit->change_count, sizeof(change_t),
+                compare_changes, edit->octets);
+        edit->is_sorted = true;
+    }
+
+    pthread_mutex_lock(&edit->store->write_lock);
+
+    dns_status_t status = commit(edit, error);
+
+    pthread_mutex_unlock(&edit->store->write_lock);
+
+    if (status == DNS_OK) {
+        error[0] = '\0'; /* of a try before */
+    }
+
+    return status;
+}
