@@ -238,4 +238,15 @@ DNS_EXPORT int dns_ffi_relay(const uint8_t *query, size_t query_size,
                              const uint8_t *response, size_t response_size,
                              uint8_t *out, size_t limit);
 
+/*
+ * Sends a packet to a name server and waits up to five seconds for the
+ * response with the same id; blocks, for programs outside the server.
+ * address: IPv4 or IPv6.  out has room for DNS_FFI_MESSAGE_MAX octets; gives
+ * the size, or DNS_FFI_ENOTFOUND: no answer (errno says why),
+ * DNS_FFI_EMALFORMED: not an address.
+ */
+DNS_EXPORT int dns_ffi_client_exchange(const char *address, uint16_t port,
+                                       int use_tcp, const uint8_t *packet,
+                                       size_t size, uint8_t *out);
+
 #endif

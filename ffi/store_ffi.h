@@ -85,6 +85,15 @@ DNS_EXPORT int dns_ffi_store_answer(struct dns_ffi_store *store,
                                     struct dns_ffi_answer *answer);
 
 /*
+ * The owner of the first SOA in a master file, which is the apex of its zone;
+ * origin completes relative names.  out has room for DNS_FFI_NAME_MAX octets;
+ * gives the size.  DNS_FFI_ENOTFOUND: there is none; DNS_FFI_EMALFORMED.
+ * error: DNS_FFI_ERROR_SIZE bytes.
+ */
+DNS_EXPORT int dns_ffi_zonefile_apex(const char *path, const uint8_t *origin,
+                                     uint8_t *out, char *error);
+
+/*
  * Edits of one zone; see store/lmdb.h.  Nothing is written before commit, and
  * after an error nothing has been.
  */
@@ -105,20 +114,15 @@ DNS_EXPORT int dns_ffi_edit_remove_if_any(struct dns_ffi_edit *edit,
                                           const uint8_t *name, uint16_t type);
 
 /*
- * Master-file text whose records the edit will add: parsed by commit, so that
- * the work is done on its thread.  text: borrowed until commit is over.
- * file: for messages, and the folder of $INCLUDE; borrowed; NULL: there are no
- * includes.  The zone's default origin is the apex.
+ * A master file whose records the edit will add: read and parsed by commit, so
+ * that the work is done on its thread.  text and path: borrowed until commit
+ * is over.  The file may $INCLUDE others from its folder, a text nothing.  The
+ * default origin is the apex.
  */
 DNS_EXPORT void dns_ffi_edit_load_text(struct dns_ffi_edit *edit,
-                                       const char *text, size_t size,
-                                       const char *file);
-
-/* Warnings of the master file so far, a line each; "" if none. */
-DNS_EXPORT const char *dns_ffi_edit_warnings(const struct dns_ffi_edit *edit);
-
-/* What commit would do, without writing; blocks as well. */
-DNS_EXPORT int dns_ffi_edit_check(void *edit);
+                                       const char *text, size_t size);
+DNS_EXPORT void dns_ffi_edit_load_file(struct dns_ffi_edit *edit,
+                                       const char *path);
 
 /* Commits; blocks until the edit is on the disk.  Of the type of a job for
    another thread. */

@@ -141,16 +141,16 @@ end
 
 --- Master-file text whose records commit will add.
 -- @tparam string text
--- @tparam[opt] string file for messages, and for $INCLUDE beside it
-function Edit:load_text(text, file)
-    self.text, self.file = text, file -- C borrows both until commit
-    C.dns_ffi_edit_load_text(self.handle, text, #text, file)
+function Edit:load_text(text)
+    self.borrowed = text -- C reads it in commit
+    C.dns_ffi_edit_load_text(self.handle, text, #text)
 end
 
---- Warnings of the master file, after commit or check.
--- @treturn string a line each
-function Edit:warnings()
-    return ffi.string(C.dns_ffi_edit_warnings(self.handle))
+--- A master file whose records commit will add.
+-- @tparam string path
+function Edit:load_file(path)
+    self.borrowed = path
+    C.dns_ffi_edit_load_file(self.handle, path)
 end
 
 function Edit:reason()
@@ -170,16 +170,6 @@ local run_job = run_here
 -- @treturn string kind
 function Edit:commit()
     local status = run_job(C.dns_ffi_edit_commit, self.handle)
-    if status ~= 0 then
-        return failure(status, self:reason())
-    end
-
-    return true
-end
-
---- As commit, but writes nothing.
-function Edit:check()
-    local status = run_job(C.dns_ffi_edit_check, self.handle)
     if status ~= 0 then
         return failure(status, self:reason())
     end
@@ -376,6 +366,21 @@ end
 -- @treturn Store
 function store.from_handle(handle)
     return setmetatable({ handle = handle }, Store)
+end
+
+--- The zone that a master file holds: the owner of its SOA.
+-- @tparam string path
+-- @tparam string origin text that completes relative names
+-- @treturn string|nil
+-- @treturn string reason
+function store.zone_of_file(path, origin)
+    local size = C.dns_ffi_zonefile_apex(path, name_of.to_wire(origin),
+        library.name, library.error)
+    if size < 0 then
+        return nil, ffi.string(library.error)
+    end
+
+    return name_of.from_memory(library.name, size)
 end
 
 --- Sets how commits are run: run(job, argument) calls the C function

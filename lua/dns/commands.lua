@@ -1,0 +1,537 @@
+--- The commands of tools/resolua.
+-- @module dns.commands
+
+local dns = require "dns"
+local client = require "dns.client"
+local store_module = require "dns.store"
+
+local name_of = dns.name
+
+local HELP = [[
+usage: resolua [--data DIR] COMMAND ...
+
+  zone load FILE... | DIR [--origin NAME]   load or replace zones
+  zone list                                 names and serials
+  zone show NAME                            a zone as master-file text
+  zone delete NAME                          remove a zone
+  zone check FILE... [--origin NAME]        check master files, change nothing
+  record add ZONE NAME TYPE [TTL] RDATA...  add one record
+  record set ZONE NAME TYPE [TTL] RDATA...  replace a record set
+  record delete ZONE NAME TYPE [RDATA...]   remove a record set or one record
+  query NAME [TYPE] [@ADDR] [-p PORT]       ask a name server
+
+--data names the folder of the store (./data).  "resolua COMMAND --help" says
+more of a command.  The exit code is 0, or 1 after an error.
+]]
+
+local HELP_OF = {
+    ["zone load"] = [[
+usage: resolua [--data DIR] zone load FILE... | DIR [--origin NAME]
+
+Loads master files; each zone is replaced in one transaction, and an error in
+a file leaves its old zone as it was.  A folder stands for all files in it
+that end in ".zone".  Relative names before any $ORIGIN end in --origin, or in
+the file's name without ".zone"; the zone is --origin, or the owner of the SOA.
+Failures are listed as FILE:LINE:COLUMN: what was expected.
+]],
+    ["zone list"] = [[
+usage: resolua [--data DIR] zone list
+
+Prints the name and the serial of each zone.
+]],
+    ["zone show"] = [[
+usage: resolua [--data DIR] zone show NAME
+
+Prints a zone as master-file text, every name absolute, the SOA first.
+]],
+    ["zone delete"] = [[
+usage: resolua [--data DIR] zone delete NAME
+
+Removes a zone and all of its records.
+]],
+    ["zone check"] = [[
+usage: resolua zone check FILE... [--origin NAME]
+
+Checks master files as "zone load" does and changes nothing.
+]],
+    ["record add"] = [[
+usage: resolua [--data DIR] record add ZONE NAME TYPE [TTL] RDATA...
+
+Adds one record.  NAME and names in RDATA without a final dot end in ZONE; "@"
+is ZONE itself.  The whole record set takes the TTL (3600).
+]],
+    ["record set"] = [[
+usage: resolua [--data DIR] record set ZONE NAME TYPE [TTL] RDATA...
+
+Replaces a record set.  Each RDATA is one record, so quote it where it holds
+spaces: resolua record set example.test @ MX 300 "10 mail" "20 backup"
+]],
+    ["record delete"] = [[
+usage: resolua [--data DIR] record delete ZONE NAME TYPE [RDATA...]
+
+Removes a record set, or with RDATA one record of it.
+]],
+    query = [[
+usage: resolua query NAME [TYPE] [@ADDR] [-p PORT] [+tcp]
+
+Asks a name server (127.0.0.1, port 53) and prints the response as dig does.
+]],
+}
+
+local DEFAULT_TTL = "3600"
+
+local function say(...)
+    io.stdout:write(...)
+end
+
+local function complain(...)
+    io.stderr:write(...)
+    io.stderr:write("\n")
+    return 1
+end
+
+local function open_store(options, read_only)
+    local store, reason = store_module.open(options.data, read_only)
+    if not store then
+        complain("resolua: ", reason)
+        os.exit(1)
+    end
+
+    return store
+end
+
+-- Zones.
+
+local function quoted(text)
+    return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+-- Files and folders as a list of files.
+local function zone_files(paths)
+    local files = {}
+    for _, path in ipairs(paths) do
+        local pipe = io.popen(("if [ -d %s ]; then find %s -maxdepth 1 -type f"
+            .. " -name '*.zone' | LC_ALL=C sort; else echo %s; fi")
+            :format(quoted(path), quoted(path), quoted(path)))
+        for file in pipe:lines() do
+            files[#files + 1] = file
+        end
+        pipe:close()
+    end
+
+    return files
+end
+
+-- The zone that a file is for.
+local function zone_of(path, options)
+    if options.origin then
+        return options.origin
+    end
+
+    local origin = path:match("([^/]+)$"):gsub("%.zone$", "")
+    return store_module.zone_of_file(path, name_of.to_wire(origin) and origin
+        or ".")
+end
+
+local function starts_with(text, start)
+    return text:sub(1, #start) == start
+end
+
+-- true, or nil and a message that begins with the file's name.
+local function load_file(store, path, options)
+    local zone, reason = zone_of(path, options)
+    local edit
+    if zone then
+        edit, reason = store:edit(zone)
+    end
+
+    local ok
+    if edit then
+        edit:replace_zone()
+        edit:load_file(path)
+        ok, reason = edit:commit()
+    end
+    if not ok then
+        return nil, starts_with(reason, path) and reason
+            or path .. ": " .. reason
+    end
+
+    return true
+end
+
+local function load_files(store, paths, options, done)
+    if #paths == 0 then
+        return complain("resolua: a file or a folder is needed; see --help")
+    end
+    if options.origin and not name_of.to_wire(options.origin) then
+        return complain("resolua: ", options.origin, ": not a domain name")
+    end
+
+    local failures, count = {}, 0
+    for _, path in ipairs(zone_files(paths)) do
+        local ok, reason = load_file(store, path, options)
+        if ok then
+            count = count + 1
+        else
+            failures[#failures + 1] = reason
+        end
+    end
+
+    say(("%d zone%s %s\n"):format(count, count == 1 and "" or "s", done))
+    for _, reason in ipairs(failures) do
+        complain(reason)
+    end
+
+    return #failures == 0 and 0 or 1
+end
+
+local function zone_load(words, options)
+    return load_files(open_store(options), words, options, "loaded")
+end
+
+local function remove_folder(folder)
+    os.execute("rm -rf " .. quoted(folder))
+end
+
+-- A check needs a store to be an edit of: an empty one of its own.
+local function zone_check(words, options)
+    local pipe = io.popen("mktemp -d")
+    local folder = pipe:read("*l")
+    pipe:close()
+
+    local store = open_store { data = folder }
+    local code = load_files(store, words, options, "without errors")
+    remove_folder(folder)
+    return code
+end
+
+local function zone_list(_, options)
+    local zones, reason = open_store(options, true):zones()
+    if not zones then
+        return complain("resolua: ", reason)
+    end
+
+    for _, zone in ipairs(zones) do
+        say(("%s\t%d\n"):format(zone.name, zone.serial))
+    end
+
+    return 0
+end
+
+-- The zone that a command names, checked.
+local function zone_word(words)
+    local zone = words[1]
+    if not zone then
+        return nil, "a zone's name is needed; see --help"
+    end
+    if not name_of.to_wire(zone) then
+        return nil, zone .. ": not a domain name"
+    end
+
+    return zone
+end
+
+local function zone_show(words, options)
+    local zone, reason = zone_word(words)
+    local text
+    if zone then
+        text, reason = open_store(options, true):zone_text(zone)
+        reason = reason and zone .. ": " .. reason
+    end
+    if not text then
+        return complain("resolua: ", reason)
+    end
+
+    say(text)
+    return 0
+end
+
+local function zone_delete(words, options)
+    local zone, reason = zone_word(words)
+    local ok
+    if zone then
+        local edit = open_store(options):edit(zone)
+        edit:delete_zone()
+        ok, reason = edit:commit()
+    end
+
+    return ok and 0 or complain("resolua: ", reason)
+end
+
+-- Records.
+
+-- Absolute text of NAME, which may be relative to the zone.
+local function owner_in(zone, text)
+    local origin = name_of.to_wire(zone)
+    local wire = name_of.to_wire(text, origin)
+
+    return wire and name_of.to_absolute_text(wire)
+end
+
+-- ZONE NAME TYPE of a record command, checked.
+local function parse_record(words)
+    local zone, reason = zone_word(words)
+    if not zone then
+        return nil, reason
+    end
+    if not words[3] then
+        return nil, "ZONE, NAME and TYPE are needed; see --help"
+    end
+
+    local owner = owner_in(zone, words[2])
+    if not owner then
+        return nil, words[2] .. ": not a domain name"
+    end
+    if not name_of.is_within(owner, zone) then
+        return nil, ("%s lies outside %s"):format(owner, zone)
+    end
+
+    local rtype = dns.type[words[3]:upper()]
+    if not rtype then
+        return nil, words[3] .. ": no such type"
+    end
+
+    return { zone = zone, owner = owner, type = rtype }
+end
+
+-- What follows TYPE: a TTL if the first word is a number and others follow.
+local function ttl_and_data(words)
+    local at = 4
+    local ttl = DEFAULT_TTL
+    if words[5] and words[4]:find("^%d+$") and tonumber(words[4]) < 2 ^ 31 then
+        ttl, at = words[4], 5
+    end
+
+    local data = {}
+    for i = at, #words do
+        data[#data + 1] = words[i]
+    end
+
+    return tonumber(ttl), data
+end
+
+local function finish_edit(edit, ok, reason)
+    if ok then
+        ok, reason = edit:commit()
+    end
+
+    return ok and 0 or complain("resolua: ", reason)
+end
+
+local function needs_zone(store, zone)
+    if not store:zone(zone) then
+        complain("resolua: ", zone, ": no such zone")
+        return nil
+    end
+
+    return store:edit(zone)
+end
+
+-- A TTL and data where the data itself may begin with a number (MX 10 mail):
+-- what does not parse with a TTL taken off is tried whole.
+local function add_record(edit, record, words)
+    local ttl, data = ttl_and_data(words)
+    if #data == 0 then
+        return nil, "RDATA is needed; see --help"
+    end
+
+    local text = table.concat(data, " ")
+    if not dns.rdata_from_text(record.type, text, edit.apex) then
+        local whole = table.concat(words, " ", 4)
+        if dns.rdata_from_text(record.type, whole, edit.apex) then
+            ttl, text = tonumber(DEFAULT_TTL), whole
+        end
+    end
+
+    return edit:add(record.owner, record.type, ttl, text)
+end
+
+local function record_add(words, options)
+    local record, reason = parse_record(words)
+    if not record then
+        return complain("resolua: ", reason)
+    end
+
+    local edit = needs_zone(open_store(options), record.zone)
+    if not edit then
+        return 1
+    end
+
+    return finish_edit(edit, add_record(edit, record, words))
+end
+
+-- Words as records of a set: each is one, or all together are one.
+local function texts_of_set(edit, record, data)
+    for _, text in ipairs(data) do
+        if not dns.rdata_from_text(record.type, text, edit.apex) then
+            return { table.concat(data, " ") }
+        end
+    end
+
+    return data
+end
+
+local function record_set(words, options)
+    local record, reason = parse_record(words)
+    if not record then
+        return complain("resolua: ", reason)
+    end
+
+    local edit = needs_zone(open_store(options), record.zone)
+    if not edit then
+        return 1
+    end
+
+    local ttl, data = ttl_and_data(words)
+    if #data == 0 then
+        return complain("resolua: RDATA is needed; see --help")
+    end
+
+    local texts = texts_of_set(edit, record, data)
+    if #texts == 1 and not dns.rdata_from_text(record.type, texts[1],
+        edit.apex) then
+        ttl, texts = tonumber(DEFAULT_TTL), { table.concat(words, " ", 4) }
+    end
+
+    return finish_edit(edit, edit:set(record.owner, record.type, ttl, texts))
+end
+
+local function record_delete(words, options)
+    local record, reason = parse_record(words)
+    if not record then
+        return complain("resolua: ", reason)
+    end
+
+    local edit = needs_zone(open_store(options), record.zone)
+    if not edit then
+        return 1
+    end
+
+    local data = words[4] and table.concat(words, " ", 4) or nil
+    return finish_edit(edit, edit:remove(record.owner, record.type, data))
+end
+
+-- Queries.
+
+local function query(words, options)
+    local name, rtype, server = nil, "A", "127.0.0.1"
+    for _, word in ipairs(words) do
+        if word:sub(1, 1) == "@" then
+            server = word:sub(2)
+        elseif not name then
+            name = word
+        else
+            rtype = word:upper()
+        end
+    end
+    if not name then
+        return complain("resolua: NAME is needed; see --help")
+    end
+
+    local text, reason = client.dig {
+        name = name,
+        type = rtype,
+        server = server,
+        port = options.port or 53,
+        tcp = options.tcp,
+    }
+    if not text then
+        return complain("resolua: ", reason)
+    end
+
+    say(text)
+    return 0
+end
+
+local COMMANDS = {
+    ["zone load"] = zone_load,
+    ["zone list"] = zone_list,
+    ["zone show"] = zone_show,
+    ["zone delete"] = zone_delete,
+    ["zone check"] = zone_check,
+    ["record add"] = record_add,
+    ["record set"] = record_set,
+    ["record delete"] = record_delete,
+    query = query,
+}
+
+local VALUE_OPTIONS = { ["--data"] = "data", ["--origin"] = "origin",
+    ["-p"] = "port" }
+
+-- Options may stand anywhere; "--" ends them.
+local function parse_words(arguments)
+    local options, words = { data = "./data" }, {}
+    local i = 1
+
+    while arguments[i] do
+        local word = arguments[i]
+        if word == "--" then
+            for j = i + 1, #arguments do
+                words[#words + 1] = arguments[j]
+            end
+            break
+        elseif word == "--help" or word == "-h" then
+            options.help = true
+        elseif word == "+tcp" then
+            options.tcp = true
+        elseif VALUE_OPTIONS[word] then
+            i = i + 1
+            if not arguments[i] then
+                return nil, word .. " needs a value"
+            end
+            options[VALUE_OPTIONS[word]] = arguments[i]
+        elseif word:find("^%-%-?%a") then
+            return nil, "unknown option " .. word .. "; see --help"
+        else
+            words[#words + 1] = word
+        end
+        i = i + 1
+    end
+
+    return options, words
+end
+
+-- The command's name, and what follows it.
+local function find_command(words)
+    local first = table.remove(words, 1)
+    if COMMANDS[first] then
+        return first
+    end
+
+    local second = table.remove(words, 1)
+    local command = ("%s %s"):format(first or "", second or "")
+    return COMMANDS[command] and command or nil
+end
+
+local commands = {}
+
+--- Runs one command.
+-- @tparam {string,...} arguments
+-- @treturn number exit code
+function commands.main(arguments)
+    local options, words = parse_words(arguments)
+    if not options then
+        return complain("resolua: ", words)
+    end
+    if #words == 0 then
+        if options.help then
+            say(HELP)
+            return 0
+        end
+        io.stderr:write(HELP)
+        return 1
+    end
+
+    local command = find_command(words)
+    if options.help then
+        say(command and HELP_OF[command] or HELP)
+        return 0
+    end
+    if not command then
+        return complain("resolua: no such command; see resolua --help")
+    end
+
+    return COMMANDS[command](words, options)
+end
+
+return commands

@@ -1,0 +1,247 @@
+#include "ffi/store_ffi.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dns/name.h"
+#include "dns/type.h"
+#include "dns/zonefile.h"
+#include "store/ffi_store.h"
+#include "store/lmdb.h"
+
+struct dns_ffi_edit {
+    store_lmdb_edit_t *edit;
+    const char *text; /* borrowed: the master file to load, or NULL */
+    size_t size;
+    const char *path; /* borrowed: or its file, or NULL */
+    uint8_t apex[DNS_NAME_MAX];
+    char error[DNS_FFI_ERROR_SIZE];
+};
+
+int
+dns_ffi_edit_new(struct dns_ffi_store *store, const uint8_t *apex,
+                 struct dns_ffi_edit **out)
+{
+    struct dns_ffi_edit *edit = calloc(1, sizeof(*edit));
+
+    if (edit == NULL) {
+        return DNS_ENOMEM;
+    }
+
+    dns_status_t status =
+        store_lmdb_edit_new(dns_ffi_store_lmdb(store), apex, &edit->edit);
+
+    if (status != DNS_OK) {
+        free(edit);
+        return status;
+    }
+
+    memcpy(edit->apex, apex, dns_name_size(apex));
+    *out = edit;
+    return DNS_OK;
+}
+
+void
+dns_ffi_edit_free(struct dns_ffi_edit *edit)
+{
+    store_lmdb_edit_free(edit->edit);
+    free(edit);
+}
+
+void
+dns_ffi_edit_replace_zone(struct dns_ffi_edit *edit)
+{
+    store_lmdb_edit_replace_zone(edit->edit);
+}
+
+void
+dns_ffi_edit_delete_zone(struct dns_ffi_edit *edit)
+{
+    store_lmdb_edit_delete_zone(edit->edit);
+}
+
+/* Statuses of the store's calls that say nothing by themselves. */
+static int
+note(struct dns_ffi_edit *edit, dns_status_t status)
+{
+    if (status != DNS_OK) {
+        snprintf(edit->error, sizeof(edit->error), "%s",
+                 dns_status_text(status));
+    }
+
+    return status;
+}
+
+int
+dns_ffi_edit_add(struct dns_ffi_edit *edit, const uint8_t *name, uint16_t type,
+                 uint32_t ttl, const uint8_t *rdata, uint16_t rdata_size)
+{
+    return note(edit, store_lmdb_edit_add(edit->edit, name, type, ttl, rdata,
+                                          rdata_size));
+}
+
+int
+dns_ffi_edit_remove(struct dns_ffi_edit *edit, const uint8_t *name,
+                    uint16_t type, const uint8_t *rdata, uint16_t rdata_size)
+{
+    return note(edit, store_lmdb_edit_remove(edit->edit, name, type, rdata,
+                                             rdata_size));
+}
+
+int
+dns_ffi_edit_remove_if_any(struct dns_ffi_edit *edit, const uint8_t *name,
+                           uint16_t type)
+{
+    return note(edit, store_lmdb_edit_remove_if_any(edit->edit, name, type));
+}
+
+void
+dns_ffi_edit_load_text(struct dns_ffi_edit *edit, const char *text, size_t size)
+{
+    edit->text = text;
+    edit->size = size;
+}
+
+void
+dns_ffi_edit_load_file(struct dns_ffi_edit *edit, const char *path)
+{
+    edit->path = path;
+}
+
+/* One record of a master file; where and why it does not fit the zone. */
+static dns_status_t
+add_record(struct dns_ffi_edit *edit, const dns_zonefile_t *file,
+           const dns_record_t *record)
+{
+    dns_status_t status = DNS_EMALFORMED;
+    const char *reason = "only class IN is served";
+
+    if (record->class_ == DNS_CLASS_IN) {
+        status =
+            store_lmdb_edit_add(edit->edit, record->owner, record->type,
+                                record->ttl, record->rdata, record->rdata_size);
+        reason = dns_name_is_within(record->owner, edit->apex)
+                     ? dns_status_text(status)
+                     : "the name lies outside the zone";
+    }
+
+    if (status != DNS_OK) {
+        snprintf(edit->error, sizeof(edit->error), "%s:%u: %s",
+                 dns_zonefile_name(file), dns_zonefile_line(file), reason);
+    }
+
+    return status;
+}
+
+static dns_status_t
+add_records(struct dns_ffi_edit *edit, dns_zonefile_t *file)
+{
+    dns_record_t record;
+    dns_status_t status;
+
+    while ((status = dns_zonefile_next(file, &record)) == DNS_OK) {
+        status = add_record(edit, file, &record);
+
+        if (status != DNS_OK) {
+            return status;
+        }
+    }
+
+    if (status == DNS_ENOTFOUND) {
+        return DNS_OK;
+    }
+
+    snprintf(edit->error, sizeof(edit->error), "%s", dns_zonefile_error(file));
+    return status;
+}
+
+static dns_status_t
+load(struct dns_ffi_edit *edit)
+{
+    if (edit->text == NULL && edit->path == NULL) {
+        return DNS_OK;
+    }
+
+    dns_zonefile_options_t options = {
+        .path = edit->path,
+        .text = edit->text,
+        .size = edit->size,
+        .origin = edit->apex,
+        .allows_include = edit->path != NULL,
+    };
+    dns_zonefile_t *file;
+    dns_status_t status = dns_zonefile_open(&file, &options);
+
+    if (status == DNS_OK) {
+        status = add_records(edit, file);
+    } else {
+        snprintf(edit->error, sizeof(edit->error), "%s",
+                 file != NULL ? dns_zonefile_error(file) : "out of memory");
+        status = DNS_EMALFORMED;
+    }
+
+    dns_zonefile_free(file);
+    edit->text = NULL;
+    edit->path = NULL;
+    return status;
+}
+
+static dns_status_t
+find_soa(dns_zonefile_t *file, uint8_t *out)
+{
+    dns_record_t record;
+    dns_status_t status;
+
+    while ((status = dns_zonefile_next(file, &record)) == DNS_OK) {
+        if (record.type == DNS_TYPE_SOA) {
+            memcpy(out, record.owner, dns_name_size(record.owner));
+            break;
+        }
+    }
+
+    return status;
+}
+
+int
+dns_ffi_zonefile_apex(const char *path, const uint8_t *origin, uint8_t *out,
+                      char *error)
+{
+    dns_zonefile_options_t options = {
+        .path = path,
+        .origin = origin,
+        .allows_include = true,
+    };
+    dns_zonefile_t *file;
+    dns_status_t status = dns_zonefile_open(&file, &options);
+
+    if (status == DNS_OK) {
+        status = find_soa(file, out);
+    }
+
+    if (status != DNS_OK) {
+        const char *reason = file != NULL ? dns_zonefile_error(file) : "";
+
+        snprintf(error, DNS_FFI_ERROR_SIZE, "%s",
+                 reason[0] != '\0' ? reason : "the zone has no SOA record");
+    }
+
+    dns_zonefile_free(file);
+    return status == DNS_OK ? (int) dns_name_size(out) : (int) status;
+}
+
+int
+dns_ffi_edit_commit(void *job)
+{
+    struct dns_ffi_edit *edit = job;
+    dns_status_t status = load(edit);
+
+    return status == DNS_OK ? store_lmdb_edit_commit(edit->edit, edit->error)
+                            : status;
+}
+
+const char *
+dns_ffi_edit_error(const struct dns_ffi_edit *edit)
+{
+    return edit->error;
+}

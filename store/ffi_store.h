@@ -1,0 +1,23 @@
+#ifndef STORE_FFI_STORE_H
+#define STORE_FFI_STORE_H
+
+/*
+ * For C that shares the store which Lua opened by its folder: a process may
+ * have one open LMDB environment for each folder.  Open it by
+ * dns_ffi_store_open() (ffi/store_ffi.h) and take the store out of it.
+ */
+
+#include "dns/status.h"
+#include "store/lmdb.h"
+
+struct dns_ffi_store;
+
+/* Borrowed: lives until dns_ffi_store_close(). */
+DNS_EXPORT store_lmdb_t *dns_ffi_store_lmdb(const struct dns_ffi_store *store);
+
+/* The zones as they were at dns_ffi_store_read_begin(); borrowed until
+   dns_ffi_store_read_end(). */
+DNS_EXPORT const dns_source_t *
+dns_ffi_store_source(const struct dns_ffi_store *store);
+
+#endif

@@ -1,0 +1,196 @@
+"""tools/resolua without a server."""
+
+import subprocess
+import time
+
+import pytest
+
+from resolua_server import BUILD, ROOT, environment
+
+SOA = "@ 60 SOA ns1 hostmaster 1 3600 600 86400 300\n"
+ZONE = SOA + "@ 60 NS ns1\nns1 60 A 192.0.2.1\nwww 300 A 192.0.2.2\n"
+
+
+@pytest.fixture
+def resolua(tmp_path):
+    """resolua("zone", "list") gives exit code, output, errors."""
+    def run(*words):
+        done = subprocess.run(
+            [ROOT / "tools/resolua", "--data", tmp_path / "data", *words],
+            capture_output=True, text=True, timeout=60,
+            env={**environment(), "RESOLUA_BUILD": str(BUILD)})
+        return done.returncode, done.stdout, done.stderr
+    return run
+
+
+@pytest.fixture
+def zone(resolua, tmp_path):
+    path = tmp_path / "example.test.zone"
+    path.write_text(ZONE)
+    code, _, errors = resolua("zone", "load", path)
+    assert code == 0, errors
+    return path
+
+
+def test_load_list_show(resolua, zone):
+    assert resolua("zone", "list") == (0, "example.test\t1\n", "")
+    code, text, _ = resolua("zone", "show", "EXAMPLE.test.")
+    assert code == 0
+    assert text.startswith("example.test.\t60\tIN\tSOA\t")
+    assert "www.example.test.\t300\tIN\tA\t192.0.2.2\n" in text
+
+
+def test_shown_zone_loads_again(resolua, zone, tmp_path):
+    text = resolua("zone", "show", "example.test")[1]
+    copy = tmp_path / "copy"
+    copy.write_text(text)
+
+    assert resolua("zone", "load", copy)[0] == 0
+    assert resolua("zone", "show", "example.test")[1] == text
+    assert resolua("zone", "list")[1] == "example.test\t1\n"
+
+
+def test_error_names_file_and_line_and_changes_nothing(resolua, zone):
+    before = resolua("zone", "show", "example.test")[1]
+    lines = [f"h{i} 60 A 192.0.2.3" for i in range(1000)]
+    lines[895] = "h895 60 A 192.0.2.300"
+    zone.write_text(ZONE + "\n".join(lines) + "\n")
+
+    code, _, errors = resolua("zone", "load", zone)
+
+    assert code == 1
+    assert errors.startswith(f"{zone}:900:")
+    assert resolua("zone", "show", "example.test")[1] == before
+
+
+def test_check_changes_nothing(resolua, zone):
+    zone.write_text(ZONE + "new 60 A 192.0.2.9\n")
+
+    assert resolua("zone", "check", zone)[0] == 0
+    assert "new" not in resolua("zone", "show", "example.test")[1]
+
+    zone.write_text(ZONE + "ns1 60 CNAME www\n")
+    code, _, errors = resolua("zone", "check", zone)
+    assert code == 1
+    assert "CNAME" in errors
+
+
+@pytest.mark.parametrize("text, reason", [
+    ("@ 60 NS ns1\n", "SOA"),
+    (SOA, "NS"),
+    (ZONE + "www 60 CNAME ns1\n", "CNAME"),
+    (ZONE + "www.other. 60 A 192.0.2.1\n", "outside"),
+    (ZONE + SOA.replace(" 1 ", " 2 "), "SOA"),
+])
+def test_zones_that_must_be_refused(resolua, tmp_path, text, reason):
+    path = tmp_path / "example.test.zone"
+    path.write_text(text)
+
+    code, _, errors = resolua("zone", "load", path)
+
+    assert code == 1
+    assert reason in errors
+    assert resolua("zone", "list")[1] == ""
+
+
+def test_origin(resolua, tmp_path):
+    path = tmp_path / "some file"
+    path.write_text(ZONE)
+
+    assert resolua("zone", "load", path, "--origin", "o.test")[0] == 0
+    assert resolua("zone", "list")[1] == "o.test\t1\n"
+
+
+def test_records(resolua, zone):
+    def run(*words):
+        code, _, errors = resolua("record", *words)
+        assert code == 0, errors
+        return resolua("zone", "show", "example.test")[1]
+
+    text = run("add", "example.test", "www", "A", "60", "192.0.2.5")
+    assert "www.example.test.\t60\tIN\tA\t192.0.2.5\n" in text
+    assert "www.example.test.\t60\tIN\tA\t192.0.2.2\n" in text
+    text = run("add", "example.test", "@", "MX", "10", "mail")
+    assert "example.test.\t3600\tIN\tMX\t10 mail.example.test.\n" in text
+    text = run("set", "example.test", "@", "MX", "300", "20 a", "30 b")
+    assert "300\tIN\tMX\t20 a.example.test.\n" in text
+    assert "10 mail" not in text
+    text = run("delete", "example.test", "www", "A", "192.0.2.2")
+    assert "192.0.2.2" not in text and "192.0.2.5" in text
+    text = run("delete", "example.test", "www", "A")
+    assert "192.0.2.5" not in text
+    assert resolua("zone", "list")[1] == "example.test\t6\n"
+
+
+@pytest.mark.parametrize("words", [
+    ("record", "add", "no.test", "www", "A", "192.0.2.1"),
+    ("record", "add", "example.test", "www", "A", "192.0.2"),
+    ("record", "add", "example.test", "www", "WHAT", "192.0.2.1"),
+    ("record", "add", "example.test", "x.other.", "A", "192.0.2.1"),
+    ("record", "add", "example.test", "www", "CNAME", "ns1"),
+    ("record", "delete", "example.test", "nothing", "A"),
+    ("record", "delete", "example.test", "@", "SOA"),
+    ("record", "add", "example.test"),
+    ("zone", "show", "no.test"),
+    ("zone", "delete", "no.test"),
+    ("zone", "load", "/no/such/file"),
+    ("zone", "load"),
+    ("zone", "fly"),
+    ("--fly",),
+])
+def test_errors_are_one_line_and_code_1(resolua, zone, words):
+    before = resolua("zone", "show", "example.test")[1]
+
+    code, _, errors = resolua(*words)
+
+    assert code == 1
+    assert len(errors.splitlines()) == 1
+    assert resolua("zone", "show", "example.test")[1] == before
+
+
+def test_delete_zone(resolua, zone):
+    assert resolua("zone", "delete", "example.test") == (0, "", "")
+    assert resolua("zone", "list") == (0, "", "")
+
+
+def test_many_zones_from_a_folder(resolua, tmp_path):
+    folder = tmp_path / "zones"
+    folder.mkdir()
+    for i in range(200):
+        (folder / f"z{i}.test.zone").write_text(ZONE)
+    (folder / "bad.test.zone").write_text("nonsense\n")
+
+    code, output, errors = resolua("zone", "load", folder)
+
+    assert code == 1
+    assert output == "200 zones loaded\n"
+    assert errors.startswith(f"{folder}/bad.test.zone:1:")
+    assert len(resolua("zone", "list")[1].splitlines()) == 200
+
+
+def test_a_hundred_thousand_records_in_five_seconds(resolua, tmp_path):
+    path = tmp_path / "big.test.zone"
+    path.write_text(ZONE + "".join(
+        f"h{i} 60 A 10.{i >> 16}.{i >> 8 & 255}.{i & 255}\n"
+        for i in range(100_000)))
+
+    begin = time.monotonic()
+    code, _, errors = resolua("zone", "load", path)
+    seconds = time.monotonic() - begin
+
+    assert code == 0, errors
+    assert seconds < 5
+    shown = resolua("zone", "show", "big.test")[1]
+    assert len(shown.splitlines()) == 100_004
+
+
+@pytest.mark.parametrize("command", [
+    (), ("zone", "load"), ("zone", "list"), ("zone", "show"),
+    ("zone", "delete"), ("zone", "check"), ("record", "add"),
+    ("record", "set"), ("record", "delete"), ("query",)])
+def test_help(resolua, command):
+    code, output, errors = resolua(*command, "--help")
+
+    assert (code, errors) == (0, "")
+    assert output.startswith("usage: resolua ")
+    assert " ".join(command) in output
