@@ -24,35 +24,47 @@
 #include "dns/status.h"
 
 enum {
-    DNS_CHAIN_MAX = 16,  /* CNAME and DNAME steps that one answer follows */
-    DNS_NEEDS_MAX = 32,  /* names asked for at once */
+    DNS_CHAIN_MAX = 16, /* CNAME and DNAME steps that one answer follows */
+    DNS_NEEDS_MAX = 32, /* names asked for at once */
 };
 
-/* What the server's configuration says about answers. */
+/* What the server's configuration says about answers.  All is borrowed. */
 typedef struct {
-    uint16_t udp_size;      /* octets: our own limit over UDP, 1232 */
+    uint16_t udp_size;        /* octets: our own limit over UDP, 1232 */
     bool recursion_available; /* RA: a forwarder stands behind the zones */
-    const uint8_t *nsid;    /* borrowed; NULL: none (RFC 5001) */
+    const uint8_t *nsid;      /* NULL: none (RFC 5001) */
     uint16_t nsid_size;
+    uint16_t edns_options_size;
+    const uint8_t *edns_options; /* complete options for the response's OPT:
+                                    cookie, keepalive; NULL: none */
+    const char *version;         /* version.bind and version.server in class CH;
+                                    NULL: refused */
+    const char *hostname;        /* hostname.bind and id.server (RFC 4892) */
 } dns_answer_options_t;
 
-/* A name that the source could not give at once. */
+enum {
+    DNS_EDNS_OPTIONS_MAX = 512
+}; /* octets of all options that one answer
+      carries; what is over is left out */
+
+/* A name that the source could not give at once: its zone if zone.apex.size is
+   0, its node otherwise. */
 typedef struct {
     dns_zone_t zone;
     dns_name_t name;
 } dns_need_t;
 
 typedef struct {
-    size_t size;          /* octets of the response */
-    int rcode;            /* as in the header */
-    uint32_t ttl;         /* seconds that the answer may be kept: the lowest
-                             TTL in it; 0 if not at all */
-    uint64_t generation;  /* of the zone of the question */
+    size_t size;         /* octets of the response */
+    int rcode;           /* as in the header */
+    uint32_t ttl;        /* seconds that the answer may be kept: the lowest
+                            TTL in it; 0 if not at all */
+    uint64_t generation; /* of the zone of the question */
     uint32_t zone_id;
     bool is_truncated;
-    bool in_zone;         /* false: no zone holds the name, rcode REFUSED */
-    bool leaves_zones;    /* the CNAME chain ended at a name that no zone
-                             holds: the forwarder may go on from there */
+    bool in_zone;      /* false: no zone holds the name, rcode REFUSED */
+    bool leaves_zones; /* the CNAME chain ended at a name that no zone
+                          holds: the forwarder may go on from there */
     unsigned need_count;
     dns_need_t needs[DNS_NEEDS_MAX];
 } dns_answer_t;

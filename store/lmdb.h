@@ -73,8 +73,9 @@ store_lmdb_next_node(store_lmdb_reader_t *reader, const dns_zone_t *zone,
 /*
  * An edit of one zone.  apex: wire form.  The calls only collect (a name
  * outside the zone and rdata that is not of its type are DNS_EMALFORMED at
- * once, and make commit fail with the reason); commit checks and writes.  Each edit that changes something raises the SOA serial
- * (RFC 1982) unless it sets a SOA itself, and the zone's generation.
+ * once, and make commit fail with the reason); commit checks and writes.  Each
+ * edit that changes something raises the zone's generation, and the SOA serial
+ * (RFC 1982) unless it sets a SOA itself.
  */
 DNS_EXPORT DNS_MUST_USE dns_status_t
 store_lmdb_edit_new(store_lmdb_t *store, const uint8_t *apex,

@@ -1,0 +1,246 @@
+#include <string.h>
+
+#include "dns/private/engine.h"
+
+static bool
+is_same_need(const dns_need_t *need, uint32_t zone_id, uint8_t apex_size,
+             const dns_name_t *name)
+{
+    return need->zone.id == zone_id && need->zone.apex.size == apex_size &&
+           need->name.size == name->size &&
+           memcmp(need->name.octets, name->octets, name->size) == 0;
+}
+
+/* zone: NULL if the name's zone is what is needed. */
+static void
+note_need(answering_t *a, const dns_zone_t *zone, const dns_name_t *name)
+{
+    dns_answer_t *answer = a->answer;
+    uint32_t zone_id = zone == NULL ? 0 : zone->id;
+    uint8_t apex_size = zone == NULL ? 0 : zone->apex.size;
+
+    for (unsigned i = 0; i < answer->need_count; i++) {
+        if (is_same_need(&answer->needs[i], zone_id, apex_size, name)) {
+            return;
+        }
+    }
+
+    if (answer->need_count == DNS_NEEDS_MAX) {
+        return;
+    }
+
+    dns_need_t *need = &answer->needs[answer->need_count++];
+
+    dns_name_ancestor(&need->name, name, name->label_count);
+
+    if (zone == NULL) {
+        memset(&need->zone, 0, sizeof(need->zone));
+    } else {
+        memcpy(&need->zone, zone, sizeof(need->zone));
+    }
+}
+
+static void
+need_if_missing(answering_t *a, const dns_name_t *name)
+{
+    dns_lookup_t ignored;
+
+    if (a->source->ops->lookup(a->source->data, &a->zone, name, &ignored) ==
+        DNS_NEEDS) {
+        note_need(a, &a->zone, name);
+    }
+}
+
+/* A name's answer may depend on all of its ancestors (cuts, DNAME, SOA) and on
+   their wildcards: asking for them together saves round trips. */
+static void
+need_path(answering_t *a, const dns_name_t *name)
+{
+    dns_name_t other;
+    unsigned apex_labels = a->zone.apex.label_count;
+
+    note_need(a, &a->zone, name);
+
+    for (unsigned n = name->label_count; n-- > apex_labels;) {
+        dns_name_ancestor(&other, name, n);
+        need_if_missing(a, &other);
+
+        if (dns_name_wildcard(&other, dns_name_suffix(name, n)) == DNS_OK) {
+            need_if_missing(a, &other);
+        }
+    }
+}
+
+dns_status_t
+engine_lookup(answering_t *a, const dns_name_t *name, dns_lookup_t *out)
+{
+    dns_status_t status =
+        a->source->ops->lookup(a->source->data, &a->zone, name, out);
+
+    if (status == DNS_NEEDS) {
+        need_path(a, name);
+    }
+
+    return status;
+}
+
+static dns_status_t
+find_zone_above(answering_t *a, const dns_name_t *name, unsigned above)
+{
+    dns_status_t status =
+        a->source->ops->find_zone(a->source->data, name, above, &a->zone);
+
+    if (status == DNS_NEEDS) {
+        note_need(a, NULL, name);
+    }
+
+    return status;
+}
+
+/* RFC 4035 section 3.1.4.1: the parent answers for DS; a server of the child
+   alone says that the child has none. */
+dns_status_t
+engine_find_zone(answering_t *a, const dns_name_t *name, bool is_ds)
+{
+    dns_status_t status = find_zone_above(a, name, DNS_NAME_LABELS_MAX + 1);
+
+    if (status != DNS_OK || !is_ds || name->label_count == 0 ||
+        a->zone.apex.label_count != name->label_count) {
+        return status;
+    }
+
+    status = find_zone_above(a, name, name->label_count);
+    return status == DNS_ENOTFOUND
+               ? find_zone_above(a, name, DNS_NAME_LABELS_MAX + 1)
+               : status;
+}
+
+static bool
+found_at(found_t *out, found_kind_t kind, unsigned labels,
+         const dns_node_t *node)
+{
+    out->kind = kind;
+    out->owner_labels = (uint8_t) labels;
+    out->node = *node;
+    return true;
+}
+
+/* Is an ancestor's node the end of the zone's authority for what is below it?
+   RFC 1034 section 4.3.2 step 3b, RFC 6672 section 3.2. */
+static bool
+is_barrier(const answering_t *a, const dns_node_t *node, unsigned labels,
+           found_t *out)
+{
+    dns_rrset_t rrset;
+
+    if (labels > a->zone.apex.label_count &&
+        dns_node_find(node, DNS_TYPE_NS, &rrset)) {
+        return found_at(out, FOUND_CUT, labels, node);
+    }
+
+    if (dns_node_find(node, DNS_TYPE_DNAME, &rrset)) {
+        return found_at(out, FOUND_REDIRECT, labels, node);
+    }
+
+    return false;
+}
+
+/* Goes from the apex down to the name, as the resolution would.  *is_found: a
+   cut or a DNAME is on the way. */
+static dns_status_t
+find_barrier(answering_t *a, const dns_name_t *name, bool is_ds,
+             const dns_lookup_t *own, found_t *out, bool *is_found)
+{
+    unsigned last = own->encloser_labels;
+    dns_name_t ancestor;
+    dns_lookup_t lookup;
+    dns_rrset_t rrset;
+
+    *is_found = false;
+
+    for (unsigned n = a->zone.apex.label_count; n <= last; n++) {
+        if (n == name->label_count) {
+            *is_found = own->kind == DNS_LOOKUP_NODE && !is_ds &&
+                        n > a->zone.apex.label_count &&
+                        dns_node_find(&own->node, DNS_TYPE_NS, &rrset) &&
+                        found_at(out, FOUND_CUT, n, &own->node);
+            return DNS_OK;
+        }
+
+        dns_name_ancestor(&ancestor, name, n);
+
+        dns_status_t status = engine_lookup(a, &ancestor, &lookup);
+
+        if (status != DNS_OK) {
+            return status;
+        }
+
+        if (lookup.kind == DNS_LOOKUP_NODE &&
+            is_barrier(a, &lookup.node, n, out)) {
+            *is_found = true;
+            return DNS_OK;
+        }
+    }
+
+    return DNS_OK;
+}
+
+/* RFC 4592 section 3.3.1: the source of synthesis stands right below the
+   closest encloser. */
+static dns_status_t
+find_wildcard(answering_t *a, const dns_name_t *name, found_t *out)
+{
+    dns_name_t wildcard;
+    dns_lookup_t lookup;
+
+    out->kind = FOUND_NOTHING;
+
+    if ((a->zone.flags & DNS_ZONE_NO_WILDCARDS) != 0 ||
+        dns_name_wildcard(
+            &wildcard, dns_name_suffix(name, out->encloser_labels)) != DNS_OK) {
+        return DNS_OK;
+    }
+
+    dns_status_t status = engine_lookup(a, &wildcard, &lookup);
+
+    if (status != DNS_OK || lookup.kind == DNS_LOOKUP_ABSENT) {
+        return status;
+    }
+
+    out->kind = lookup.kind == DNS_LOOKUP_NODE ? FOUND_NODE : FOUND_EMPTY;
+    out->is_wildcard = true;
+    out->node = lookup.node;
+    return DNS_OK;
+}
+
+dns_status_t
+engine_find(answering_t *a, const dns_name_t *name, bool is_ds, found_t *out)
+{
+    dns_lookup_t own;
+    dns_status_t status = engine_lookup(a, name, &own);
+
+    if (status != DNS_OK) {
+        return status;
+    }
+
+    out->is_wildcard = false;
+    out->encloser_labels = own.encloser_labels;
+
+    if ((a->zone.flags & DNS_ZONE_NO_CUTS) == 0) {
+        bool is_found;
+
+        status = find_barrier(a, name, is_ds, &own, out, &is_found);
+
+        if (status != DNS_OK || is_found) {
+            return status;
+        }
+    }
+
+    if (own.kind == DNS_LOOKUP_ABSENT) {
+        return find_wildcard(a, name, out);
+    }
+
+    out->kind = own.kind == DNS_LOOKUP_NODE ? FOUND_NODE : FOUND_EMPTY;
+    out->node = own.node;
+    return DNS_OK;
+}
