@@ -100,6 +100,12 @@ dns_ffi_opcode_to_text(uint16_t opcode, char *out)
 }
 
 int
+dns_ffi_type_is_meta(uint16_t type)
+{
+    return dns_type_is_meta(type);
+}
+
+int
 dns_ffi_name_from_text(const char *text, size_t size, const uint8_t *origin,
                        uint8_t *out)
 {

@@ -71,6 +71,9 @@ DNS_EXPORT size_t dns_ffi_class_to_text(uint16_t class_code, char *out);
 DNS_EXPORT size_t dns_ffi_rcode_to_text(uint16_t rcode, char *out);
 DNS_EXPORT size_t dns_ffi_opcode_to_text(uint16_t opcode, char *out);
 
+/* 1: no zone can hold records of the type (OPT, ANY, AXFR ...); 0: it can. */
+DNS_EXPORT int dns_ffi_type_is_meta(uint16_t type);
+
 /*
  * Names.  from_text: a text without final dot is completed with origin, or
  * taken as absolute if origin is NULL; out has room for DNS_FFI_NAME_MAX

@@ -68,6 +68,13 @@ local FLAGS = {
 
 local OPCODE_SHIFT = 11
 
+--- True if no zone can hold records of the type: OPT, ANY, AXFR and the like.
+-- @tparam number rtype
+-- @treturn boolean
+function dns.is_meta_type(rtype)
+    return C.dns_ffi_type_is_meta(rtype) == 1
+end
+
 --- Text of record data.
 -- @tparam number rtype
 -- @tparam string rdata octets

@@ -450,6 +450,9 @@ local function serve_rrset(store, zone, owner_text, type_text)
     if not rtype then
         return send_error(400, "type: unknown")
     end
+    if dns.is_meta_type(rtype) then
+        return send_error(400, "type: no zone can hold it")
+    end
 
     return handler(store, zone, owner, rtype)
 end

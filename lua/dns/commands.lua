@@ -287,8 +287,8 @@ local function parse_record(words)
     end
 
     local rtype = dns.type[words[3]:upper()]
-    if not rtype then
-        return nil, words[3] .. ": no such type"
+    if not rtype or dns.is_meta_type(rtype) then
+        return nil, words[3] .. ": not a type of records"
     end
 
     return { zone = zone, owner = owner, type = rtype }
