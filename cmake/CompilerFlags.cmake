@@ -20,3 +20,8 @@ if(RESOLUA_SANITIZE)
     add_compile_options(-fsanitize=${RESOLUA_SANITIZE} -fno-sanitize-recover=all)
     add_link_options(-fsanitize=${RESOLUA_SANITIZE})
 endif()
+
+# libFuzzer follows the branches of everything that it calls.
+if(RESOLUA_FUZZ)
+    add_compile_options(-fsanitize=fuzzer-no-link)
+endif()

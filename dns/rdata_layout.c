@@ -338,6 +338,33 @@ fixed_size(char field)
     }
 }
 
+/* Octets behind an octet with their number. */
+static bool
+counted_size(const uint8_t *octets, size_t size, size_t *field_size)
+{
+    if (size == 0) {
+        return false;
+    }
+
+    *field_size = 1u + octets[0];
+    return *field_size <= size;
+}
+
+/* RFC 8659 section 4.1: letters and digits, at least one. */
+static bool
+is_tag(const uint8_t *octets)
+{
+    for (unsigned i = 1; i <= octets[0]; i++) {
+        uint8_t c = lower(octets[i]);
+
+        if ((c < 'a' || c > 'z') && (c < '0' || c > '9')) {
+            return false;
+        }
+    }
+
+    return octets[0] > 0;
+}
+
 bool
 rdata_field_size(char field, const uint8_t *octets, size_t size,
                  size_t *field_size)
@@ -356,13 +383,11 @@ rdata_field_size(char field, const uint8_t *octets, size_t size,
         return dns_name_check(octets, size, field_size) == DNS_OK;
     case 's':
     case 'n':
-    case 'c':
+        return counted_size(octets, size, field_size);
     case 'H':
-        if (size == 0 || (octets[0] == 0 && field != 's' && field != 'n')) {
-            return false;
-        }
-        *field_size = 1u + octets[0];
-        return *field_size <= size;
+        return counted_size(octets, size, field_size) && octets[0] > 0;
+    case 'c':
+        return counted_size(octets, size, field_size) && is_tag(octets);
     default:
         *field_size = size;
         return check_rest(field, octets, size);

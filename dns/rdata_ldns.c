@@ -153,7 +153,7 @@ bool
 text_put_by_ldns(text_writer_t *w, uint16_t type, const uint8_t *octets,
                  size_t size)
 {
-    ldns_rr *rr = new_record(type, octets, size);
+    ldns_rr *rr = size > 0 ? new_record(type, octets, size) : NULL;
     bool is_known = rr != NULL && ldns_rr_rd_count(rr) > 0;
 
     for (size_t i = 0; is_known && i < ldns_rr_rd_count(rr); i++) {

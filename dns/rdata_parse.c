@@ -246,7 +246,7 @@ parse_time(const token_t *token, uint64_t *out)
         int size;
         unsigned min;
         unsigned max;
-    } parts[] = {{4, 1970, 2105}, {2, 1, 12}, {2, 1, 31},
+    } parts[] = {{4, 1970, 2106}, {2, 1, 12}, {2, 1, 31},
                  {2, 0, 23},      {2, 0, 59}, {2, 0, 59}};
     uint64_t values[6];
     const char *at = token->text;

@@ -240,14 +240,32 @@ is_faithful(uint16_t type, const dns_rdata_t *rdata, const char *text,
     return is_same;
 }
 
-/* As ldns prints it, unless that would not give the same record back. */
+/* The type's own form; false if this rdata has none. */
+static bool
+put_own_form(text_writer_t *w, uint16_t type, const char *fields,
+             const dns_rdata_t *rdata)
+{
+    if (rdata_is_by_ldns(fields)) {
+        return text_put_by_ldns(w, type, rdata->octets, rdata->size);
+    }
+
+    if (type == DNS_TYPE_APL) {
+        return text_put_apl(w, rdata->octets, rdata->size);
+    }
+
+    put_fields(w, fields, rdata);
+    return true;
+}
+
+/* Types whose own form does not have a text for each rdata: RFC 3597's stands
+   in where that would not give the same record back. */
 static void
-put_by_ldns(text_writer_t *w, uint16_t type, const dns_rdata_t *rdata)
+put_proven(text_writer_t *w, uint16_t type, const char *fields,
+           const dns_rdata_t *rdata)
 {
     size_t start = w->size;
 
-    if (rdata->size > 0 &&
-        text_put_by_ldns(w, type, rdata->octets, rdata->size) &&
+    if (put_own_form(w, type, fields, rdata) &&
         (w->is_full ||
          is_faithful(type, rdata, w->out + start, w->size - start))) {
         return;
@@ -256,19 +274,6 @@ put_by_ldns(text_writer_t *w, uint16_t type, const dns_rdata_t *rdata)
     w->size = start;
     w->is_full = false;
     put_generic(w, rdata);
-}
-
-/* Address families that have no text are left to RFC 3597. */
-static void
-put_apl(text_writer_t *w, const dns_rdata_t *rdata)
-{
-    size_t start = w->size;
-
-    if (!text_put_apl(w, rdata->octets, rdata->size)) {
-        w->size = start;
-        w->is_full = false;
-        put_generic(w, rdata);
-    }
 }
 
 dns_status_t
@@ -280,10 +285,8 @@ dns_rdata_to_text(uint16_t type, const dns_rdata_t *rdata, char *out,
 
     if (fields == NULL) {
         put_generic(&w, rdata);
-    } else if (type == DNS_TYPE_APL) {
-        put_apl(&w, rdata);
-    } else if (rdata_is_by_ldns(fields)) {
-        put_by_ldns(&w, type, rdata);
+    } else if (strpbrk(fields, ".LUAW") != NULL) {
+        put_proven(&w, type, fields, rdata);
     } else {
         put_fields(&w, fields, rdata);
     }

@@ -518,29 +518,68 @@ is_value(form_t form, const uint8_t *octets, size_t size)
     }
 }
 
-bool
-rdata_check_parameters(const uint8_t *octets, size_t size)
+/* The keys that "mandatory" names and that have not come yet. */
+typedef struct {
+    const uint8_t *at;
+    const uint8_t *end;
+} wanted_t;
+
+/* RFC 9460 section 8: ascending, without "mandatory" itself. */
+static bool
+init_wanted(wanted_t *wanted, const uint8_t *octets, size_t size)
 {
-    int key = -1;
+    *wanted = (wanted_t){octets, octets + size};
 
-    while (size > 0) {
-        if (size < 4 || get16(octets) <= key || get16(octets) == KEY_INVALID ||
-            size < 4u + get16(octets + 2)) {
+    for (int last = KEY_MANDATORY; size > 0; octets += 2, size -= 2) {
+        if (get16(octets) <= last) {
             return false;
         }
 
-        key = get16(octets);
-        size -= 4u + get16(octets + 2);
-
-        if (!is_value(key_form((uint16_t) key), octets + 4,
-                      get16(octets + 2))) {
-            return false;
-        }
-
-        octets += 4 + get16(octets + 2);
+        last = get16(octets);
     }
 
     return true;
+}
+
+/* Keys come in ascending order; one that was passed over is missing. */
+static bool
+meet_wanted(wanted_t *wanted, uint16_t key)
+{
+    if (wanted->at == wanted->end || key < get16(wanted->at)) {
+        return true;
+    }
+
+    wanted->at += 2;
+    return key == get16(wanted->at - 2);
+}
+
+bool
+rdata_check_parameters(const uint8_t *octets, size_t size)
+{
+    wanted_t wanted = {NULL, NULL};
+    int last = -1;
+
+    while (size > 0) {
+        if (size < 4 || size < 4u + get16(octets + 2)) {
+            return false;
+        }
+
+        uint16_t key = get16(octets);
+        uint16_t value_size = get16(octets + 2);
+
+        if (key <= last || key == KEY_INVALID || !meet_wanted(&wanted, key) ||
+            !is_value(key_form(key), octets + 4, value_size) ||
+            (key == KEY_MANDATORY &&
+             !init_wanted(&wanted, octets + 4, value_size))) {
+            return false;
+        }
+
+        last = key;
+        size -= 4u + value_size;
+        octets += 4 + value_size;
+    }
+
+    return wanted.at == wanted.end;
 }
 
 void
