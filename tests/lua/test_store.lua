@@ -95,6 +95,20 @@ check.test("a CNAME beside other data is a conflict", function()
     check.matches(reason, "CNAME")
 end)
 
+check.test("answers a query from the zones", function()
+    local packet = assert(dns.encode { id = 5, questions = {
+        { name = "ns1.example.test", type = "A" } } })
+    local message = assert(dns.decode((assert(store:answer(packet, 0)))))
+    check.equal(message.id, 5)
+    check.equal(message.aa, true)
+    check.equal(message.answers[1].record, "192.0.2.1")
+
+    packet = assert(dns.encode { id = 5, questions = {
+        { name = "elsewhere.test", type = "A" } } })
+    local _, result = store:answer(packet, 0)
+    check.equal(result.is_final, 0)
+end)
+
 check.test("a deleted zone is gone", function()
     local edit = assert(store:edit("example.test"))
     edit:delete_zone()
