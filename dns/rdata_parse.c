@@ -50,159 +50,6 @@ static const mnemonic_t certificate_types[] = {
     {"URI", 253}, {"OID", 254}, {NULL, 0},
 };
 
-bool
-rdata_fail(rdata_reader_t *r, const token_t *token, const char *expected)
-{
-    return lexer_fail(r->lexer, token->text, expected);
-}
-
-bool
-rdata_put(rdata_reader_t *r, const void *octets, size_t size)
-{
-    if (size > DNS_RDATA_MAX - r->size) {
-        return lexer_fail(r->lexer, r->lexer->at,
-                          "no more than 65535 octets of rdata");
-    }
-
-    if (size > 0) {
-        memcpy(r->out + r->size, octets, size);
-    }
-
-    r->size += size;
-    return true;
-}
-
-bool
-rdata_put16(rdata_reader_t *r, unsigned value)
-{
-    uint8_t octets[2];
-
-    put16(octets, value);
-    return rdata_put(r, octets, 2);
-}
-
-static bool
-put_number(rdata_reader_t *r, uint64_t value, size_t size)
-{
-    uint8_t octets[8];
-
-    for (size_t i = size; i-- > 0; value >>= 8) {
-        octets[i] = (uint8_t) value;
-    }
-
-    return rdata_put(r, octets, size);
-}
-
-bool
-rdata_unescape(const char *text, size_t size, size_t *at, uint8_t *octet)
-{
-    const char *p = text + *at;
-    size_t left = size - *at;
-
-    if (p[0] != '\\') {
-        *octet = (uint8_t) p[0];
-        *at += 1;
-        return true;
-    }
-
-    if (left < 2) {
-        return false;
-    }
-
-    if (p[1] < '0' || p[1] > '9') {
-        *octet = (uint8_t) p[1];
-        *at += 2;
-        return true;
-    }
-
-    uint64_t value;
-
-    if (left < 4 || !rdata_number(p + 1, 3, 255, &value)) {
-        return false;
-    }
-
-    *octet = (uint8_t) value;
-    *at += 4;
-    return true;
-}
-
-bool
-rdata_number(const char *text, size_t size, uint64_t max, uint64_t *out)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < size; i++) {
-        if (text[i] < '0' || text[i] > '9') {
-            return false;
-        }
-
-        value = value * 10 + (uint64_t) (text[i] - '0');
-
-        if (value > max) {
-            return false;
-        }
-    }
-
-    *out = value;
-    return size > 0;
-}
-
-static uint32_t
-unit_seconds(char unit)
-{
-    switch (unit | 0x20) {
-    case 's':
-        return 1;
-    case 'm':
-        return 60;
-    case 'h':
-        return 3600;
-    case 'd':
-        return 86400;
-    case 'w':
-        return 604800;
-    default:
-        return 0;
-    }
-}
-
-bool
-rdata_duration(const char *text, size_t size, uint32_t max, uint32_t *out)
-{
-    uint64_t total = 0;
-    uint64_t value;
-    size_t at = 0;
-
-    if (rdata_number(text, size, max, &value)) {
-        *out = (uint32_t) value;
-        return true;
-    }
-
-    while (at < size) {
-        size_t digits = 0;
-
-        while (at + digits < size && text[at + digits] >= '0' &&
-               text[at + digits] <= '9') {
-            digits++;
-        }
-
-        if (at + digits == size || unit_seconds(text[at + digits]) == 0 ||
-            !rdata_number(text + at, digits, max, &value)) {
-            return false;
-        }
-
-        total += value * unit_seconds(text[at + digits]);
-        at += digits + 1;
-
-        if (total > max) {
-            return false;
-        }
-    }
-
-    *out = (uint32_t) total;
-    return size > 0;
-}
-
 static bool
 read_number(rdata_reader_t *r, size_t size, const char *expected)
 {
@@ -217,7 +64,7 @@ read_number(rdata_reader_t *r, size_t size, const char *expected)
         return rdata_fail(r, &token, expected);
     }
 
-    return put_number(r, value, size);
+    return rdata_put_number(r, value, size);
 }
 
 static bool
@@ -235,7 +82,7 @@ read_duration(rdata_reader_t *r)
         return rdata_fail(r, &token, expected);
     }
 
-    return put_number(r, value, 4);
+    return rdata_put_number(r, value, 4);
 }
 
 /* YYYYMMDDHHMMSS, RFC 4034 section 3.2. */
@@ -285,7 +132,8 @@ read_time(rdata_reader_t *r)
                                     : rdata_number(token.text, token.size,
                                                    UINT32_MAX, &value);
 
-    return is_time ? put_number(r, value, 4) : rdata_fail(r, &token, expected);
+    return is_time ? rdata_put_number(r, value, 4)
+                   : rdata_fail(r, &token, expected);
 }
 
 static bool
@@ -300,13 +148,13 @@ read_mnemonic(rdata_reader_t *r, const mnemonic_t *list, size_t size,
     }
 
     if (rdata_number(token.text, token.size, (1u << size * 8) - 1, &value)) {
-        return put_number(r, value, size);
+        return rdata_put_number(r, value, size);
     }
 
     for (; list->text != NULL; list++) {
         if (strlen(list->text) == token.size &&
             strncasecmp(list->text, token.text, token.size) == 0) {
-            return put_number(r, list->number, size);
+            return rdata_put_number(r, list->number, size);
         }
     }
 
@@ -480,129 +328,6 @@ read_quoted_rest(rdata_reader_t *r)
            put_unescaped(r, &token, DNS_RDATA_MAX);
 }
 
-static const char *
-digits_expected(base_t base)
-{
-    return base == BASE_16   ? "an even number of hexadecimal digits"
-           : base == BASE_64 ? "base64 with its padding"
-                             : "base32hex without padding";
-}
-
-static bool
-put_digits(rdata_reader_t *r, base_decoder_t *d, const token_t *token)
-{
-    for (size_t i = 0; i < token->size; i++) {
-        uint8_t octet;
-        int count = base_decode(d, token->text[i], &octet);
-
-        if (count < 0) {
-            return lexer_fail(r->lexer, token->text + i,
-                              digits_expected(d->base));
-        }
-
-        if (count == 1 && !rdata_put(r, &octet, 1)) {
-            return false;
-        }
-    }
-
-    return true;
-}
-
-/* Digits in one or more words to the end of the line. */
-static bool
-read_digits(rdata_reader_t *r, base_t base, bool may_be_empty)
-{
-    base_decoder_t d = {.base = base};
-    token_t token;
-    bool is_end = false;
-
-    while (lexer_next_optional(r->lexer, &token, &is_end) && !is_end) {
-        if (!put_digits(r, &d, &token)) {
-            return false;
-        }
-    }
-
-    if (!is_end) {
-        return false;
-    }
-
-    if (!base_decode_end(&d) || (d.digit_count == 0 && !may_be_empty)) {
-        return rdata_fail(r, &token, digits_expected(base));
-    }
-
-    return true;
-}
-
-/* One word of digits behind an octet with its size; "-" is none (RFC 5155
-   section 3.3). */
-static bool
-read_counted_digits(rdata_reader_t *r, base_t base)
-{
-    base_decoder_t d = {.base = base};
-    size_t length_at = r->size;
-    token_t token;
-
-    if (!lexer_next_value(r->lexer, &token, digits_expected(base)) ||
-        !rdata_put(r, "", 1)) {
-        return false;
-    }
-
-    if (base == BASE_16 && token.size == 1 && token.text[0] == '-') {
-        return true;
-    }
-
-    if (!put_digits(r, &d, &token)) {
-        return false;
-    }
-
-    size_t size = r->size - length_at - 1;
-
-    if (!base_decode_end(&d) || size == 0 || size > 255) {
-        return rdata_fail(r, &token, digits_expected(base));
-    }
-
-    r->out[length_at] = (uint8_t) size;
-    return true;
-}
-
-/* Groups of hexadecimal digits with a separator: EUI (RFC 7043) and node
-   identifiers (RFC 6742). */
-static bool
-read_groups(rdata_reader_t *r, size_t size, size_t group, char separator)
-{
-    const char *expected = separator == '-'
-                               ? "octets in hexadecimal as 00-00-5e-..."
-                               : "four groups as 0014:4fff:ff20:ee64";
-    base_decoder_t d = {.base = BASE_16};
-    size_t width = group * 2 + 1;
-    token_t token;
-
-    if (!lexer_next_value(r->lexer, &token, expected)) {
-        return false;
-    }
-
-    if (token.size != size / group * width - 1) {
-        return rdata_fail(r, &token, expected);
-    }
-
-    for (size_t i = 0; i < token.size; i++) {
-        uint8_t octet;
-        bool is_separator = i % width == width - 1;
-        int count = is_separator ? (token.text[i] == separator ? 0 : -1)
-                                 : base_decode(&d, token.text[i], &octet);
-
-        if (count < 0) {
-            return lexer_fail(r->lexer, token.text + i, expected);
-        }
-
-        if (count == 1 && !rdata_put(r, &octet, 1)) {
-            return false;
-        }
-    }
-
-    return true;
-}
-
 /* The windows of a bitmap, RFC 4034 section 4.1.2. */
 static bool
 put_bitmap(rdata_reader_t *r, const uint8_t *bits)
@@ -734,11 +459,11 @@ read_field(rdata_reader_t *r, char field)
     case 'I':
         return read_address(r, AF_INET6);
     case '6':
-        return read_groups(r, 6, 1, '-');
+        return rdata_read_groups(r, 6, 1, '-');
     case '8':
-        return read_groups(r, 8, 1, '-');
+        return rdata_read_groups(r, 8, 1, '-');
     case 'x':
-        return read_groups(r, 8, 2, ':');
+        return rdata_read_groups(r, 8, 2, ':');
     case 'C':
     case 'D':
     case 'F':
@@ -753,15 +478,15 @@ read_field(rdata_reader_t *r, char field)
     case 'q':
         return read_quoted_rest(r);
     case 'h':
-        return read_digits(r, BASE_16, false);
+        return rdata_read_digits(r, BASE_16, false);
     case 'b':
-        return read_digits(r, BASE_64, false);
+        return rdata_read_digits(r, BASE_64, false);
     case 'B':
-        return read_digits(r, BASE_64, true);
+        return rdata_read_digits(r, BASE_64, true);
     case 'n':
-        return read_counted_digits(r, BASE_16);
+        return rdata_read_counted_digits(r, BASE_16);
     case 'H':
-        return read_counted_digits(r, BASE_32_HEX);
+        return rdata_read_counted_digits(r, BASE_32_HEX);
     case 'M':
         return read_bitmap(r);
     case 'P':
@@ -769,7 +494,7 @@ read_field(rdata_reader_t *r, char field)
     case 'A':
         return rdata_read_apl(r);
     case 'K':
-        return rdata_read_ipseckey(r) && read_digits(r, BASE_64, true);
+        return rdata_read_ipseckey(r) && rdata_read_digits(r, BASE_64, true);
     case 'Y':
         return rdata_read_amtrelay(r);
     default:
@@ -805,7 +530,7 @@ read_generic(rdata_reader_t *r)
         return rdata_fail(r, &token, expected);
     }
 
-    if (!read_digits(r, BASE_16, true)) {
+    if (!rdata_read_digits(r, BASE_16, true)) {
         return false;
     }
 

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dns/private/base_n.h"
 #include "dns/private/lexer.h"
 
 /* Rdata under construction. */
@@ -25,6 +26,7 @@ bool rdata_read(rdata_reader_t *r, uint16_t type);
 /* Appends octets; false if the rdata would be over DNS_RDATA_MAX. */
 bool rdata_put(rdata_reader_t *r, const void *octets, size_t size);
 bool rdata_put16(rdata_reader_t *r, unsigned value);
+bool rdata_put_number(rdata_reader_t *r, uint64_t value, size_t size);
 
 /* Notes what was expected in place of a token; false. */
 bool rdata_fail(rdata_reader_t *r, const token_t *token, const char *expected);
@@ -38,6 +40,18 @@ bool rdata_number(const char *text, size_t size, uint64_t max, uint64_t *out);
 
 /* Seconds, plain or with units: 1h30m. */
 bool rdata_duration(const char *text, size_t size, uint32_t max, uint32_t *out);
+
+/* Digits in one or more words, to the end of the line. */
+bool rdata_read_digits(rdata_reader_t *r, base_t base, bool may_be_empty);
+
+/* One word of digits behind an octet with its size; in hexadecimal "-" is none
+   (RFC 5155 section 3.3). */
+bool rdata_read_counted_digits(rdata_reader_t *r, base_t base);
+
+/* size octets in groups of hexadecimal digits with a separator: EUI (RFC 7043)
+   and node identifiers (RFC 6742). */
+bool rdata_read_groups(rdata_reader_t *r, size_t size, size_t group,
+                       char separator);
 
 /* Service parameters to the end of the line, RFC 9460 section 2.1. */
 bool rdata_read_parameters(rdata_reader_t *r);
