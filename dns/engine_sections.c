@@ -192,6 +192,7 @@ engine_put_answer(answering_t *a, const dns_node_t *node)
     }
 
     put_answer_set(a, node, &rrset);
+    note_targets(a, a->owner, &rrset);
     return DNS_OK;
 }
 
@@ -249,6 +250,14 @@ is_below(const dns_name_t *name, const uint8_t *ancestor, unsigned labels)
 {
     return name->label_count >= labels &&
            dns_name_equal(dns_name_suffix(name, labels), ancestor);
+}
+
+static bool
+is_signed(const answering_t *a, const dns_node_t *node)
+{
+    dns_rrset_t rrset;
+
+    return a->dnssec_ok && dns_node_find(node, DNS_TYPE_RRSIG, &rrset);
 }
 
 /* The glue of one host (RFC 9471 section 3.1: what lies in the delegated zone
@@ -317,9 +326,12 @@ engine_put_referral(answering_t *a, const found_t *cut)
 
     engine_put_needed(a, DNS_AUTHORITY, owner, &cut->node, &ns);
 
-    if (a->dnssec_ok && dns_node_find(&cut->node, DNS_TYPE_DS, &ds)) {
+    /* Without signatures DS is of no use, and the peers leave it out. */
+    if (!is_signed(a, &cut->node)) {
+        status = a->dnssec_ok ? engine_put_insecure(a, cut) : DNS_OK;
+    } else if (dns_node_find(&cut->node, DNS_TYPE_DS, &ds)) {
         engine_put_needed(a, DNS_AUTHORITY, owner, &cut->node, &ds);
-    } else if (a->dnssec_ok) {
+    } else {
         status = engine_put_insecure(a, cut);
     }
 
@@ -336,9 +348,36 @@ engine_put_referral(answering_t *a, const found_t *cut)
     return status != DNS_OK ? status : siblings;
 }
 
-/* The addresses of one host, as the zone would answer for it. */
+/* What the additional section holds for a host: its addresses, or for a NAPTR
+   with the flag "s" its SRV set (RFC 3403 section 4.1, RFC 3404 section 4.3).
+ */
+typedef enum { HOST_NONE, HOST_ADDRESSES, HOST_SERVICE } host_kind_t;
+
+static host_kind_t
+host_kind(uint16_t type, const dns_rdata_t *rdata)
+{
+    if (type != DNS_TYPE_NAPTR) {
+        return HOST_ADDRESSES;
+    }
+
+    /* Order, preference, then the flags as a character string. */
+    if (rdata->size < 6 || rdata->octets[4] != 1) {
+        return HOST_NONE;
+    }
+
+    switch (lower(rdata->octets[5])) {
+    case 'a':
+        return HOST_ADDRESSES;
+    case 's':
+        return HOST_SERVICE;
+    default:
+        return HOST_NONE;
+    }
+}
+
+/* What the zone would answer for one host. */
 static dns_status_t
-put_host(answering_t *a, const uint8_t *host, uint16_t type)
+put_host(answering_t *a, const uint8_t *host, uint16_t type, host_kind_t kind)
 {
     dns_name_t name;
     found_t found;
@@ -355,8 +394,13 @@ put_host(answering_t *a, const uint8_t *host, uint16_t type)
         return status;
     }
 
-    if (found.kind == FOUND_NODE) {
+    dns_rrset_t service;
+
+    if (found.kind == FOUND_NODE && kind == HOST_ADDRESSES) {
         put_addresses(a, host, &found.node);
+    } else if (found.kind == FOUND_NODE &&
+               dns_node_find(&found.node, DNS_TYPE_SRV, &service)) {
+        engine_put(a, DNS_ADDITIONAL, host, &found.node, &service);
     }
 
     if (found.kind == FOUND_CUT && type == DNS_TYPE_NS) {
@@ -381,7 +425,9 @@ put_hosts(answering_t *a, const target_set_t *set)
     for (size_t at = 0; dns_rrset_next(&set->rrset, &at, &rdata);) {
         const uint8_t *host = dns_rdata_target(type, rdata.octets, rdata.size);
 
-        if (host == NULL) {
+        host_kind_t kind = host_kind(type, &rdata);
+
+        if (host == NULL || kind == HOST_NONE) {
             continue;
         }
 
@@ -390,7 +436,7 @@ put_hosts(answering_t *a, const target_set_t *set)
             host = set->owner;
         }
 
-        dns_status_t status = put_host(a, host, type);
+        dns_status_t status = put_host(a, host, type, kind);
 
         if (status == DNS_NEEDS) {
             result = status;

@@ -1,0 +1,121 @@
+"""Our answers beside those of NSD, Knot and BIND over generated zones.  Where
+the three agree with each other and not with us, the test fails.
+
+Sections are compared as sets.  What is left out on purpose:
+
+- ANY over UDP: one set is answered (RFC 8482 section 4.1); which one is free.
+"""
+
+import os
+import random
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import pytest
+
+from engine_driver import Engine
+from nasty_zones import make_zones, names_to_ask
+from peers import start_peers
+from resolua_server import have
+
+TYPES = ["A", "AAAA", "NS", "SOA", "MX", "TXT", "CNAME", "DNAME", "DS",
+         "SRV", "ANY", "PTR", "NAPTR", "TYPE65280", "NSEC", "CAA"]
+SEEDS = range(1, 1 + int(os.environ.get("RESOLUA_DIFFERENTIAL_SEEDS", "4")))
+QUERIES = int(os.environ.get("RESOLUA_DIFFERENTIAL_QUERIES", "6000"))
+
+pytestmark = pytest.mark.skipif(
+    not all(have(p) for p in ("nsd", "knotd", "named")),
+    reason="needs nsd, knot and bind9")
+
+
+def section(rrsets):
+    return sorted({
+        f"{r.name.to_text().lower()} {r.ttl} "
+        f"{dns.rdatatype.to_text(r.rdtype)} {rdata.to_text().lower()}"
+        for r in rrsets for rdata in r})
+
+
+def view(wire):
+    """What is compared of an answer: name of the part -> value."""
+    if wire is None:
+        return {"rcode": "none"}
+    message = dns.message.from_wire(wire)
+    return {
+        "rcode": dns.rcode.to_text(message.rcode()),
+        "flags": dns.flags.to_text(message.flags),
+        "question": [str(q) for q in message.question],
+        "answer": section(message.answer),
+        "authority": section(message.authority),
+        "additional": section(message.additional),
+        "edns": message.edns,
+        "do": message.ednsflags,
+    }
+
+
+def make_query(name, kind, how, identity):
+    message = dns.message.make_query(
+        name, kind, use_edns=-1 if how == "plain" else 0,
+        want_dnssec=how == "do", payload=1232)
+    message.flags = 0
+    message.id = identity
+    return message.to_wire()
+
+
+def differences(ours, theirs):
+    """Parts that all peers have alike and we have otherwise."""
+    return [part for part in ours
+            if all(part in t and t[part] == theirs[0].get(part)
+                   for t in theirs)
+            and ours[part] != theirs[0][part]]
+
+
+def describe(name, kind, how, parts, ours, theirs):
+    lines = [f"{name} {kind} ({how}): {', '.join(parts)}"]
+    for part in parts:
+        lines.append(f"  ours   {part}: {ours.get(part)}")
+        lines.append(f"  peers' {part}: {theirs[0].get(part)}")
+    return "\n".join(lines)
+
+
+def is_left_out(kind, how, part):
+    return kind == "ANY" and how != "tcp" and part in ("answer", "additional")
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("differential")
+    zones = {}
+    for seed in SEEDS:
+        zones.update(make_zones(seed))
+    texts = {apex: zone.text() for apex, zone in zones.items()}
+    engine = Engine(folder / "store")
+    for apex, text in texts.items():
+        engine.load(apex, text)
+    peers = start_peers(folder, texts)
+    yield zones, engine, peers
+    for peer in peers:
+        peer.stop()
+    engine.stop()
+
+
+def test_agrees_with_what_the_peers_agree_on(servers):
+    zones, engine, peers = servers
+    rng = random.Random(1)
+    names = names_to_ask(zones, rng)
+    found, asked = [], 0
+    for i in range(QUERIES):
+        name = names[i % len(names)]
+        kind = rng.choice(TYPES)
+        how = rng.choice(["plain", "edns", "do", "tcp"])
+        wire = make_query(name, kind, how, rng.randrange(65536))
+        theirs = [view(peer.ask(wire, how == "tcp")) for peer in peers]
+        ours = view(engine.ask(wire, how == "tcp"))
+        asked += 1
+        parts = [part for part in differences(ours, theirs)
+                 if not is_left_out(kind, how, part)]
+        if parts:
+            found.append(describe(name, kind, how, parts, ours, theirs))
+    print(f"{asked} queries, {len(found)} differences")
+    assert not found, f"{len(found)} of {asked}:\n" + "\n".join(found[:20])
