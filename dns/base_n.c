@@ -1,7 +1,7 @@
 #include "dns/private/base_n.h"
 
-static int
-digit_value(base_t base, char c)
+int
+base_digit(base_t base, char c)
 {
     int letter = (c | 0x20) - 'a';
     bool is_letter = letter >= 0 && letter < 26;
@@ -34,7 +34,7 @@ base_decode(base_decoder_t *d, char digit, uint8_t *octet)
         return d->padding_count > 2 ? -1 : 0;
     }
 
-    int value = digit_value(d->base, digit);
+    int value = base_digit(d->base, digit);
 
     if (value < 0 || d->padding_count > 0) {
         return -1;

@@ -88,31 +88,27 @@ rdata_read_counted_digits(rdata_reader_t *r, base_t base)
     return true;
 }
 
-/* Groups of hexadecimal digits with a separator: EUI (RFC 7043) and node
-   identifiers (RFC 6742). */
+/* Octets of hexadecimal with hyphens between. */
 bool
-rdata_read_groups(rdata_reader_t *r, size_t size, size_t group, char separator)
+rdata_read_eui(rdata_reader_t *r, size_t size)
 {
-    const char *expected = separator == '-'
-                               ? "octets in hexadecimal as 00-00-5e-..."
-                               : "four groups as 0014:4fff:ff20:ee64";
+    static const char expected[] = "octets in hexadecimal as 00-00-5e-...";
     base_decoder_t d = {.base = BASE_16};
-    size_t width = group * 2 + 1;
     token_t token;
 
     if (!lexer_next_value(r->lexer, &token, expected)) {
         return false;
     }
 
-    if (token.size != size / group * width - 1) {
+    if (token.size != size * 3 - 1) {
         return rdata_fail(r, &token, expected);
     }
 
     for (size_t i = 0; i < token.size; i++) {
+        char c = token.text[i];
         uint8_t octet;
-        bool is_separator = i % width == width - 1;
-        int count = is_separator ? (token.text[i] == separator ? 0 : -1)
-                                 : base_decode(&d, token.text[i], &octet);
+        int count =
+            i % 3 == 2 ? (c == '-' ? 0 : -1) : base_decode(&d, c, &octet);
 
         if (count < 0) {
             return lexer_fail(r->lexer, token.text + i, expected);
@@ -124,4 +120,50 @@ rdata_read_groups(rdata_reader_t *r, size_t size, size_t group, char separator)
     }
 
     return true;
+}
+
+/* One to four digits; *at moves behind them and the colon.  -1: not so. */
+static int
+read_group(const token_t *token, size_t *at)
+{
+    size_t start = *at;
+    int value = 0;
+
+    for (; *at < token->size && token->text[*at] != ':'; ++*at) {
+        int digit = base_digit(BASE_16, token->text[*at]);
+
+        if (digit < 0 || *at - start == 4) {
+            return -1;
+        }
+
+        value = value << 4 | digit;
+    }
+
+    return (*at)++ > start ? value : -1;
+}
+
+bool
+rdata_read_node_id(rdata_reader_t *r)
+{
+    static const char expected[] = "four groups as 0014:4fff:ff20:ee64";
+    token_t token;
+    size_t at = 0;
+
+    if (!lexer_next_value(r->lexer, &token, expected)) {
+        return false;
+    }
+
+    for (int i = 0; i < 4; i++) {
+        int value = at < token.size ? read_group(&token, &at) : -1;
+
+        if (value < 0) {
+            return rdata_fail(r, &token, expected);
+        }
+
+        if (!rdata_put16(r, (unsigned) value)) {
+            return false;
+        }
+    }
+
+    return at == token.size + 1 || rdata_fail(r, &token, expected);
 }

@@ -459,11 +459,11 @@ read_field(rdata_reader_t *r, char field)
     case 'I':
         return read_address(r, AF_INET6);
     case '6':
-        return rdata_read_groups(r, 6, 1, '-');
+        return rdata_read_eui(r, 6);
     case '8':
-        return rdata_read_groups(r, 8, 1, '-');
+        return rdata_read_eui(r, 8);
     case 'x':
-        return rdata_read_groups(r, 8, 2, ':');
+        return rdata_read_node_id(r);
     case 'C':
     case 'D':
     case 'F':

@@ -95,16 +95,29 @@ follow(const dns_writer_t *w, const uint8_t *label)
     return label;
 }
 
-static bool
+static inline bool
 label_equal(const uint8_t *a, const uint8_t *b)
 {
-    for (unsigned i = 0; i <= b[0]; i++) {
-        if (lower(a[i]) != lower(b[i])) {
+    size_t size = a[0];
+
+    if (size != b[0]) {
+        return false;
+    }
+
+    for (a++, b++; size > 8; a += 8, b += 8, size -= 8) {
+        uint64_t x;
+        uint64_t y;
+
+        memcpy(&x, a, 8);
+        memcpy(&y, b, 8);
+
+        if (lower8(x) != lower8(y)) {
             return false;
         }
     }
 
-    return true;
+    return size == 0 ||
+           lower8(load_octets(a, size)) == lower8(load_octets(b, size));
 }
 
 static bool

@@ -13,6 +13,9 @@ typedef enum {
     BASE_64 = 6,
 } base_t;
 
+/* What a digit counts; -1: it is none. */
+int base_digit(base_t base, char c);
+
 /* Start with {.base = ...}. */
 typedef struct {
     base_t base;

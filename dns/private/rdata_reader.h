@@ -48,10 +48,12 @@ bool rdata_read_digits(rdata_reader_t *r, base_t base, bool may_be_empty);
    (RFC 5155 section 3.3). */
 bool rdata_read_counted_digits(rdata_reader_t *r, base_t base);
 
-/* size octets in groups of hexadecimal digits with a separator: EUI (RFC 7043)
-   and node identifiers (RFC 6742). */
-bool rdata_read_groups(rdata_reader_t *r, size_t size, size_t group,
-                       char separator);
+/* An EUI of size octets, RFC 7043: 00-00-5e-00-53-2a. */
+bool rdata_read_eui(rdata_reader_t *r, size_t size);
+
+/* A node identifier, RFC 6742: 0014:4fff:ff20:ee64, zeros in front of a group
+   may be left out. */
+bool rdata_read_node_id(rdata_reader_t *r);
 
 /* Service parameters to the end of the line, RFC 9460 section 2.1. */
 bool rdata_read_parameters(rdata_reader_t *r);
