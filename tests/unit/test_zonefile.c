@@ -194,6 +194,48 @@ generates_records(void **state)
                 "it, found \"a${0,999}\"");
 }
 
+/* Each octet as an owner, in a name and in a string, by its escape and as it
+   is. */
+static void
+keeps_all_256_octet_values(void **state)
+{
+    (void) state;
+
+    for (unsigned i = 0; i < 256; i++) {
+        char text[256];
+        char out[512];
+        char error[DNS_ZONEFILE_ERROR_SIZE];
+        dns_zonefile_t *file;
+        dns_record_t record;
+        uint8_t name[] = {1, (uint8_t) i, 0};
+
+        snprintf(text, sizeof(text), "\\%03u. 1 CNAME \\%03u.\n", i, i);
+
+        dns_zonefile_options_t options = of_text(text);
+
+        assert_int_equal(canonical(&options, out, sizeof(out), error),
+                         DNS_ENOTFOUND);
+        options = of_text(out);
+        assert_int_equal(dns_zonefile_open(&file, &options), DNS_OK);
+        assert_int_equal(dns_zonefile_next(file, &record), DNS_OK);
+        assert_memory_equal(record.owner, name, 3);
+        assert_memory_equal(record.rdata, name, 3);
+        dns_zonefile_free(file);
+
+        snprintf(text, sizeof(text), "a 1 TXT \\%03u \"\\%03u\"\n", i, i);
+        options = of_text(text);
+        assert_int_equal(canonical(&options, out, sizeof(out), error),
+                         DNS_ENOTFOUND);
+        options = of_text(out);
+        assert_int_equal(dns_zonefile_open(&file, &options), DNS_OK);
+        assert_int_equal(dns_zonefile_next(file, &record), DNS_OK);
+        assert_int_equal(record.rdata_size, 4);
+        assert_int_equal(record.rdata[1], i);
+        assert_int_equal(record.rdata[3], i);
+        dns_zonefile_free(file);
+    }
+}
+
 static void
 says_where_and_what_is_wrong(void **state)
 {
@@ -400,6 +442,7 @@ main(void)
         cmocka_unit_test(reads_unknown_types_and_classes_rfc3597),
         cmocka_unit_test(decides_the_ttl_as_rfc2308_section_4),
         cmocka_unit_test(generates_records),
+        cmocka_unit_test(keeps_all_256_octet_values),
         cmocka_unit_test(says_where_and_what_is_wrong),
         cmocka_unit_test(includes_files_of_its_own_folder_only),
         cmocka_unit_test(reads_a_hundred_thousand_records_quickly),
