@@ -1,0 +1,176 @@
+"""Measures; tools/bench installs and builds first.  See its --help."""
+
+import argparse
+import json
+import pathlib
+import random
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+import servers
+
+NAMES = 10_000
+SERVER_CORE, LOAD_CORE = 0, 1
+OUTSTANDING = 256
+NOERROR, NXDOMAIN, ANY = 0, 3, 255
+
+
+def write_zone(path):
+    lines = ["$ORIGIN bench.test.", "$TTL 3600",
+             "@ SOA ns1 hostmaster 1 3600 600 86400 300", "@ NS ns1",
+             "ns1 A 192.0.2.1"]
+    lines += [f"h{i} A 10.0.{i >> 8 & 255}.{i & 255}" for i in range(NAMES)]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def packet(name, qtype=1):
+    labels = b"".join(bytes([len(label)]) + label.encode()
+                      for label in name.split("."))
+    return (struct.pack(">6H", 0, 0, 1, 0, 0, 0) + labels + b"\0"
+            + struct.pack(">HH", qtype, 1))
+
+
+def write_queries(path, missing_share, is_checked=True):
+    """`path` for our load generator, path.txt for dnsperf."""
+    rng = random.Random(1)
+    text = []
+    with open(path, "wb") as file:
+        for _ in range(50_000):
+            is_missing = rng.random() < missing_share
+            kind = "x" if is_missing else "h"
+            name = f"{kind}{rng.randrange(NAMES)}.bench.test"
+            wire = packet(name)
+            rcode, answers = (NXDOMAIN, 0) if is_missing else (NOERROR, 1)
+            if not is_checked:
+                rcode, answers = ANY, ANY
+            file.write(struct.pack("=HBB", len(wire), rcode, answers) + wire)
+            text.append(f"{name} A\n")
+    pathlib.Path(f"{path}.txt").write_text("".join(text))
+
+
+def run_load(build, port, seconds, rate, queries):
+    done = subprocess.run(
+        ["taskset", "-c", str(LOAD_CORE), build / "bench/load", servers.HOST,
+         str(port), str(seconds), str(OUTSTANDING), str(rate), queries],
+        check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def run_dnsperf(port, seconds, queries):
+    done = subprocess.run(
+        ["taskset", "-c", str(LOAD_CORE), "dnsperf", "-s", servers.HOST, "-p",
+         str(port), "-d", f"{queries}.txt", "-l", str(seconds), "-c", "8",
+         "-q", str(OUTSTANDING)], check=True, capture_output=True, text=True)
+    return float(re.search(r"Queries per second:\s+([\d.]+)", done.stdout)[1])
+
+
+def measure(server, build, seconds, queries, with_dnsperf):
+    """Figures of a running server for one set of queries."""
+    run_load(build, server.port, 0.5, 0, queries)
+    pids = server.pids()
+    cpu = servers.cpu_seconds(pids)
+    full = run_load(build, server.port, seconds, 0, queries)
+    cpu = servers.cpu_seconds(pids) - cpu
+    half = run_load(build, server.port, seconds / 2, full["qps"] / 2, queries)
+    row = {
+        "qps": full["qps"],
+        "per_cpu": full["good"] / cpu if cpu > 0 else 0,
+        "p50_us": half["p50_us"],
+        "p99_us": half["p99_us"],
+        "wrong": full["wrong"] + full["lost"],
+        "memory": servers.resident_bytes(pids),
+    }
+    if with_dnsperf:
+        cpu = servers.cpu_seconds(pids)
+        row["dnsperf"] = run_dnsperf(server.port, seconds, queries)
+        cpu = servers.cpu_seconds(pids) - cpu
+        row["dnsperf_per_cpu"] = row["dnsperf"] * seconds / cpu
+    return row
+
+
+def print_table(title, rows):
+    """rows: (name, figures), ours and the limit among them."""
+    limit = next((r["per_cpu"] for n, r in rows if n.startswith("limit")), 0)
+    peers = [r["per_cpu"] for n, r in rows
+             if not n.startswith(("limit", "Resolua"))]
+    best = max(peers, default=0)
+    has_dnsperf = any("dnsperf" in r for _, r in rows)
+
+    print(f"\n{title}")
+    heads = ["server", "q/s", "q/cpu-s", "p50 us", "p99 us", "MiB", "bad",
+             "/best peer", "/limit"]
+    if has_dnsperf:
+        heads += ["dnsperf q/s", "q/cpu-s"]
+    print("{:<28}".format(heads[0])
+          + "".join(f"{head:>12}" for head in heads[1:]))
+    for name, r in rows:
+        cells = [f"{r['qps']:,.0f}", f"{r['per_cpu']:,.0f}", r["p50_us"],
+                 r["p99_us"], f"{r['memory'] / 2**20:.1f}", r["wrong"],
+                 f"{r['per_cpu'] / best:.2f}" if best else "-",
+                 f"{r['per_cpu'] / limit:.2f}" if limit else "-"]
+        if has_dnsperf:
+            cells += [f"{r.get('dnsperf', 0):,.0f}",
+                      f"{r.get('dnsperf_per_cpu', 0):,.0f}"]
+        print(f"{name:<28}" + "".join(f"{cell:>12}" for cell in cells))
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="tools/bench", add_help=False)
+    parser.add_argument("root", type=pathlib.Path)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--only", default="resolua,nsd,knot,bind,powerdns,"
+                                          "limit")
+    parser.add_argument("--dnsperf", action="store_true")
+    return parser.parse_args()
+
+
+def wanted(arguments):
+    words = arguments.only.lower().split(",")
+    every = [servers.Resolua, *servers.PEERS, servers.Echo]
+    return [one for one in every
+            if one.name.lower().split(" ")[0] in words and one.is_installed()]
+
+
+def bench(arguments, folder):
+    build = arguments.root / "build/release"
+    zone = folder / "bench.test.zone"
+    write_zone(zone)
+    loads = [("existing names", 0.0), ("20% NXDOMAIN", 0.2),
+             ("100% NXDOMAIN", 1.0)]
+    tables = {title: [] for title, _ in loads}
+
+    for number, kind in enumerate(wanted(arguments)):
+        server = kind(arguments.root, build, folder / str(number), zone,
+                      15300 + number)
+        server.start(SERVER_CORE)
+        if not servers.wait_until_answering(server, packet("h1.bench.test")):
+            log = (server.folder / "output.log").read_text(errors="replace")
+            print(f"{kind.name} does not answer:\n{log[-500:]}",
+                  file=sys.stderr)
+            server.stop()
+            continue
+        for title, share in loads:
+            queries = folder / f"{number}.queries"
+            write_queries(queries, share, kind is not servers.Echo)
+            tables[title].append((kind.name, measure(
+                server, build, arguments.seconds, queries,
+                arguments.dnsperf)))
+        server.stop()
+
+    for title, rows in tables.items():
+        print_table(f"{title}, UDP, {NAMES:,} names, one core", rows)
+
+
+def main():
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="resolua-bench-"))
+    try:
+        bench(parse_arguments(), folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+main()
