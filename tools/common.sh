@@ -54,12 +54,19 @@ install_missing() {
     ) || fail "apt-get could not install: $missing"
 }
 
-# build PRESET: quiet when it goes well, the whole log when not.
+# build PRESET: quiet when it goes well, the whole log when not.  One build at a
+# time; ninja configures again by itself where that is needed.
 build() {
-    local log
+    local folder=$top/build/$1 log
+    mkdir -p "$folder"
     log=$(mktemp)
-    if ! (cd "$top" && cmake --preset "$1" && cmake --build --preset "$1") \
-        >"$log" 2>&1; then
+    if ! (
+        cd "$top"
+        exec 9>"$folder/.lock"
+        flock 9
+        [ -e "$folder/build.ninja" ] || cmake --preset "$1"
+        cmake --build --preset "$1"
+    ) >"$log" 2>&1; then
         cat "$log" >&2
         rm -f "$log"
         fail "the $1 build fails"
