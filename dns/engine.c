@@ -386,7 +386,6 @@ answer_name(answering_t *a, int *rcode, bool *is_followed)
 static dns_status_t
 answer_chain(answering_t *a, int *rcode)
 {
-    bool is_ds = a->query->qtype == DNS_TYPE_DS;
     bool is_followed;
 
     for (;;) {
@@ -396,7 +395,12 @@ answer_chain(answering_t *a, int *rcode)
             return status;
         }
 
-        status = engine_find_zone(a, a->name, is_ds);
+        /* A chain that comes to the apex of its own zone ends there: as the
+           peers do, it is not taken up to the parent for DS. */
+        status = engine_find_zone(
+            a, a->name,
+            a->query->qtype == DNS_TYPE_DS &&
+                !dns_name_equal(a->zone.apex.octets, a->name->octets));
 
         if (status == DNS_ENOTFOUND) {
             a->answer->leaves_zones = true;

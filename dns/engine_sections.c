@@ -140,7 +140,6 @@ put_answer_set(answering_t *a, const dns_node_t *node, const dns_rrset_t *rrset)
 {
     engine_put_needed(a, DNS_ANSWER, a->owner, node, rrset);
     a->has_answer = true;
-    note_targets(a, a->owner, rrset);
 }
 
 static bool
