@@ -205,7 +205,7 @@ open_store(store_lmdb_t *store, const char *folder, size_t map_size,
     int dead;
     int rc = open_environment(store, folder, map_size);
 
-    while (rc == ENOMEM && map_size / 2 >= MAP_SIZE_MIN) {
+    while ((rc == ENOMEM || rc == EINVAL) && map_size / 2 >= MAP_SIZE_MIN) {
         map_size /= 2;
         rc = open_environment(store, folder, map_size);
     }

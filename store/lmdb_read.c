@@ -1,7 +1,7 @@
 #include <stdlib.h>
 
-#include "dns/type.h"
 #include "store/private/lmdb.h"
+#include "store/private/lmdb_hot.h"
 
 dns_status_t
 store_lmdb_reader_new(store_lmdb_t *store, store_lmdb_reader_t **out)
@@ -9,6 +9,13 @@ store_lmdb_reader_new(store_lmdb_t *store, store_lmdb_reader_t **out)
     store_lmdb_reader_t *reader = calloc(1, sizeof(*reader));
 
     if (reader == NULL) {
+        return DNS_ENOMEM;
+    }
+
+    reader->hot = calloc(HOT_ENTRIES, sizeof(*reader->hot));
+
+    if (reader->hot == NULL) {
+        free(reader);
         return DNS_ENOMEM;
     }
 
@@ -37,6 +44,7 @@ store_lmdb_reader_free(store_lmdb_reader_t *reader)
         mdb_txn_abort(reader->txn);
     }
 
+    free(reader->hot);
     free(reader);
 }
 
@@ -113,6 +121,29 @@ follow_resize(store_lmdb_t *store)
     return rc;
 }
 
+/* What was borrowed from the last snapshot stays good if this one is the same:
+   no page of a commit that is still the last one is written to. */
+static void
+note_snapshot(store_lmdb_reader_t *reader)
+{
+    uint64_t snapshot = mdb_txn_id(reader->txn);
+    uint64_t map_count = reader->store->map_count;
+
+    if (reader->epoch != 0 && snapshot == reader->snapshot &&
+        map_count == reader->map_count) {
+        return;
+    }
+
+    reader->snapshot = snapshot;
+    reader->map_count = map_count;
+    reader->memory.is_set = false;
+
+    if (++reader->epoch == 0) {
+        memset(reader->hot, 0, HOT_ENTRIES * sizeof(*reader->hot));
+        reader->epoch = 1;
+    }
+}
+
 dns_status_t
 store_lmdb_read_begin(store_lmdb_reader_t *reader, dns_source_t *source)
 {
@@ -136,10 +167,7 @@ store_lmdb_read_begin(store_lmdb_reader_t *reader, dns_source_t *source)
 
     reader->is_open = true;
     reader->walked = 0;
-    reader->snapshot = mdb_txn_id(reader->txn);
-    reader->memory.is_set = reader->memory.is_set &&
-                            reader->memory.snapshot == reader->snapshot &&
-                            reader->memory.map_count == store->map_count;
+    note_snapshot(reader);
     source->ops = &lmdb_source_ops;
     source->data = reader;
     return DNS_OK;
@@ -161,8 +189,8 @@ store_lmdb_snapshot(const store_lmdb_reader_t *reader)
     return reader->snapshot;
 }
 
-static void
-set_zone(dns_zone_t *zone, const zone_record_t *record)
+void
+lmdb_set_zone(dns_zone_t *zone, const zone_record_t *record)
 {
     zone->id = record->id;
     zone->generation = record->generation;
@@ -170,8 +198,8 @@ set_zone(dns_zone_t *zone, const zone_record_t *record)
                   (record->wildcard_count == 0 ? DNS_ZONE_NO_WILDCARDS : 0u);
 }
 
-static dns_status_t
-read_record(const MDB_val *value, zone_record_t *record)
+dns_status_t
+lmdb_read_record(const MDB_val *value, zone_record_t *record)
 {
     if (value->mv_size != sizeof(*record)) {
         return DNS_ESTORE;
@@ -304,11 +332,9 @@ remember_zone(store_lmdb_reader_t *reader, const dns_name_t *name,
     }
 
     dns_name_ancestor(&memory->zone.apex, name, labels);
-    set_zone(&memory->zone, record);
+    lmdb_set_zone(&memory->zone, record);
     memory->apex = (dns_node_t){value.mv_data, (uint32_t) value.mv_size};
     memory->has_zones_below = has_zones_below(reader, &memory->zone.apex);
-    memory->snapshot = reader->snapshot;
-    memory->map_count = reader->store->map_count;
     memory->is_set = true;
     return DNS_OK;
 }
@@ -354,7 +380,7 @@ find_zone(void *source, const dns_name_t *name, unsigned above, dns_zone_t *out)
     dns_status_t status = seek_zone(reader, name, above, &labels, &value);
 
     if (status == DNS_OK) {
-        status = read_record(&value, &record);
+        status = lmdb_read_record(&value, &record);
     }
 
     if (status == DNS_OK) {
@@ -377,7 +403,73 @@ found_node(dns_lookup_t *out, const dns_name_t *name, dns_node_t node)
     return DNS_OK;
 }
 
-/* One seek: the neighbours of a missing key share the most labels with it. */
+/* The cursor stands behind the place where the key would be (rc 0), or behind
+   all keys: the neighbours of a missing key share the most labels with it. */
+static dns_status_t
+find_encloser(store_lmdb_reader_t *reader, const MDB_val *wanted, int rc,
+              const MDB_val *next, unsigned max, unsigned *labels)
+{
+    MDB_val key;
+    MDB_val value;
+
+    *labels = rc == 0 ? common_labels(next, wanted->mv_data, wanted->mv_size,
+                                      ZONE_ID_SIZE)
+                      : 0;
+
+    if (*labels >= max) {
+        return DNS_OK;
+    }
+
+    rc = mdb_cursor_get(reader->nodes, &key, &value,
+                        rc == 0 ? MDB_PREV : MDB_LAST);
+
+    if (rc != 0) {
+        return DNS_ESTORE; /* not even the apex: a damaged table */
+    }
+
+    unsigned before =
+        common_labels(&key, wanted->mv_data, wanted->mv_size, ZONE_ID_SIZE);
+
+    *labels = before > *labels ? before : *labels;
+    return DNS_OK;
+}
+
+/* One search of the tree. */
+static dns_status_t
+search(store_lmdb_reader_t *reader, const dns_name_t *name,
+       unsigned apex_labels, MDB_val *key, MDB_val *value, dns_lookup_t *out)
+{
+    MDB_val wanted = *key;
+    int rc = mdb_cursor_get(reader->nodes, key, value, MDB_SET_RANGE);
+
+    out->node = (dns_node_t){NULL, 0};
+    out->encloser_labels = name->label_count;
+
+    if (rc != 0 && rc != MDB_NOTFOUND) {
+        return DNS_ESTORE;
+    }
+
+    if (rc == 0 && lmdb_key_begins_with(key, wanted.mv_data, wanted.mv_size)) {
+        if (key->mv_size == wanted.mv_size) {
+            return found_node(
+                out, name,
+                (dns_node_t){value->mv_data, (uint32_t) value->mv_size});
+        }
+
+        out->kind = DNS_LOOKUP_EMPTY;
+        return DNS_OK;
+    }
+
+    unsigned below = name->label_count - apex_labels;
+    unsigned common;
+    dns_status_t status =
+        find_encloser(reader, &wanted, rc, key, below - 1, &common);
+
+    out->kind = DNS_LOOKUP_ABSENT;
+    out->encloser_labels = (uint8_t) (apex_labels + common);
+    return status;
+}
+
 static dns_status_t
 lookup(void *source, const dns_zone_t *zone, const dns_name_t *name,
        dns_lookup_t *out)
@@ -391,156 +483,25 @@ lookup(void *source, const dns_zone_t *zone, const dns_name_t *name,
         return found_node(out, name, reader->memory.apex);
     }
 
-    size_t size = lmdb_node_key(octets, zone->id, name, apex_labels);
-    MDB_val key = {size, octets};
+    MDB_val key = {lmdb_node_key(octets, zone->id, name, apex_labels), octets};
     MDB_val value;
-    int rc = mdb_cursor_get(reader->nodes, &key, &value, MDB_SET_RANGE);
-    unsigned common = 0;
+    uint32_t hash = hot_hash(octets, key.mv_size);
+    const hot_entry_t *hot = hot_find(reader->hot, reader->epoch, hash, &key);
 
-    out->node = (dns_node_t){NULL, 0};
-
-    if (rc == 0 && lmdb_key_begins_with(&key, octets, size)) {
-        if (key.mv_size == size) {
-            return found_node(
-                out, name,
-                (dns_node_t){value.mv_data, (uint32_t) value.mv_size});
-        }
-
-        out->kind = DNS_LOOKUP_EMPTY;
-        out->encloser_labels = name->label_count;
-        return DNS_OK;
+    if (hot != NULL) {
+        return found_node(out, name, (dns_node_t){hot->node, hot->node_size});
     }
 
-    if (rc == 0) {
-        common = common_labels(&key, octets, size, ZONE_ID_SIZE);
-    } else if (rc != MDB_NOTFOUND) {
-        return DNS_ESTORE;
+    dns_status_t status = search(reader, name, apex_labels, &key, &value, out);
+
+    if (status == DNS_OK && out->kind == DNS_LOOKUP_NODE) {
+        hot_put(reader->hot, reader->epoch, hash, &key, &value);
     }
 
-    if (apex_labels + common + 1 < name->label_count) {
-        rc = mdb_cursor_get(reader->nodes, &key, &value,
-                            rc == 0 ? MDB_PREV : MDB_LAST);
-        if (rc != 0) {
-            return DNS_ESTORE;
-        }
-
-        unsigned before = common_labels(&key, octets, size, ZONE_ID_SIZE);
-
-        common = before > common ? before : common;
-    }
-
-    out->kind = DNS_LOOKUP_ABSENT;
-    out->encloser_labels = (uint8_t) (apex_labels + common);
-    return DNS_OK;
+    return status;
 }
 
 const dns_source_ops_t lmdb_source_ops = {
     .find_zone = find_zone,
     .lookup = lookup,
 };
-
-/* Puts the walking cursor at the zone with number at, counted from 0. */
-static int
-walk_to(store_lmdb_reader_t *reader, uint64_t at, MDB_val *key, MDB_val *value)
-{
-    if (at > 0 && reader->walked == at) {
-        return mdb_cursor_get(reader->walk, key, value, MDB_NEXT);
-    }
-
-    int rc =
-        reader->walk != NULL
-            ? mdb_cursor_renew(reader->txn, reader->walk)
-            : mdb_cursor_open(reader->txn, reader->store->zones, &reader->walk);
-
-    if (rc == 0) {
-        rc = mdb_cursor_get(reader->walk, key, value, MDB_FIRST);
-    }
-
-    for (; rc == 0 && at > 0; at--) {
-        rc = mdb_cursor_get(reader->walk, key, value, MDB_NEXT);
-    }
-
-    return rc;
-}
-
-static bool
-find_soa(const dns_node_t *apex, dns_rdata_t *soa)
-{
-    dns_rrset_t rrset;
-    size_t at = 0;
-
-    return dns_node_find(apex, DNS_TYPE_SOA, &rrset) &&
-           dns_rrset_next(&rrset, &at, soa);
-}
-
-dns_status_t
-store_lmdb_next_zone(store_lmdb_reader_t *reader, uint64_t *at,
-                     dns_zone_t *zone, dns_rdata_t *soa)
-{
-    static const uint8_t root[] = {0};
-    uint8_t apex[DNS_NAME_MAX];
-    uint8_t id[ZONE_ID_SIZE];
-    zone_record_t record;
-    MDB_val key;
-    MDB_val value;
-    int rc = walk_to(reader, *at, &key, &value);
-
-    if (rc != 0) {
-        return rc == MDB_NOTFOUND ? DNS_ENOTFOUND : DNS_ESTORE;
-    }
-
-    if (read_record(&value, &record) != DNS_OK ||
-        dns_name_from_key(apex, (const uint8_t *) key.mv_data + 1,
-                          key.mv_size - 1, root) != DNS_OK) {
-        return DNS_ESTORE;
-    }
-
-    reader->walked = ++*at;
-    dns_name_set(&zone->apex, apex);
-    set_zone(zone, &record);
-    put32(id, record.id);
-    key = (MDB_val){sizeof(id), id};
-
-    if (mdb_cursor_get(reader->nodes, &key, &value, MDB_SET) != 0) {
-        return DNS_ESTORE;
-    }
-
-    dns_node_t node = {value.mv_data, (uint32_t) value.mv_size};
-
-    return find_soa(&node, soa) ? DNS_OK : DNS_ESTORE;
-}
-
-dns_status_t
-store_lmdb_next_node(store_lmdb_reader_t *reader, const dns_zone_t *zone,
-                     bool *is_first, dns_name_t *name, dns_node_t *node)
-{
-    uint8_t octets[NODE_KEY_SIZE];
-    const dns_name_t *from = *is_first ? &zone->apex : name;
-    MDB_val key = {
-        lmdb_node_key(octets, zone->id, from, zone->apex.label_count), octets};
-    MDB_val value;
-    int rc = mdb_cursor_get(reader->nodes, &key, &value, MDB_SET);
-
-    if (rc == 0 && !*is_first) {
-        rc = mdb_cursor_get(reader->nodes, &key, &value, MDB_NEXT);
-    }
-
-    if (rc == MDB_NOTFOUND ||
-        (rc == 0 && !lmdb_key_begins_with(&key, octets, ZONE_ID_SIZE))) {
-        return DNS_ENOTFOUND;
-    }
-
-    uint8_t owner[DNS_NAME_MAX];
-
-    if (rc != 0 ||
-        dns_name_from_key(owner, (const uint8_t *) key.mv_data + ZONE_ID_SIZE,
-                          key.mv_size - ZONE_ID_SIZE,
-                          zone->apex.octets) != DNS_OK) {
-        return DNS_ESTORE;
-    }
-
-    dns_name_set(name, owner);
-    *node = (dns_node_t){value.mv_data, (uint32_t) value.mv_size};
-    *is_first = false;
-    return DNS_OK;
-}

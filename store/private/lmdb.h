@@ -54,11 +54,11 @@ typedef struct {
 typedef struct {
     bool is_set;
     bool has_zones_below;
-    uint64_t snapshot;
-    uint64_t map_count;
     dns_zone_t zone;
     dns_node_t apex; /* its node */
 } zone_memory_t;
+
+struct hot_entry_s; /* private/lmdb_hot.h */
 
 struct store_lmdb_reader_s {
     store_lmdb_t *store; /* borrowed */
@@ -67,6 +67,10 @@ struct store_lmdb_reader_s {
     MDB_cursor *nodes;   /* owned */
     bool is_open;        /* between begin and end */
     uint64_t snapshot;
+    uint64_t map_count; /* of the last snapshot */
+    uint32_t epoch;     /* changes with snapshot and map: what was borrowed in
+                           another one is gone */
+    struct hot_entry_s *hot; /* owned */
     MDB_cursor *walk; /* owned; of store_lmdb_next_zone(), NULL before it */
     uint64_t walked;  /* zones that walk has given in this snapshot */
     zone_memory_t memory;
@@ -105,6 +109,12 @@ lmdb_key_begins_with(const MDB_val *key, const uint8_t *prefix, size_t size)
 
 /* A key below the apex (zone id left out) has a "*" label (RFC 4592 2.1.1). */
 bool lmdb_key_is_wildcard(const uint8_t *key, size_t size);
+
+/* A stored zone record; DNS_ESTORE: it is none. */
+dns_status_t lmdb_read_record(const MDB_val *value, zone_record_t *record);
+
+/* What readers see of it; the apex is left alone. */
+void lmdb_set_zone(dns_zone_t *zone, const zone_record_t *record);
 
 /* The operations that a snapshot gives to the engine. */
 extern const dns_source_ops_t lmdb_source_ops;
