@@ -53,8 +53,7 @@ static dns_status_t
 begin(answering_t *a, uint8_t *out, size_t limit, opt_options_t *opt)
 {
     const dns_query_t *query = a->query;
-    unsigned kept =
-        query->flags & (DNS_OPCODE_MASK | DNS_FLAG_RD | DNS_FLAG_CD);
+    unsigned kept = query->flags & (DNS_OPCODE_MASK | DNS_FLAG_RD);
     unsigned flags = DNS_FLAG_QR | kept;
 
     if (a->options->recursion_available) {

@@ -17,6 +17,7 @@ typedef struct {
     const uint8_t *packet;
     size_t size;
     size_t at;
+    bool are_options_right; /* sizes and contents, each by its own RFC */
 } reader_t;
 
 /* Finds the end of a name that may end in a pointer; the name itself is not
@@ -62,16 +63,18 @@ check_option(unsigned code, const uint8_t *data, size_t size)
     }
 }
 
+/* Sets *is_right; false if an option is cut short. */
 static bool
-check_options(const uint8_t *options, size_t size)
+check_options(const uint8_t *options, size_t size, bool *is_right)
 {
     dns_option_t option;
     size_t at = 0;
 
+    *is_right = true;
+
     while (dns_option_next(options, size, &at, &option)) {
-        if (!check_option(option.code, option.data, option.size)) {
-            return false;
-        }
+        *is_right =
+            *is_right && check_option(option.code, option.data, option.size);
     }
 
     return at == size;
@@ -79,10 +82,13 @@ check_options(const uint8_t *options, size_t size)
 
 /* header: the ten octets behind the owner name of an OPT, RFC 6891 6.1. */
 static bool
-read_opt(dns_query_edns_t *edns, const uint8_t *header)
+read_opt(dns_query_edns_t *edns, reader_t *r, const uint8_t *header)
 {
+    const uint8_t *options = header + RECORD_HEADER_SIZE;
+    uint16_t size = get16(header + 8);
+
     if (edns->is_present ||
-        !check_options(header + RECORD_HEADER_SIZE, get16(header + 8))) {
+        !check_options(options, size, &r->are_options_right)) {
         return false;
     }
 
@@ -90,9 +96,35 @@ read_opt(dns_query_edns_t *edns, const uint8_t *header)
     edns->udp_size = get16(header + 2);
     edns->version = header[5];
     edns->dnssec_ok = (get16(header + 6) & EDNS_DO) != 0;
-    edns->options = header + RECORD_HEADER_SIZE;
-    edns->options_size = get16(header + 8);
+    edns->options = options;
+    edns->options_size = size;
     return true;
+}
+
+/* RFC 8945 section 4.2: class ANY, TTL 0; algorithm, time and fudge, MAC,
+   original id, error, other data. */
+static bool
+check_tsig(const uint8_t *header)
+{
+    const uint8_t *rdata = header + RECORD_HEADER_SIZE;
+    size_t size = get16(header + 8);
+    size_t at;
+
+    if (get16(header + 2) != DNS_CLASS_ANY || get32(header + 4) != 0 ||
+        dns_name_check(rdata, size, &at) != DNS_OK || size - at < 10) {
+        return false;
+    }
+
+    size_t mac_size = get16(rdata + at + 8);
+
+    at += 10;
+
+    if (size - at < mac_size || size - at - mac_size < 6) {
+        return false;
+    }
+
+    at += mac_size + 6;
+    return size - at == get16(rdata + at - 2);
 }
 
 /* One record; those that are neither OPT nor TSIG are only skipped. */
@@ -118,10 +150,10 @@ read_record(dns_query_t *query, reader_t *r, bool is_additional)
     switch (get16(header)) {
     case DNS_TYPE_OPT:
         return is_additional && r->packet[start] == 0 &&
-               read_opt(&query->edns, header);
+               read_opt(&query->edns, r, header);
     case DNS_TYPE_TSIG:
         query->tsig_at = (uint16_t) start;
-        return is_additional;
+        return is_additional && check_tsig(header);
     default:
         return true;
     }
@@ -144,7 +176,6 @@ read_records(dns_query_t *query, reader_t *r)
     return true;
 }
 
-/* RFC 9619: exactly one question. */
 static bool
 read_question(dns_query_t *query, reader_t *r)
 {
@@ -152,8 +183,7 @@ read_question(dns_query_t *query, reader_t *r)
     size_t left = r->size - DNS_HEADER_SIZE;
     size_t name_size;
 
-    if (get16(r->packet + DNS_HEADER_QDCOUNT_AT) != 1 ||
-        dns_name_check(name, left, &name_size) != DNS_OK ||
+    if (dns_name_check(name, left, &name_size) != DNS_OK ||
         left - name_size < 4) {
         return false;
     }
@@ -164,6 +194,16 @@ read_question(dns_query_t *query, reader_t *r)
     query->question_size = (uint16_t) (name_size + 4);
     r->at = DNS_HEADER_SIZE + name_size + 4;
     return true;
+}
+
+/* One question (RFC 9619), or none: that may be a question for a cookie. */
+static bool
+read_message(dns_query_t *query, reader_t *r)
+{
+    unsigned count = get16(r->packet + DNS_HEADER_QDCOUNT_AT);
+
+    return count <= 1 && (count == 0 || read_question(query, r)) &&
+           read_records(query, r);
 }
 
 static void
@@ -186,48 +226,73 @@ init_query(dns_query_t *query, const uint8_t *packet, size_t packet_size,
     query->qname.octets[0] = 0;
 }
 
-/* The rcode for an opcode, NOERROR if the query is to be read. */
-static int
-judge_opcode(unsigned opcode)
+static bool
+is_opcode_known(unsigned opcode)
 {
-    switch (opcode) {
-    case DNS_OPCODE_QUERY:
-        return DNS_RCODE_NOERROR;
-    case DNS_OPCODE_NOTIFY:
-    case DNS_OPCODE_UPDATE:
-        return DNS_RCODE_REFUSED;
-    default:
+    return opcode == DNS_OPCODE_QUERY || opcode == DNS_OPCODE_NOTIFY ||
+           opcode == DNS_OPCODE_UPDATE;
+}
+
+/* The rcode to send at once; ANSWER if the query is to be answered. */
+enum { ANSWER = -1 };
+
+static int
+judge(dns_query_t *query, reader_t *r)
+{
+    unsigned opcode = dns_flags_opcode(query->flags);
+    const dns_query_edns_t *edns = &query->edns;
+    bool is_whole = read_message(query, r);
+    dns_option_t cookie;
+
+    if (!is_opcode_known(opcode)) {
         return DNS_RCODE_NOTIMP;
     }
+
+    if (!is_whole) {
+        return DNS_RCODE_FORMERR;
+    }
+
+    if (edns->version > 0) {
+        return DNS_RCODE_BADVERS; /* RFC 6891 section 6.1.3 */
+    }
+
+    if (!r->are_options_right) {
+        return DNS_RCODE_FORMERR;
+    }
+
+    if (query->question_size == 0) {
+        /* RFC 7873 section 5.4: a client may ask for a cookie alone. */
+        return opcode == DNS_OPCODE_QUERY &&
+                       dns_option_find(edns->options, edns->options_size,
+                                       DNS_OPTION_COOKIE, &cookie)
+                   ? DNS_RCODE_NOERROR
+                   : DNS_RCODE_FORMERR;
+    }
+
+    return opcode == DNS_OPCODE_QUERY ? ANSWER : DNS_RCODE_REFUSED;
 }
 
 dns_status_t
 dns_query_parse(dns_query_t *query, const uint8_t *packet, size_t packet_size,
                 dns_transport_t transport, int *rcode)
 {
-    *rcode = -1;
-
     if (packet_size < DNS_HEADER_SIZE || packet_size > STREAM_SIZE_MAX ||
         (packet[DNS_HEADER_FLAGS_AT] & DNS_FLAG_QR >> 8) != 0) {
+        *rcode = -1;
         return DNS_EMALFORMED;
     }
 
-    reader_t r = {.packet = packet, .size = packet_size};
+    reader_t r = {.packet = packet,
+                  .size = packet_size,
+                  .at = DNS_HEADER_SIZE,
+                  .are_options_right = true};
 
     init_query(query, packet, packet_size, transport);
-    *rcode = judge_opcode(dns_flags_opcode(query->flags));
 
-    bool is_whole = read_question(query, &r) && read_records(query, &r);
+    int verdict = judge(query, &r);
 
-    if (*rcode == DNS_RCODE_NOERROR && !is_whole) {
-        *rcode = DNS_RCODE_FORMERR;
-    }
-
-    if (*rcode == DNS_RCODE_NOERROR && query->edns.version > 0) {
-        *rcode = DNS_RCODE_BADVERS; /* RFC 6891 section 6.1.3 */
-    }
-
-    return *rcode == DNS_RCODE_NOERROR ? DNS_OK : DNS_EMALFORMED;
+    *rcode = verdict == ANSWER ? DNS_RCODE_NOERROR : verdict;
+    return verdict == ANSWER ? DNS_OK : DNS_EMALFORMED;
 }
 
 size_t
@@ -252,17 +317,22 @@ dns_query_response_limit(const dns_query_t *query, size_t server_limit)
 size_t
 dns_query_error(const dns_query_t *query, int rcode, uint8_t *out)
 {
-    /* Kept from the query: opcode, RD and CD. */
-    unsigned kept =
-        query->flags & (DNS_OPCODE_MASK | DNS_FLAG_RD | DNS_FLAG_CD);
+    /* RD has a meaning in queries alone; CD is not for authoritative servers
+       (RFC 4035 section 3.1.6); of an unknown opcode nothing is known. */
+    unsigned opcode = dns_flags_opcode(query->flags);
+    unsigned kept = query->flags & DNS_OPCODE_MASK;
     size_t size = DNS_HEADER_SIZE;
+
+    if (opcode == DNS_OPCODE_QUERY) {
+        kept |= query->flags & DNS_FLAG_RD;
+    }
 
     memset(out, 0, DNS_HEADER_SIZE);
     put16(out, query->id);
     put16(out + DNS_HEADER_FLAGS_AT,
           DNS_FLAG_QR | kept | ((unsigned) rcode & DNS_RCODE_MASK));
 
-    if (query->question_size > 0) {
+    if (query->question_size > 0 && is_opcode_known(opcode)) {
         memcpy(out + size, query->packet + size, query->question_size);
         size += query->question_size;
         out[DNS_HEADER_QDCOUNT_AT + 1] = 1;

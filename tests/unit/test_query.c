@@ -18,7 +18,10 @@
 #define WITH_OPT                      HEADER("\1\0", "\0\1", "\0\0", "\0\0", "\0\1")
 #define WITH_TWO                      HEADER("\1\0", "\0\1", "\0\0", "\0\0", "\0\2")
 #define QUESTION                      "\3WwW\4test\0\0\1\0\1"
-#define OPT                           "\0\0\51\4\xd0\0\0\x80\0\0\0"
+#define TSIG                                                                   \
+    "\0\0\372\0\377\0\0\0\0\0\23"                                              \
+    "\1a\0\0\0\0\0\0\0\1\x2c\0\0\0\0\0\0\0\0"
+#define OPT "\0\0\51\4\xd0\0\0\x80\0\0\0"
 
 /* A literal's octets, its last NUL not among them. */
 #define PARSE(query, text, rcode) parse(query, text, sizeof(text) - 1, rcode)
@@ -102,6 +105,7 @@ judges_as_the_other_servers_do(void **state)
         CASE(PLAIN "\100www\0\0\1\0\1", 1),
 
         /* Opcodes: IQUERY, STATUS, NOTIFY, UPDATE, 15. */
+        CASE(HEADER("\x20\0", "\0\0", "\0\0", "\0\0", "\0\0"), 1),
         CASE(HEADER("\x08\0", "\0\1", "\0\0", "\0\0", "\0\0") QUESTION, 4),
         CASE(HEADER("\x10\0", "\0\0", "\0\0", "\0\0", "\0\0"), 4),
         CASE(HEADER("\x20\0", "\0\1", "\0\0", "\0\0", "\0\0") QUESTION, 5),
@@ -130,9 +134,17 @@ judges_as_the_other_servers_do(void **state)
                                "1234567",
              1),
 
-        /* RFC 8945 section 5.1: TSIG is the last. */
-        CASE(WITH_OPT QUESTION "\0\0\372\0\377\0\0\0\0\0\0", 0),
-        CASE(WITH_TWO QUESTION "\0\0\372\0\377\0\0\0\0\0\0" OPT, 1),
+        /* RFC 7873 section 5.4: a question for a cookie alone. */
+        CASE(HEADER("\1\0", "\0\0", "\0\0", "\0\0", "\0\1") OPT, 1),
+        CASE(HEADER("\1\0", "\0\0", "\0\0", "\0\0",
+                    "\0\1") "\0\0\51\4\xd0\0\0\0\0\0\14\0\12\0\10"
+                            "12345678",
+             0),
+
+        /* RFC 8945 sections 4.2 and 5.1: TSIG is whole, and the last. */
+        CASE(WITH_OPT QUESTION TSIG, 0),
+        CASE(WITH_TWO QUESTION TSIG OPT, 1),
+        CASE(WITH_OPT QUESTION "\0\0\372\0\377\0\0\0\0\0\0", 1),
 
         /* Octets behind the message are ignored. */
         CASE(PLAIN QUESTION "garbage", 0),
@@ -148,7 +160,9 @@ judges_as_the_other_servers_do(void **state)
             fail_msg("case %zu: rcode %d", i, rcode);
         }
 
-        assert_int_equal(status, rcode == 0 ? DNS_OK : DNS_EMALFORMED);
+        assert_int_equal(status, rcode == 0 && q.question_size > 0
+                                     ? DNS_OK
+                                     : DNS_EMALFORMED);
 
         if (rcode > 0) {
             uint8_t out[DNS_QUERY_ERROR_MAX];
@@ -169,8 +183,8 @@ builds_errors_with_the_question_and_opt(void **state)
     dns_query_t q;
     uint8_t out[DNS_QUERY_ERROR_MAX];
     int rcode;
-    static const char expected[] = "\x12\x34\x81\x10\0\1\0\0\0\0\0\1" QUESTION
-                                   "\0\0\51\4\xd0\1\0\x80\0\0\0";
+    static const char expected[] =
+        "\x12\x34\x81\0\0\1\0\0\0\0\0\1" QUESTION "\0\0\51\4\xd0\1\0\x80\0\0\0";
 
     assert_int_equal(PARSE(&q,
                            HEADER("\1\x30", "\0\1", "\0\0", "\0\0", "\0\1")
