@@ -196,7 +196,7 @@ read_question(dns_query_t *query, reader_t *r)
     return true;
 }
 
-/* One question (RFC 9619), or none: that may be a question for a cookie. */
+/* One question (RFC 9619); the OPT of a message with none is read too. */
 static bool
 read_message(dns_query_t *query, reader_t *r)
 {
@@ -242,7 +242,6 @@ judge(dns_query_t *query, reader_t *r)
     unsigned opcode = dns_flags_opcode(query->flags);
     const dns_query_edns_t *edns = &query->edns;
     bool is_whole = read_message(query, r);
-    dns_option_t cookie;
 
     if (!is_opcode_known(opcode)) {
         return DNS_RCODE_NOTIMP;
@@ -261,12 +260,7 @@ judge(dns_query_t *query, reader_t *r)
     }
 
     if (query->question_size == 0) {
-        /* RFC 7873 section 5.4: a client may ask for a cookie alone. */
-        return opcode == DNS_OPCODE_QUERY &&
-                       dns_option_find(edns->options, edns->options_size,
-                                       DNS_OPTION_COOKIE, &cookie)
-                   ? DNS_RCODE_NOERROR
-                   : DNS_RCODE_FORMERR;
+        return DNS_RCODE_FORMERR;
     }
 
     return opcode == DNS_OPCODE_QUERY ? ANSWER : DNS_RCODE_REFUSED;

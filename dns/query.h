@@ -51,10 +51,9 @@ typedef struct {
  *
  * DNS_OK: answer it.  Otherwise *rcode says what to do:
  *   DNS_EMALFORMED with *rcode -1: send nothing (less than a header, or QR
- *   set); with an rcode (FORMERR, NOTIMP, REFUSED, BADVERS; NOERROR for a
- *   query that only asks for a cookie, RFC 7873 section 5.4): send that, built
- *   by dns_query_error().  query->id, flags and, where it could be read, the
- *   question are set in that case too.
+ *   set); with an rcode (FORMERR, NOTIMP, REFUSED, BADVERS): send that error,
+ *   built by dns_query_error().  query->id, flags and, where it could be read,
+ *   the question are set in that case too.
  *
  * What is checked: one question, its name without pointers; every record that
  * the header counts lies inside the packet; at most one OPT, in the additional
