@@ -96,6 +96,12 @@ follow(const dns_writer_t *w, const uint8_t *label)
 }
 
 static inline bool
+octets_equal(uint64_t a, uint64_t b)
+{
+    return a == b || lower8(a) == lower8(b);
+}
+
+static inline bool
 label_equal(const uint8_t *a, const uint8_t *b)
 {
     size_t size = a[0];
@@ -111,13 +117,13 @@ label_equal(const uint8_t *a, const uint8_t *b)
         memcpy(&x, a, 8);
         memcpy(&y, b, 8);
 
-        if (lower8(x) != lower8(y)) {
+        if (!octets_equal(x, y)) {
             return false;
         }
     }
 
     return size == 0 ||
-           lower8(load_octets(a, size)) == lower8(load_octets(b, size));
+           octets_equal(load_octets(a, size), load_octets(b, size));
 }
 
 static bool
