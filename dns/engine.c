@@ -440,22 +440,47 @@ answer_question(answering_t *a, opt_options_t *opt)
     return status;
 }
 
-/* Types that are not of records.  -1: an ordinary one. */
+/* Types that no record has, and that are not asked for either; the peers do
+   not agree on them, ours is BIND's way.  -1: an ordinary one. */
 static int
-refused_type(const dns_query_t *query)
+refused_type(uint16_t type)
 {
-    switch (query->qtype) {
+    switch (type) {
     case DNS_TYPE_ANY:
-        return -1;
-    case DNS_TYPE_AXFR:
-    case DNS_TYPE_IXFR:
-        return DNS_RCODE_REFUSED;
     case DNS_TYPE_MAILA:
     case DNS_TYPE_MAILB:
-        return DNS_RCODE_NOTIMP;
+        return -1;
     default:
-        return dns_type_is_meta(query->qtype) ? DNS_RCODE_FORMERR : -1;
+        return dns_type_is_meta(type) ? DNS_RCODE_FORMERR : -1;
     }
+}
+
+static bool
+is_transfer(uint16_t type)
+{
+    return type == DNS_TYPE_AXFR || type == DNS_TYPE_IXFR;
+}
+
+/* The engine transfers nothing: who may have a zone asks elsewhere.  RFC 5936
+   section 2.2.1 and 4.2 (AXFR over UDP is not defined). */
+static dns_status_t
+refuse_transfer(answering_t *a, opt_options_t *opt)
+{
+    bool is_udp = a->query->transport == DNS_OVER_UDP;
+
+    if (is_udp && a->query->qtype == DNS_TYPE_AXFR) {
+        return refuse(a, DNS_RCODE_NOTIMP, DNS_EDE_NOT_SUPPORTED, opt);
+    }
+
+    dns_status_t status = engine_find_zone(a, a->name, false);
+
+    if (status == DNS_OK && a->zone.apex.label_count == a->name->label_count) {
+        return refuse(a, DNS_RCODE_REFUSED, DNS_EDE_PROHIBITED, opt);
+    }
+
+    return status == DNS_OK || status == DNS_ENOTFOUND
+               ? refuse(a, DNS_RCODE_NOTAUTH, DNS_EDE_NOT_AUTHORITATIVE, opt)
+               : status;
 }
 
 static void
@@ -508,10 +533,11 @@ dns_answer(const dns_query_t *query, const dns_source_t *source,
         return answer_chaos(&a, &opt);
     }
 
-    int rcode = refused_type(query);
+    int rcode = query->qclass == DNS_CLASS_IN ? refused_type(query->qtype)
+                                              : DNS_RCODE_REFUSED;
 
-    if (query->qclass != DNS_CLASS_IN) {
-        rcode = DNS_RCODE_REFUSED;
+    if (query->qclass == DNS_CLASS_IN && is_transfer(query->qtype)) {
+        return refuse_transfer(&a, &opt);
     }
 
     if (rcode >= 0) {

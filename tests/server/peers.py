@@ -9,7 +9,10 @@ import os
 import socket
 import struct
 
-from resolua_server import HOST, Program, accepts_tcp, free_port
+import dns.message
+import dns.rcode
+
+from resolua_server import HOST, Failed, Program, accepts_tcp, free_port
 
 
 class Peer:
@@ -171,4 +174,18 @@ def start_peers(folder, zones):
         for zone, text in zones.items():
             (own / _file(zone)).write_text(text)
         peers.append(start(own, zones))
+        check_serves(peers[-1], zones)
     return peers
+
+
+def check_serves(peer, zones):
+    """A zone that a peer refuses would hide every difference in it."""
+    missing = []
+    for zone in zones:
+        wire = dns.message.make_query(zone, "SOA").to_wire()
+        answer = dns.message.from_wire(peer.ask(wire, True))
+        if answer.rcode() != dns.rcode.NOERROR:
+            missing.append(zone)
+    if missing:
+        log = (peer.program.folder / "output.log").read_text()
+        raise Failed(f"{peer.name} does not serve {missing}:\n{log[-3000:]}")
