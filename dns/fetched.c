@@ -1,0 +1,303 @@
+#include "dns/fetched.h"
+
+#include <stdlib.h>
+
+typedef struct {
+    uint32_t zone_id;
+    bool is_known;
+    bool exists; /* has records or descendants */
+    dns_name_t apex;
+    dns_name_t name;
+    dns_node_builder_t builder; /* owned */
+} entry_t;
+
+struct dns_fetched_s {
+    const dns_zone_list_t *zones; /* borrowed */
+    entry_t **entries;            /* owned, and each of them */
+    size_t count;
+    size_t capacity;
+    size_t last; /* rows of one name come together */
+};
+
+dns_status_t
+dns_fetched_new(dns_fetched_t **out, const dns_zone_list_t *zones)
+{
+    dns_fetched_t *set = calloc(1, sizeof(*set));
+
+    if (set == NULL) {
+        return DNS_ENOMEM;
+    }
+
+    set->zones = zones;
+    *out = set;
+    return DNS_OK;
+}
+
+void
+dns_fetched_free(dns_fetched_t *set)
+{
+    if (set == NULL) {
+        return;
+    }
+
+    for (size_t i = 0; i < set->count; i++) {
+        dns_node_builder_free(&set->entries[i]->builder);
+        free(set->entries[i]);
+    }
+
+    free(set->entries);
+    free(set);
+}
+
+static bool
+is_entry(const entry_t *entry, uint32_t zone_id, const uint8_t *name,
+         size_t size)
+{
+    return entry->zone_id == zone_id && entry->name.size == size &&
+           memcmp(entry->name.octets, name, size) == 0;
+}
+
+/* A walk over all: a set holds the few names of one query.  name: lower case.
+ */
+static entry_t *
+find(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name, size_t size)
+{
+    if (set->last < set->count &&
+        is_entry(set->entries[set->last], zone_id, name, size)) {
+        return set->entries[set->last];
+    }
+
+    for (size_t i = 0; i < set->count; i++) {
+        if (is_entry(set->entries[i], zone_id, name, size)) {
+            set->last = i;
+            return set->entries[i];
+        }
+    }
+
+    return NULL;
+}
+
+static entry_t *
+find_ancestor(dns_fetched_t *set, uint32_t zone_id, const dns_name_t *name,
+              unsigned labels)
+{
+    const uint8_t *octets = dns_name_suffix(name, labels);
+
+    return find(set, zone_id, octets,
+                (size_t) (name->octets + name->size - octets));
+}
+
+static dns_status_t
+find_zone(void *source, const dns_name_t *name, unsigned above, dns_zone_t *out)
+{
+    const dns_fetched_t *set = source;
+    const dns_zone_t *zone = dns_zone_list_find(set->zones, name, above);
+
+    if (zone == NULL) {
+        return DNS_ENOTFOUND;
+    }
+
+    *out = *zone;
+    return DNS_OK;
+}
+
+static void
+give(dns_lookup_t *out, const entry_t *entry)
+{
+    out->node = dns_node_builder_node(&entry->builder);
+    out->kind = out->node.size > 0 ? DNS_LOOKUP_NODE : DNS_LOOKUP_EMPTY;
+    out->encloser_labels = entry->name.label_count;
+}
+
+/* The apex of a zone exists always. */
+static dns_status_t
+lookup(void *source, const dns_zone_t *zone, const dns_name_t *name,
+       dns_lookup_t *out)
+{
+    dns_fetched_t *set = source;
+    const entry_t *entry = find(set, zone->id, name->octets, name->size);
+    unsigned apex_labels = zone->apex.label_count;
+
+    if (entry == NULL || !entry->is_known) {
+        return DNS_NEEDS;
+    }
+
+    if (entry->exists || name->label_count <= apex_labels) {
+        give(out, entry);
+        return DNS_OK;
+    }
+
+    unsigned labels = name->label_count - 1u;
+
+    while (labels > apex_labels) {
+        const entry_t *ancestor = find_ancestor(set, zone->id, name, labels);
+
+        if (ancestor == NULL || !ancestor->is_known) {
+            return DNS_NEEDS;
+        }
+
+        if (ancestor->exists) {
+            break;
+        }
+
+        labels--;
+    }
+
+    *out = (dns_lookup_t){.kind = DNS_LOOKUP_ABSENT,
+                          .encloser_labels = (uint8_t) labels};
+    return DNS_OK;
+}
+
+dns_source_t
+dns_fetched_source(dns_fetched_t *set)
+{
+    static const dns_source_ops_t ops = {find_zone, lookup};
+
+    return (dns_source_t){&ops, set};
+}
+
+static dns_status_t
+reserve(dns_fetched_t *set)
+{
+    if (set->count < set->capacity) {
+        return DNS_OK;
+    }
+
+    if (set->count == DNS_FETCHED_MAX) {
+        return DNS_ELIMIT;
+    }
+
+    size_t capacity = set->capacity == 0 ? 32 : 2 * set->capacity;
+    entry_t **entries = realloc(set->entries, capacity * sizeof(*entries));
+
+    if (entries == NULL) {
+        return DNS_ENOMEM;
+    }
+
+    set->entries = entries;
+    set->capacity = capacity;
+    return DNS_OK;
+}
+
+static dns_status_t
+want(dns_fetched_t *set, const dns_zone_t *zone, const dns_name_t *name)
+{
+    if (find(set, zone->id, name->octets, name->size) != NULL) {
+        return DNS_OK;
+    }
+
+    dns_status_t status = reserve(set);
+
+    if (status != DNS_OK) {
+        return status;
+    }
+
+    entry_t *entry = calloc(1, sizeof(*entry));
+
+    if (entry == NULL) {
+        return DNS_ENOMEM;
+    }
+
+    entry->zone_id = zone->id;
+    entry->apex = zone->apex;
+    entry->name = *name;
+    set->entries[set->count++] = entry;
+    return DNS_OK;
+}
+
+static dns_status_t
+want_path(dns_fetched_t *set, const dns_need_t *need)
+{
+    unsigned apex_labels = need->zone.apex.label_count;
+    dns_status_t status = want(set, &need->zone, &need->name);
+
+    for (unsigned n = need->name.label_count;
+         status == DNS_OK && n-- > apex_labels;) {
+        dns_name_t ancestor;
+
+        dns_name_ancestor(&ancestor, &need->name, n);
+        status = want(set, &need->zone, &ancestor);
+    }
+
+    return status;
+}
+
+dns_status_t
+dns_fetched_want_all(dns_fetched_t *set, const dns_need_t *needs,
+                     size_t need_count)
+{
+    dns_status_t status = DNS_OK;
+
+    for (size_t i = 0; status == DNS_OK && i < need_count; i++) {
+        status = want_path(set, &needs[i]);
+    }
+
+    return status;
+}
+
+bool
+dns_fetched_next_wanted(const dns_fetched_t *set, size_t *at, dns_want_t *out)
+{
+    for (; *at < set->count; (*at)++) {
+        const entry_t *entry = set->entries[*at];
+
+        if (!entry->is_known) {
+            *out = (dns_want_t){entry->zone_id, &entry->apex, &entry->name};
+            (*at)++;
+            return true;
+        }
+    }
+
+    return false;
+}
+
+static void
+mark(dns_fetched_t *set, uint32_t zone_id, const dns_name_t *name)
+{
+    for (unsigned n = name->label_count + 1u; n-- > 0;) {
+        entry_t *entry = find_ancestor(set, zone_id, name, n);
+
+        if (entry != NULL) {
+            entry->exists = true;
+        }
+    }
+}
+
+void
+dns_fetched_mark(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name)
+{
+    dns_name_t lower;
+
+    dns_name_set(&lower, name);
+    mark(set, zone_id, &lower);
+}
+
+dns_status_t
+dns_fetched_add(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name,
+                const dns_rrset_t *type_and_ttl, const dns_rdata_t *rdata)
+{
+    dns_name_t lower;
+
+    dns_name_set(&lower, name);
+
+    entry_t *entry = find(set, zone_id, lower.octets, lower.size);
+
+    if (entry == NULL) {
+        return DNS_ENOTFOUND;
+    }
+
+    if (!entry->exists) {
+        mark(set, zone_id, &lower);
+    }
+
+    return dns_node_builder_add(&entry->builder, type_and_ttl->type,
+                                type_and_ttl->ttl, rdata->octets, rdata->size);
+}
+
+void
+dns_fetched_settle(dns_fetched_t *set)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        set->entries[i]->is_known = true;
+    }
+}

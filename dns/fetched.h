@@ -1,0 +1,73 @@
+#ifndef DNS_FETCHED_H
+#define DNS_FETCHED_H
+
+/*
+ * The nodes that a networked store has given for one query, as a source for
+ * the answer engine.  What was not fetched yet is DNS_NEEDS:
+ *
+ *     while ((status = dns_answer(..., &answer)) == DNS_NEEDS) {
+ *         dns_fetched_want_all(set, answer.needs, answer.need_count);
+ *         for (size_t at = 0; dns_fetched_next_wanted(set, &at, &want);) ...
+ *             put it into the statement
+ *         for each row: dns_fetched_add() or dns_fetched_mark()
+ *         dns_fetched_settle(set);
+ *     }
+ *
+ * A name that was wanted and got neither is absent.  To want a name is to want
+ * its ancestors up to the apex: they tell the closest encloser.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dns/engine.h"
+#include "dns/source.h"
+#include "dns/status.h"
+#include "dns/zone_list.h"
+
+enum { DNS_FETCHED_MAX = 2048 }; /* names in one set */
+
+typedef struct dns_fetched_s dns_fetched_t;
+
+/* A name to be fetched; borrowed until the next want. */
+typedef struct {
+    uint32_t zone_id;
+    const dns_name_t *apex;
+    const dns_name_t *name;
+} dns_want_t;
+
+/* zones: borrowed until the set is freed. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+dns_fetched_new(dns_fetched_t **out, const dns_zone_list_t *zones);
+DNS_EXPORT void dns_fetched_free(dns_fetched_t *set);
+
+/* The set as a source; borrows it. */
+DNS_EXPORT dns_source_t dns_fetched_source(dns_fetched_t *set);
+
+/* What the engine asked for.  DNS_ELIMIT: over DNS_FETCHED_MAX; DNS_ENOMEM;
+   some may be wanted then. */
+DNS_EXPORT DNS_MUST_USE dns_status_t dns_fetched_want_all(
+    dns_fetched_t *set, const dns_need_t *needs, size_t need_count);
+
+/* *at starts as 0; false at the end. */
+DNS_EXPORT bool dns_fetched_next_wanted(const dns_fetched_t *set, size_t *at,
+                                        dns_want_t *out);
+
+/*
+ * A record of a wanted name.  rdata is checked wire form; names in lower or
+ * upper case.  DNS_ENOTFOUND: the name was not wanted, the record is left
+ * out.  DNS_EEXIST: a duplicate.  DNS_ELIMIT, DNS_ENOMEM.
+ */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+dns_fetched_add(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name,
+                const dns_rrset_t *type_and_ttl, const dns_rdata_t *rdata);
+
+/* Something exists at or below name: all wanted names from there up to the
+   apex exist too, with or without records. */
+DNS_EXPORT void dns_fetched_mark(dns_fetched_t *set, uint32_t zone_id,
+                                 const uint8_t *name);
+
+/* All that was wanted is known now. */
+DNS_EXPORT void dns_fetched_settle(dns_fetched_t *set);
+
+#endif
