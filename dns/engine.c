@@ -325,7 +325,9 @@ answer_node(answering_t *a, const found_t *found, bool *is_followed)
     dns_status_t status = engine_put_answer(a, &found->node);
 
     if (status == DNS_OK) {
-        return found->is_wildcard ? engine_put_denial(a, found) : DNS_OK;
+        return found->is_wildcard ? engine_put_wildcard_proof(
+                                        a, a->name, found->encloser_labels)
+                                  : DNS_OK;
     }
 
     const uint8_t *target = only_name(&found->node, DNS_TYPE_CNAME, &rrset);
@@ -335,9 +337,12 @@ answer_node(answering_t *a, const found_t *found, bool *is_followed)
         return status == DNS_OK ? engine_put_denial(a, found) : status;
     }
 
-    if (found->is_wildcard) {
-        /* Put before the name changes; authority follows the answer. */
-        a->wildcard_count++;
+    if (found->is_wildcard) { /* proved when the answer section is done */
+        a->wildcards[a->wildcard_count++] = (wildcard_step_t){
+            .name = a->chain[a->steps],
+            .zone_id = a->zone.id,
+            .encloser_labels = found->encloser_labels,
+        };
     }
 
     answer_cname(a, found, target, &rrset, is_followed);
@@ -379,6 +384,26 @@ answer_name(answering_t *a, int *rcode, bool *is_followed)
     default:
         return answer_nothing(a, &found);
     }
+}
+
+/* Of the wildcards on the way those are proved that lie in the last zone: each
+   zone has its own chain of proofs. */
+static dns_status_t
+prove_wildcards(answering_t *a)
+{
+    dns_status_t status = DNS_OK;
+
+    for (unsigned i = 0; i < a->wildcard_count && status == DNS_OK; i++) {
+        if (a->wildcards[i].zone_id == a->zone.id) {
+            dns_name_t name;
+
+            dns_name_set(&name, a->wildcards[i].name);
+            status = engine_put_wildcard_proof(a, &name,
+                                               a->wildcards[i].encloser_labels);
+        }
+    }
+
+    return status;
 }
 
 /* Along the CNAMEs, through all zones that are served. */
@@ -428,6 +453,10 @@ answer_question(answering_t *a, opt_options_t *opt)
     answer->zone_id = a->zone.id;
     answer->generation = a->zone.generation;
     status = answer_chain(a, &rcode);
+
+    if (status == DNS_OK) {
+        status = prove_wildcards(a);
+    }
 
     if (status == DNS_OK) {
         status = engine_put_additional(a);
@@ -519,6 +548,7 @@ dns_answer(const dns_query_t *query, const dns_source_t *source,
     a.has_answer = false;
     a.steps = 0;
     a.wildcard_count = 0;
+    a.proof_count = 0;
     a.put_count = 0;
     a.target_count = 0;
     memcpy(a.chain[0], query->qname.octets, query->qname.size);

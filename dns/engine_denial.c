@@ -1,17 +1,356 @@
+#define OPENSSL_SUPPRESS_DEPRECATED /* SHA1_*: the new calls allocate */
+
+#include <openssl/sha.h>
+#include <string.h>
+
 #include "dns/private/engine.h"
+#include "dns/private/octets.h"
+
+enum {
+    NSEC3_SHA1 = 1,             /* RFC 5155 section 11 */
+    NSEC3_ITERATIONS_MAX = 500, /* more only cost time: RFC 9276 section 3.2 */
+    NSEC3_LABEL_SIZE = 32,      /* base32hex of 20 octets */
+    NSEC3_SALT_AT = 5,          /* in NSEC3PARAM: RFC 5155 section 4.2 */
+};
+
+typedef enum { PROOF_NONE, PROOF_NSEC, PROOF_NSEC3 } proof_kind_t;
+
+/* How a->zone proves what it does not have. */
+typedef struct {
+    proof_kind_t kind;
+    dns_rdata_t parameters; /* NSEC3PARAM */
+} proof_t;
+
+static dns_status_t
+find_proof(answering_t *a, proof_t *proof)
+{
+    dns_lookup_t apex;
+    dns_rrset_t rrset;
+    size_t at = 0;
+
+    proof->kind = PROOF_NONE;
+
+    if (!a->dnssec_ok || a->is_full || a->source->ops->find_covering == NULL) {
+        return DNS_OK;
+    }
+
+    dns_status_t status = engine_lookup(a, &a->zone.apex, &apex);
+
+    if (status != DNS_OK || apex.kind != DNS_LOOKUP_NODE) {
+        return status;
+    }
+
+    if (dns_node_find(&apex.node, DNS_TYPE_NSEC, &rrset)) {
+        proof->kind = PROOF_NSEC;
+    } else if (dns_node_find(&apex.node, DNS_TYPE_NSEC3PARAM, &rrset) &&
+               dns_rrset_next(&rrset, &at, &proof->parameters) &&
+               proof->parameters.size >= NSEC3_SALT_AT &&
+               proof->parameters.octets[0] == NSEC3_SHA1 &&
+               get16(proof->parameters.octets + 2) <= NSEC3_ITERATIONS_MAX) {
+        proof->kind = PROOF_NSEC3;
+    }
+
+    return DNS_OK;
+}
+
+/* Puts one NSEC or NSEC3 with its signatures. */
+static void
+put_proof(answering_t *a, const uint8_t *owner, const dns_node_t *node,
+          uint16_t type)
+{
+    dns_rrset_t rrset;
+
+    if (!dns_node_find(node, type, &rrset) || a->proof_count == PROOFS_MAX) {
+        return;
+    }
+
+    uint8_t *kept = a->proofs[a->proof_count++];
+
+    memcpy(kept, owner, dns_name_size(owner));
+    engine_put_needed(a, DNS_AUTHORITY, kept, node, &rrset);
+}
+
+static dns_status_t
+find_covering(answering_t *a, const dns_name_t *name, uint16_t type,
+              dns_name_t *owner, dns_node_t *node)
+{
+    return a->source->ops->find_covering(a->source->data, &a->zone, name, type,
+                                         owner, node);
+}
+
+/* The NSEC at or before a name. */
+static dns_status_t
+put_nsec(answering_t *a, const dns_name_t *name)
+{
+    dns_name_t owner;
+    dns_node_t node;
+    dns_status_t status = find_covering(a, name, DNS_TYPE_NSEC, &owner, &node);
+
+    if (status == DNS_OK) {
+        put_proof(a, owner.octets, &node, DNS_TYPE_NSEC);
+    }
+
+    return status == DNS_ENOTFOUND ? DNS_OK : status;
+}
+
+/* RFC 5155 section 5. */
+static void
+hash_name(const proof_t *proof, const dns_name_t *name,
+          uint8_t hash[SHA_DIGEST_LENGTH])
+{
+    const uint8_t *p = proof->parameters.octets;
+    unsigned iterations = get16(p + 2);
+    size_t salt_size = p[4];
+    SHA_CTX context;
+
+    if (salt_size > (size_t) proof->parameters.size - NSEC3_SALT_AT) {
+        salt_size = 0;
+    }
+
+    SHA1_Init(&context);
+    SHA1_Update(&context, name->octets, name->size);
+
+    for (;;) {
+        SHA1_Update(&context, p + NSEC3_SALT_AT, salt_size);
+        SHA1_Final(hash, &context);
+
+        if (iterations-- == 0) {
+            return;
+        }
+
+        SHA1_Init(&context);
+        SHA1_Update(&context, hash, SHA_DIGEST_LENGTH);
+    }
+}
+
+/* The owner that a name's NSEC3 would have: RFC 5155 section 3.3.  false: the
+   zone's name leaves no room for it. */
+static bool
+hashed_owner(const answering_t *a, const proof_t *proof, const dns_name_t *name,
+             dns_name_t *out)
+{
+    static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
+    uint8_t hash[SHA_DIGEST_LENGTH];
+    uint8_t owner[DNS_NAME_MAX];
+    const dns_name_t *apex = &a->zone.apex;
+
+    if (1 + NSEC3_LABEL_SIZE + apex->size > DNS_NAME_MAX) {
+        return false;
+    }
+
+    hash_name(proof, name, hash);
+    owner[0] = NSEC3_LABEL_SIZE;
+
+    for (unsigned i = 0; i < NSEC3_LABEL_SIZE; i++) {
+        unsigned bit = 5 * i;
+        unsigned pair = (unsigned) hash[bit / 8] << 8 |
+                        (bit / 8 + 1 < sizeof(hash) ? hash[bit / 8 + 1] : 0u);
+
+        owner[1 + i] = (uint8_t) digits[pair >> (11 - bit % 8) & 31];
+    }
+
+    memcpy(owner + 1 + NSEC3_LABEL_SIZE, apex->octets, apex->size);
+    dns_name_set(out, owner);
+    return true;
+}
+
+/* The NSEC3 at or before a name's hash. */
+static dns_status_t
+find_nsec3(answering_t *a, const proof_t *proof, const dns_name_t *name,
+           dns_name_t *owner, dns_node_t *node, bool *is_match)
+{
+    dns_name_t wanted;
+
+    if (!hashed_owner(a, proof, name, &wanted)) {
+        return DNS_ENOTFOUND;
+    }
+
+    dns_status_t status =
+        find_covering(a, &wanted, DNS_TYPE_NSEC3, owner, node);
+
+    *is_match =
+        status == DNS_OK && dns_name_equal(owner->octets, wanted.octets);
+    return status;
+}
+
+static dns_status_t
+put_nsec3(answering_t *a, const proof_t *proof, const dns_name_t *name,
+          bool *is_match)
+{
+    dns_name_t owner;
+    dns_node_t node;
+    dns_status_t status = find_nsec3(a, proof, name, &owner, &node, is_match);
+
+    if (status == DNS_OK) {
+        put_proof(a, owner.octets, &node, DNS_TYPE_NSEC3);
+    }
+
+    return status == DNS_ENOTFOUND ? DNS_OK : status;
+}
+
+/* The NSEC3 of the closest encloser that has one (with opt-out some have
+   none), and the one that covers the next closer name: RFC 5155 section
+   7.2.1.  Gives the encloser's labels. */
+static dns_status_t
+put_encloser_proof(answering_t *a, const proof_t *proof, const dns_name_t *name,
+                   unsigned *encloser_labels)
+{
+    dns_name_t ancestor;
+    dns_name_t owner;
+    dns_node_t node;
+    bool is_match = false;
+
+    for (unsigned n = *encloser_labels;; n--) {
+        dns_name_ancestor(&ancestor, name, n);
+
+        dns_status_t status =
+            find_nsec3(a, proof, &ancestor, &owner, &node, &is_match);
+
+        if (status != DNS_OK) {
+            return status == DNS_ENOTFOUND ? DNS_OK : status;
+        }
+
+        if (is_match || n == a->zone.apex.label_count) {
+            *encloser_labels = n;
+            break;
+        }
+    }
+
+    if (is_match) {
+        put_proof(a, owner.octets, &node, DNS_TYPE_NSEC3);
+    }
+
+    if (*encloser_labels == name->label_count) {
+        return DNS_OK;
+    }
+
+    dns_name_ancestor(&ancestor, name, *encloser_labels + 1);
+    return put_nsec3(a, proof, &ancestor, &is_match);
+}
+
+/* "*" below the encloser of the name that is looked up. */
+static bool
+wildcard_of(const answering_t *a, unsigned encloser_labels, dns_name_t *out)
+{
+    return dns_name_wildcard(out, dns_name_suffix(a->name, encloser_labels)) ==
+           DNS_OK;
+}
+
+static dns_status_t
+deny_by_nsec(answering_t *a, const found_t *found)
+{
+    dns_name_t wildcard;
+    dns_status_t status = put_nsec(a, a->name);
+    bool exists = found->kind != FOUND_NOTHING && !found->is_wildcard;
+
+    if (status != DNS_OK || exists ||
+        !wildcard_of(a, found->encloser_labels, &wildcard)) {
+        return status;
+    }
+
+    return put_nsec(a, &wildcard);
+}
+
+static dns_status_t
+deny_by_nsec3(answering_t *a, const proof_t *proof, const found_t *found)
+{
+    unsigned labels = found->encloser_labels;
+    dns_name_t wildcard;
+    dns_name_t owner;
+    dns_node_t node;
+    bool is_match = false;
+
+    if (found->kind != FOUND_NOTHING && !found->is_wildcard) {
+        /* RFC 5155 sections 7.2.3 and 7.2.4: without a match the delegation
+           is in an opt-out span. */
+        dns_status_t status =
+            find_nsec3(a, proof, a->name, &owner, &node, &is_match);
+
+        if (status != DNS_OK) {
+            return status == DNS_ENOTFOUND ? DNS_OK : status;
+        }
+
+        if (is_match) {
+            put_proof(a, owner.octets, &node, DNS_TYPE_NSEC3);
+            return DNS_OK;
+        }
+
+        return put_encloser_proof(a, proof, a->name, &labels);
+    }
+
+    dns_status_t status = put_encloser_proof(a, proof, a->name, &labels);
+
+    if (status != DNS_OK || !wildcard_of(a, labels, &wildcard)) {
+        return status;
+    }
+
+    return put_nsec3(a, proof, &wildcard, &is_match);
+}
 
 dns_status_t
 engine_put_denial(answering_t *a, const found_t *found)
 {
-    (void) a;
-    (void) found;
-    return DNS_OK;
+    proof_t proof;
+    dns_status_t status = find_proof(a, &proof);
+
+    if (status != DNS_OK || proof.kind == PROOF_NONE) {
+        return status;
+    }
+
+    return proof.kind == PROOF_NSEC ? deny_by_nsec(a, found)
+                                    : deny_by_nsec3(a, &proof, found);
+}
+
+dns_status_t
+engine_put_wildcard_proof(answering_t *a, const dns_name_t *name,
+                          unsigned encloser_labels)
+{
+    dns_name_t closer;
+    bool is_match;
+    proof_t proof;
+    dns_status_t status = find_proof(a, &proof);
+
+    if (status != DNS_OK || proof.kind == PROOF_NONE) {
+        return status;
+    }
+
+    if (proof.kind == PROOF_NSEC) {
+        return put_nsec(a, name);
+    }
+
+    /* RFC 5155 section 7.2.6: the next closer name. */
+    dns_name_ancestor(&closer, name, encloser_labels + 1);
+    return put_nsec3(a, &proof, &closer, &is_match);
 }
 
 dns_status_t
 engine_put_insecure(answering_t *a, const found_t *cut)
 {
-    (void) a;
-    (void) cut;
-    return DNS_OK;
+    dns_name_t name;
+    proof_t proof;
+    dns_status_t status = find_proof(a, &proof);
+
+    if (status != DNS_OK || proof.kind == PROOF_NONE) {
+        return status;
+    }
+
+    dns_name_ancestor(&name, a->name, cut->owner_labels);
+
+    if (proof.kind == PROOF_NSEC) {
+        return put_nsec(a, &name);
+    }
+
+    unsigned labels = cut->owner_labels;
+    dns_name_t owner;
+    dns_node_t node;
+    bool is_match;
+
+    status = find_nsec3(a, &proof, &name, &owner, &node, &is_match);
+
+    if (status == DNS_OK && is_match) {
+        put_proof(a, owner.octets, &node, DNS_TYPE_NSEC3);
+        return DNS_OK;
+    }
+
+    return put_encloser_proof(a, &proof, &name, &labels);
 }

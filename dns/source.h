@@ -56,6 +56,17 @@ typedef struct {
     /* Looks up a name at or below the zone's apex (lower case). */
     dns_status_t (*lookup)(void *source, const dns_zone_t *zone,
                            const dns_name_t *name, dns_lookup_t *out);
+
+    /*
+     * The last owner at or before name in canonical order that has a set of
+     * the type (NSEC or NSEC3), or, if there is none, the last one of the zone
+     * (RFC 4034 section 4.1.1: the chain is closed).  DNS_ENOTFOUND: the zone
+     * has none.  NULL: the store cannot tell; answers then come without proof
+     * of what does not exist.
+     */
+    dns_status_t (*find_covering)(void *source, const dns_zone_t *zone,
+                                  const dns_name_t *name, uint16_t type,
+                                  dns_name_t *owner, dns_node_t *node);
 } dns_source_ops_t;
 
 typedef struct {

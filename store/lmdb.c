@@ -102,7 +102,11 @@ open_table_handles(store_lmdb_t *store, MDB_txn *txn, unsigned flags)
         rc = mdb_dbi_open(txn, "zones", flags, &store->zones);
     }
 
-    return rc == 0 ? mdb_dbi_open(txn, "nodes", flags, &store->nodes) : rc;
+    if (rc == 0) {
+        rc = mdb_dbi_open(txn, "nodes", flags, &store->nodes);
+    }
+
+    return rc == 0 ? mdb_dbi_open(txn, "nsec3", flags, &store->nsec3) : rc;
 }
 
 static dns_status_t

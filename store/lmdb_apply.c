@@ -86,9 +86,9 @@ write_zone(writing_t *w)
     return rc == 0 ? DNS_OK : store_failed(w, "zone", rc);
 }
 
-/* A zone's whole run of nodes. */
-static dns_status_t
-delete_nodes(writing_t *w, uint32_t zone_id)
+/* A zone's whole run of keys. */
+static int
+delete_run(MDB_cursor *cursor, uint32_t zone_id)
 {
     uint8_t id[ZONE_ID_SIZE];
     MDB_val key = {sizeof(id), id};
@@ -96,14 +96,32 @@ delete_nodes(writing_t *w, uint32_t zone_id)
 
     put32(id, zone_id);
 
-    int rc = mdb_cursor_get(w->nodes, &key, &value, MDB_SET_RANGE);
+    int rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
 
     while (rc == 0 && lmdb_key_begins_with(&key, id, sizeof(id))) {
-        rc = mdb_cursor_del(w->nodes, 0);
+        rc = mdb_cursor_del(cursor, 0);
 
         if (rc == 0) {
-            rc = mdb_cursor_get(w->nodes, &key, &value, MDB_NEXT);
+            rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
         }
+    }
+
+    return rc;
+}
+
+static dns_status_t
+delete_nodes(writing_t *w, uint32_t zone_id)
+{
+    MDB_cursor *nsec3;
+    int rc = mdb_cursor_open(w->txn, w->edit->store->nsec3, &nsec3);
+
+    if (rc == 0) {
+        rc = delete_run(nsec3, zone_id);
+        mdb_cursor_close(nsec3);
+    }
+
+    if (rc == 0 || rc == MDB_NOTFOUND) {
+        rc = delete_run(w->nodes, zone_id);
     }
 
     return rc == 0 || rc == MDB_NOTFOUND ? DNS_OK
@@ -212,6 +230,28 @@ raise_serial(dns_node_builder_t *b)
     put32(serial, get32(serial) + 1);
 }
 
+/* Keeps the keys of nodes with NSEC3 in their own table. */
+static int
+index_nsec3(writing_t *w, MDB_val *key, bool had, bool has)
+{
+    MDB_val nothing = {0, NULL};
+
+    if (had == has) {
+        return 0;
+    }
+
+    return has ? mdb_put(w->txn, w->edit->store->nsec3, key, &nothing, 0)
+               : mdb_del(w->txn, w->edit->store->nsec3, key, NULL);
+}
+
+static bool
+has_nsec3(const dns_node_t *node)
+{
+    dns_rrset_t rrset;
+
+    return dns_node_find(node, DNS_TYPE_NSEC3, &rrset);
+}
+
 /* Puts the builder's node in the place of old. */
 static dns_status_t
 write_node(writing_t *w, const change_t *change, const dns_node_t *old)
@@ -235,9 +275,13 @@ write_node(writing_t *w, const change_t *change, const dns_node_t *old)
 
     MDB_val key = {(size_t) ZONE_ID_SIZE + change->key_size, octets};
     MDB_val value = {node.size, (void *) node.octets};
-    int rc = node.size == 0 ? mdb_del(w->txn, w->edit->store->nodes, &key, NULL)
+    int rc = index_nsec3(w, &key, has_nsec3(old), has_nsec3(&node));
+
+    if (rc == 0) {
+        rc = node.size == 0 ? mdb_del(w->txn, w->edit->store->nodes, &key, NULL)
                             : mdb_cursor_put(w->nodes, &key, &value,
                                              w->is_new ? MDB_APPEND : 0);
+    }
 
     w->is_changed = true;
     return rc == 0 || rc == MDB_NOTFOUND ? DNS_OK : store_failed(w, "put", rc);

@@ -38,6 +38,9 @@ store_lmdb_reader_free(store_lmdb_reader_t *reader)
     if (reader->txn != NULL) {
         mdb_cursor_close(reader->zones);
         mdb_cursor_close(reader->nodes);
+        if (reader->nsec3 != NULL) {
+            mdb_cursor_close(reader->nsec3);
+        }
         if (reader->walk != NULL) {
             mdb_cursor_close(reader->walk);
         }
@@ -504,4 +507,5 @@ lookup(void *source, const dns_zone_t *zone, const dns_name_t *name,
 const dns_source_ops_t lmdb_source_ops = {
     .find_zone = find_zone,
     .lookup = lookup,
+    .find_covering = lmdb_find_covering,
 };

@@ -16,6 +16,7 @@
 
 enum {
     TARGET_SETS_MAX = 8, /* sets whose targets' addresses are added */
+    PROOFS_MAX = 8,      /* NSEC or NSEC3 in one answer */
     PUT_SETS_MAX = 64,   /* sets remembered so that none is put twice */
 };
 
@@ -30,6 +31,13 @@ typedef struct {
     dns_rrset_t rrset;
     const uint8_t *owner;
 } target_set_t;
+
+/* A name of the chain whose CNAME came from a wildcard. */
+typedef struct {
+    const uint8_t *name;
+    uint32_t zone_id;
+    uint8_t encloser_labels;
+} wildcard_step_t;
 
 typedef struct {
     const dns_query_t *query;
@@ -46,6 +54,7 @@ typedef struct {
     bool has_answer;         /* something stands in the answer section */
     unsigned steps;          /* of the chain */
     unsigned wildcard_count; /* CNAMEs of wildcards in the chain */
+    unsigned proof_count;
     unsigned put_count;
     unsigned target_count;
     dns_zone_t zone; /* of name */
@@ -53,6 +62,8 @@ typedef struct {
     put_set_t put[PUT_SETS_MAX];
     target_set_t targets[TARGET_SETS_MAX];
     uint8_t chain[DNS_CHAIN_MAX + 1][DNS_NAME_MAX]; /* its names so far */
+    wildcard_step_t wildcards[DNS_CHAIN_MAX + 1];
+    uint8_t proofs[PROOFS_MAX][DNS_NAME_MAX]; /* their owners */
     dns_writer_t writer;
 } answering_t;
 
@@ -118,11 +129,17 @@ dns_status_t engine_put_referral(answering_t *a, const found_t *cut);
 /* Addresses of the hosts that the answer names. */
 dns_status_t engine_put_additional(answering_t *a);
 
-/* engine_denial.c: for zones that were signed before they were loaded. */
+/* engine_denial.c: for zones that were signed before they were loaded.  All do
+   nothing unless the client wants DNSSEC and the zone has a chain of NSEC or
+   NSEC3. */
 
-/* Proves that the name (or its type) does not exist, or that a wildcard was
-   used rightly (RFC 4035 section 3.1.3). */
+/* Proves that the name, or its type, does not exist (RFC 4035 section 3.1.3.1,
+   3.1.3.2 and 3.1.3.4, RFC 5155 section 7.2). */
 dns_status_t engine_put_denial(answering_t *a, const found_t *found);
+
+/* Proves that a wildcard was used rightly (RFC 4035 section 3.1.3.3). */
+dns_status_t engine_put_wildcard_proof(answering_t *a, const dns_name_t *name,
+                                       unsigned encloser_labels);
 
 /* Proves that a delegation has no DS (RFC 4035 section 3.1.4). */
 dns_status_t engine_put_insecure(answering_t *a, const found_t *cut);

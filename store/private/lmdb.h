@@ -2,11 +2,12 @@
 #define STORE_PRIVATE_LMDB_H
 
 /*
- * How the embedded store lies in LMDB: three tables.
+ * How the embedded store lies in LMDB: four tables.
  *
  *     meta   "format" -> u32
  *     zones  'z', key of the apex -> zone_record_t
  *     nodes  zone id u32 big-endian, key of the name below the apex -> node
+ *     nsec3  the keys of those nodes that have NSEC3 -> nothing
  *
  * A zone's nodes are one run of keys in canonical order, the apex first.  A
  * replaced zone gets a new id above all others, so that its nodes are
@@ -31,6 +32,7 @@ struct store_lmdb_s {
     MDB_dbi meta;
     MDB_dbi zones;
     MDB_dbi nodes;
+    MDB_dbi nsec3;
     bool is_read_only;
     /* Held for reading while a snapshot is open in this process, for writing
        while the map moves. */
@@ -71,6 +73,7 @@ struct store_lmdb_reader_s {
     uint32_t epoch;     /* changes with snapshot and map: what was borrowed in
                            another one is gone */
     struct hot_entry_s *hot; /* owned */
+    MDB_cursor *nsec3;       /* owned; NULL before it is needed */
     MDB_cursor *walk; /* owned; of store_lmdb_next_zone(), NULL before it */
     uint64_t walked;  /* zones that walk has given in this snapshot */
     zone_memory_t memory;
@@ -115,6 +118,11 @@ dns_status_t lmdb_read_record(const MDB_val *value, zone_record_t *record);
 
 /* What readers see of it; the apex is left alone. */
 void lmdb_set_zone(dns_zone_t *zone, const zone_record_t *record);
+
+/* find_covering of the source (lmdb_covering.c). */
+dns_status_t lmdb_find_covering(void *source, const dns_zone_t *zone,
+                                const dns_name_t *name, uint16_t type,
+                                dns_name_t *owner, dns_node_t *node);
 
 /* The operations that a snapshot gives to the engine. */
 extern const dns_source_ops_t lmdb_source_ops;
