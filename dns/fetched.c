@@ -151,7 +151,8 @@ lookup(void *source, const dns_zone_t *zone, const dns_name_t *name,
 dns_source_t
 dns_fetched_source(dns_fetched_t *set)
 {
-    static const dns_source_ops_t ops = {find_zone, lookup};
+    static const dns_source_ops_t ops = {.find_zone = find_zone,
+                                         .lookup = lookup};
 
     return (dns_source_t){&ops, set};
 }
