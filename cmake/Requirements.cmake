@@ -21,6 +21,7 @@ require_library(LUAJIT luajit libluajit2-5.1-dev)
 require_library(PCRE2 libpcre2-8 libpcre2-dev)
 require_library(MARIADB libmariadb libmariadb-dev)
 require_library(HIREDIS hiredis libhiredis-dev)
+require_library(JANSSON jansson libjansson-dev)
 require_library(CMOCKA cmocka libcmocka-dev)
 
 function(require_program variable program package)

@@ -1,0 +1,34 @@
+#ifndef STORE_PRIVATE_RECORDS_H
+#define STORE_PRIVATE_RECORDS_H
+
+#include "dns/rdata.h"
+#include "store/records.h"
+
+enum {
+    /* Every octet of the longest text as \DDD, with quotes and spaces. */
+    RECORDS_TEXT_SIZE = 4 * STORE_CONTENT_MAX + 4096,
+};
+
+struct store_records_s {
+    char text[RECORDS_TEXT_SIZE];
+    size_t text_size;
+    bool is_full; /* something did not fit text */
+    uint8_t rdata[DNS_RDATA_MAX];
+};
+
+void records_rewind(store_records_t *r);
+void records_put(store_records_t *r, const char *text, size_t size);
+
+/* One text as quoted strings of at most 255 octets, each octet as it is. */
+void records_put_strings(store_records_t *r, const char *text, size_t size);
+
+/* Makes rdata of the text so far. */
+DNS_MUST_USE dns_status_t records_parse(store_records_t *r, uint16_t type,
+                                        store_record_t *out,
+                                        const char **reason);
+
+/* The TTL of a row or of JSON; a negative or too large one is 0 (RFC 2181
+   section 8). */
+uint32_t records_ttl(int64_t ttl);
+
+#endif

@@ -1,0 +1,333 @@
+#include <ctype.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "dns/type.h"
+#include "store/private/records.h"
+
+enum {
+    FIELDS_MAX = 7,
+    TYPE_SIZE = 16,    /* bytes of a type's mnemonic and its NUL */
+    REASON_SIZE = 256, /* bytes */
+};
+
+/* One part of the text of a type's rdata. */
+typedef struct {
+    const char *names[2]; /* the second: as some programs write it */
+    enum { WORD, STRINGS, SERIAL } kind;
+} field_t;
+
+typedef struct {
+    uint16_t type;
+    field_t fields[FIELDS_MAX];
+} shape_t;
+
+static const shape_t shapes[] = {
+    {DNS_TYPE_A, {{{"ip"}, WORD}}},
+    {DNS_TYPE_AAAA, {{{"ip"}, WORD}}},
+    {DNS_TYPE_TXT, {{{"text"}, STRINGS}}},
+    {DNS_TYPE_CNAME, {{{"host"}, WORD}}},
+    {DNS_TYPE_NS, {{{"host"}, WORD}}},
+    {DNS_TYPE_PTR, {{{"host"}, WORD}}},
+    {DNS_TYPE_MX, {{{"preference", "priority"}, WORD}, {{"host"}, WORD}}},
+    {DNS_TYPE_SRV,
+     {{{"priority"}, WORD},
+      {{"weight"}, WORD},
+      {{"port"}, WORD},
+      {{"target", "host"}, WORD}}},
+    {DNS_TYPE_CAA, {{{"flag"}, WORD}, {{"tag"}, WORD}, {{"value"}, STRINGS}}},
+    {DNS_TYPE_SOA,
+     {{{"ns"}, WORD},
+      {{"mbox"}, WORD},
+      {{"serial"}, SERIAL},
+      {{"refresh"}, WORD},
+      {{"retry"}, WORD},
+      {{"expire"}, WORD},
+      {{"minttl"}, WORD}}},
+};
+
+static void
+complain(const store_json_t *json, const char *where, const char *what)
+{
+    char reason[REASON_SIZE];
+
+    snprintf(reason, sizeof(reason), "%.40s: %s", where, what);
+    json->visit(json->data, NULL, reason);
+}
+
+static const shape_t *
+find_shape(uint16_t type)
+{
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+        if (shapes[i].type == type) {
+            return &shapes[i];
+        }
+    }
+
+    return NULL;
+}
+
+/* Letter case of members' names does not count: the plugins' own data differ
+   in it. */
+static json_t *
+member(json_t *object, const char *name)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(object, key, value)
+    {
+        if (name != NULL && strcasecmp(key, name) == 0) {
+            return value;
+        }
+    }
+
+    return NULL;
+}
+
+static void
+put_number(store_records_t *r, json_int_t number)
+{
+    char text[32];
+    int size = snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT, number);
+
+    records_put(r, text, (size_t) size);
+}
+
+/* A word has no spaces, so that no field can become two. */
+static bool
+put_word(store_records_t *r, const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (!isgraph((unsigned char) text[i]) || strchr("\"();", text[i])) {
+            return false;
+        }
+    }
+
+    records_put(r, text, size);
+    return size > 0;
+}
+
+static bool
+put_value(store_records_t *r, const field_t *field, const json_t *value)
+{
+    if (json_is_integer(value)) {
+        put_number(r, json_integer_value(value));
+        return true;
+    }
+
+    if (!json_is_string(value)) {
+        return false;
+    }
+
+    const char *text = json_string_value(value);
+    size_t size = json_string_length(value);
+
+    if (size > STORE_CONTENT_MAX) {
+        return false;
+    }
+
+    if (field->kind == STRINGS) {
+        records_put_strings(r, text, size);
+        return true;
+    }
+
+    return put_word(r, text, size);
+}
+
+/* The member that is wrong, or NULL. */
+static const char *
+put_fields(store_records_t *r, const shape_t *shape, json_t *object,
+           uint32_t serial)
+{
+    records_rewind(r);
+
+    for (const field_t *f = shape->fields;
+         f < shape->fields + FIELDS_MAX && f->names[0] != NULL; f++) {
+        json_t *value = member(object, f->names[0]);
+
+        if (value == NULL) {
+            value = member(object, f->names[1]);
+        }
+
+        if (value == NULL && f->kind == SERIAL) {
+            put_number(r, serial);
+        } else if (!put_value(r, f, value)) {
+            return f->names[0];
+        }
+
+        records_put(r, " ", 1);
+    }
+
+    return NULL;
+}
+
+static int64_t
+ttl_of(json_t *object, int64_t otherwise)
+{
+    const json_t *ttl = member(object, "ttl");
+
+    return json_is_integer(ttl) && json_integer_value(ttl) != 0
+               ? json_integer_value(ttl)
+               : otherwise;
+}
+
+static void
+give(store_records_t *r, const store_json_t *json, uint16_t type,
+     const char *where, int64_t ttl)
+{
+    store_record_t record;
+    const char *reason;
+
+    if (records_parse(r, type, &record, &reason) != DNS_OK) {
+        complain(json, where, reason);
+        return;
+    }
+
+    record.ttl = records_ttl(ttl);
+    json->visit(json->data, &record, NULL);
+}
+
+static void
+read_object(store_records_t *r, const store_json_t *json, uint16_t type,
+            json_t *object, int64_t ttl)
+{
+    const shape_t *shape = find_shape(type);
+    char where[TYPE_SIZE];
+
+    dns_type_to_text(where, type);
+
+    if (shape == NULL || !json_is_object(object)) {
+        complain(json, where,
+                 shape == NULL ? "no such type here; use rr" : "not an object");
+        return;
+    }
+
+    const char *wrong = put_fields(r, shape, object, json->serial);
+
+    if (wrong != NULL) {
+        complain(json, where, wrong);
+        return;
+    }
+
+    give(r, json, type, where, ttl_of(object, ttl));
+}
+
+/* {"type":"TLSA","ttl":300,"data":"3 1 1 ..."} */
+static void
+read_other(store_records_t *r, const store_json_t *json, json_t *object)
+{
+    json_t *type = member(object, "type");
+    json_t *data = member(object, "data");
+    store_record_t record;
+    const char *reason = NULL;
+
+    if (!json_is_string(type) || !json_is_string(data)) {
+        complain(json, "rr", "type and data are texts");
+        return;
+    }
+
+    store_row_t row = {.type = json_string_value(type),
+                       .type_size = json_string_length(type),
+                       .content = json_string_value(data),
+                       .content_size = json_string_length(data),
+                       .has_ttl = true,
+                       .ttl = ttl_of(object, STORE_JSON_TTL)};
+
+    if (store_records_from_row(r, &row, &record, &reason) != DNS_OK) {
+        complain(json, "rr", reason != NULL ? reason : "no type");
+        return;
+    }
+
+    json->visit(json->data, &record, NULL);
+}
+
+static void
+read_entry(store_records_t *r, const store_json_t *json, const char *key,
+           json_t *object)
+{
+    uint16_t type;
+
+    if (strcasecmp(key, "rr") == 0) {
+        read_other(r, json, object);
+    } else if (dns_type_from_text(&type, key, strlen(key)) == DNS_OK) {
+        read_object(r, json, type, object, STORE_JSON_TTL);
+    } else {
+        complain(json, key, "no such type");
+    }
+}
+
+static json_t *
+load(const store_json_t *json)
+{
+    json_error_t error;
+
+    if (json->size > STORE_JSON_MAX) {
+        complain(json, "JSON", "too long");
+        return NULL;
+    }
+
+    json_t *root = json_loadb(json->text, json->size,
+                              JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+
+    if (root == NULL) {
+        complain(json, "JSON", error.text);
+    } else if (!json_is_object(root)) {
+        complain(json, "JSON", "not an object");
+        json_decref(root);
+        return NULL;
+    }
+
+    return root;
+}
+
+dns_status_t
+store_records_from_json(store_records_t *r, const store_json_t *json)
+{
+    json_t *root = load(json);
+    const char *key;
+    json_t *value;
+
+    if (root == NULL) {
+        return DNS_EMALFORMED;
+    }
+
+    json_object_foreach(root, key, value)
+    {
+        size_t count = json_is_array(value) ? json_array_size(value) : 1;
+
+        for (size_t i = 0; i < count; i++) {
+            read_entry(r, json, key,
+                       json_is_array(value) ? json_array_get(value, i) : value);
+        }
+    }
+
+    json_decref(root);
+    return DNS_OK;
+}
+
+dns_status_t
+store_records_from_json_row(store_records_t *r, const store_row_t *row,
+                            const store_json_t *json)
+{
+    uint16_t type;
+
+    if (row->type == NULL ||
+        dns_type_from_text(&type, row->type, row->type_size) != DNS_OK) {
+        complain(json, "record_type", "no such type");
+        return DNS_EUNKNOWN;
+    }
+
+    json_t *root = load(json);
+
+    if (root == NULL) {
+        return DNS_EMALFORMED;
+    }
+
+    read_object(r, json, type, root,
+                row->has_ttl && row->ttl != 0 ? row->ttl : STORE_JSON_TTL);
+    json_decref(root);
+    return DNS_OK;
+}
