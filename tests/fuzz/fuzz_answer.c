@@ -1,7 +1,6 @@
 /* Any packet, answered from zones with everything in them: the response is a
    whole message that fits. */
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +55,7 @@ lookup(void *source, const dns_zone_t *zone, const dns_name_t *name,
 {
     const memory_t *m = source;
 
+    (void) zone;
     out->node = (dns_node_t){NULL, 0};
     out->encloser_labels = name->label_count;
 
@@ -77,8 +77,6 @@ lookup(void *source, const dns_zone_t *zone, const dns_name_t *name,
                 return DNS_OK;
             }
         }
-
-        assert(out->encloser_labels > zone->apex.label_count);
     }
 }
 
@@ -107,7 +105,9 @@ add_record(memory_t *m, const dns_record_t *record)
     }
 
     if (i == m->count) {
-        assert(m->count < NODES_MAX);
+        if (m->count == NODES_MAX) {
+            abort();
+        }
         dns_name_set(&m->owners[m->count++], record->owner);
     }
 
