@@ -23,7 +23,7 @@ class Peer:
         self.port = port
         self.program = program
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.settimeout(2)
+        self.udp.settimeout(0.5)
         self.udp.connect((HOST, port))
         self.tcp = None
 
@@ -50,7 +50,7 @@ class Peer:
 
     def _exchange(self, wire):
         if self.tcp is None:
-            self.tcp = socket.create_connection((HOST, self.port), 2)
+            self.tcp = socket.create_connection((HOST, self.port), 1)
         self.tcp.sendall(struct.pack("!H", len(wire)) + wire)
         size, = struct.unpack("!H", self._read(2))
         return self._read(size)
