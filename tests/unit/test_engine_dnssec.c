@@ -1,0 +1,255 @@
+#include "engine_fixture.h"
+#include "store_fixture.h"
+
+/*
+ * Zones that come signed, served from the embedded store, which knows the
+ * order of names.  The signatures are made up: the engine only carries them.
+ */
+
+#define SIGNED(types)                                                          \
+    "RRSIG " types " 13 2 300 20370101000000 20260101000000 1 example.test. "  \
+    "YQ==\n"
+
+#define NSEC_ZONE                                                                                                    \
+    APEX                                                                                                             \
+        "@ " SIGNED("SOA") "@ NSEC a A NS SOA RRSIG NSEC\n"                                                          \
+                           "@ " SIGNED("NSEC") "a A 192.0.2.1\na " SIGNED("A") "a NSEC c.b A RRSIG NSEC\na " SIGNED( \
+                               "NSEC") "c.b A 192.0.2.2\nc.b NSEC cut A "                                            \
+                                       "RRSIG NSEC\n"                                                                \
+                                       "c.b " SIGNED(                                                                \
+                                           "NSEC") "cut NS ns.cut\nns.cut A "                                        \
+                                                   "192.0.2.3\n"                                                     \
+                                                   "cut NSEC *.w NS RRSIG "                                          \
+                                                   "NSEC\ncut " SIGNED("NSEC") "*.w A 192.0.2.4\n*.w " SIGNED(       \
+                                                       "A") "*.w NSEC safe A "                                       \
+                                                            "RRSIG "                                                 \
+                                                            "NSEC\n*."                                               \
+                                                            "w " SIGNED(                                             \
+                                                                "NSE"                                                \
+                                                                "C") "safe "                                         \
+                                                                     "NS "                                           \
+                                                                     "ns."                                           \
+                                                                     "outside"                                       \
+                                                                     ".\nsafe"                                       \
+                                                                     " DS 1 "                                        \
+                                                                     "13 2 "                                         \
+                                                                     "abababa"                                       \
+                                                                     "b\n"                                           \
+                                                                     "safe"                                          \
+                                                                     " " SIGNED(                                     \
+                                                                         "DS") "safe NSEC *.w NS DS RRSIG NSEC\n"    \
+                                                                               "safe " SIGNED(                       \
+                                                                                   "NSEC")
+
+static const char *
+ask_store(fixture_t *f, const char *name, const char *type, bool dnssec_ok)
+{
+    static uint8_t out[65535];
+    static dns_answer_t answer;
+    dns_answer_options_t options = {.udp_size = 4096};
+    question_t q = {
+        .name = name, .type = type, .udp_size = 4096, .dnssec_ok = dnssec_ok};
+    uint8_t packet[1024];
+    dns_query_t query;
+    dns_source_t source = {0};
+    int rcode;
+    size_t size = make_query(&q, packet);
+
+    assert_int_equal(
+        dns_query_parse(&query, packet, size, DNS_OVER_UDP, &rcode), DNS_OK);
+    assert_int_equal(store_lmdb_read_begin(f->reader, &source), DNS_OK);
+    assert_int_equal(dns_answer(&query, &source, &options, out, 4096, &answer),
+                     DNS_OK);
+    store_lmdb_read_end(f->reader);
+    return response_text(out, answer.size);
+}
+
+static unsigned
+count_of(const char *text, const char *part)
+{
+    unsigned count = 0;
+
+    while ((text = strstr(text, part)) != NULL) {
+        text += strlen(part);
+        count++;
+    }
+
+    return count;
+}
+
+static void
+assert_proofs(fixture_t *f, const char *name, const char *type,
+              const char *const owners[2])
+{
+    const char *text = ask_store(f, name, type, true);
+    unsigned count = 0;
+
+    for (int i = 0; i < 2; i++) {
+        char line[128];
+
+        if (owners[i] == NULL) {
+            continue;
+        }
+
+        snprintf(line, sizeof(line), "\n%s 300 IN NSEC ", owners[i]);
+        count++;
+        if (count_of(text, line) != 1) {
+            fail_msg("%s %s: no%sin\n%s", name, type, line, text);
+        }
+    }
+
+    assert_int_equal(count_of(text, " IN NSEC "), count);
+    assert_int_equal(count_of(text, " IN RRSIG NSEC "), count);
+    /* Nothing of it for others. */
+    assert_int_equal(count_of(ask_store(f, name, type, false), " IN NSEC "), 0);
+}
+
+static void
+rfc4035_3_1_3_nsec_proves_what_is_not_there(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *type;
+        const char *owners[2];
+    } cases[] = {
+        /* 3.1.3.1: no such type. */
+        {"a.example.test.", "MX", {"a.example.test.", NULL}},
+        {"b.example.test.", "A", {"a.example.test.", NULL}},
+        /* 3.1.3.2: no such name, and no wildcard. */
+        {"bb.example.test.", "A", {"c.b.example.test.", "example.test."}},
+        {"x.c.b.example.test.", "A", {"c.b.example.test.", NULL}},
+        {"zz.example.test.", "A", {"*.w.example.test.", "example.test."}},
+        {"sb.example.test.", "A", {"safe.example.test.", "example.test."}},
+        /* 3.1.3.3: the wildcard answers. */
+        {"x.w.example.test.", "A", {"*.w.example.test.", NULL}},
+        /* 3.1.3.4: the wildcard has no such type. */
+        {"x.w.example.test.", "MX", {"*.w.example.test.", NULL}},
+        /* 3.1.4: a delegation without DS; glue has no NSEC. */
+        {"x.cut.example.test.", "A", {"cut.example.test.", NULL}},
+        {"cut.example.test.", "DS", {"cut.example.test.", NULL}},
+        {"ca.example.test.", "A", {"c.b.example.test.", "example.test."}},
+        {"cuu.example.test.", "A", {"cut.example.test.", "example.test."}},
+    };
+    fixture_t *f = *state;
+
+    assert_int_equal(load(f, "example.test.", NSEC_ZONE), DNS_OK);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_proofs(f, cases[i].name, cases[i].type, cases[i].owners);
+    }
+}
+
+static void
+rfc4035_3_1_1_signatures_stand_beside_their_sets(void **state)
+{
+    fixture_t *f = *state;
+
+    assert_int_equal(load(f, "example.test.", NSEC_ZONE), DNS_OK);
+    assert_string_equal(
+        ask_store(f, "a.example.test.", "A", true),
+        "NOERROR aa\nanswer\n"
+        "a.example.test. 300 IN A 192.0.2.1\n"
+        "a.example.test. 300 IN RRSIG A 13 2 300 20370101000000 "
+        "20260101000000 1 example.test. YQ==\n");
+    assert_string_equal(ask_store(f, "a.example.test.", "A", false),
+                        "NOERROR aa\nanswer\n"
+                        "a.example.test. 300 IN A 192.0.2.1\n");
+}
+
+static void
+rfc4035_3_1_4_a_signed_delegation_comes_with_ds(void **state)
+{
+    fixture_t *f = *state;
+
+    assert_int_equal(load(f, "example.test.", NSEC_ZONE), DNS_OK);
+
+    const char *text = ask_store(f, "x.safe.example.test.", "A", true);
+
+    assert_int_equal(count_of(text, " IN DS 1 13 2 "), 1);
+    assert_int_equal(count_of(text, " IN RRSIG DS "), 1);
+    assert_int_equal(count_of(text, " IN NSEC "), 0);
+    assert_int_equal(
+        count_of(ask_store(f, "x.safe.example.test.", "A", false), " DS "), 0);
+}
+
+/* The hashes of RFC 5155 appendix A: salt aabbccdd, 12 iterations. */
+static void
+rfc5155_appendix_b_1_name_error(void **state)
+{
+    static const char zone[] =
+        "$TTL 3600\n"
+        "@ SOA ns1 bugs.x.w 1 3600 300 3600000 3600\n@ NS ns1\n"
+        "@ NSEC3PARAM 1 0 12 aabbccdd\n"
+        "a NS ns1.a\nns1.a A 192.0.2.5\n*.w MX 1 ai\nx.w MX 1 xx\n"
+        "x.y.w MX 1 xx\nns1 A 192.0.2.1\nai A 192.0.2.9\n"
+        "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom NSEC3 1 1 12 aabbccdd "
+        "2t7b4g4vsa5smi47k61mv5bv1a22bojr MX DNSKEY NS SOA NSEC3PARAM RRSIG\n"
+        "b4um86eghhds6nea196smvmlo4ors995 NSEC3 1 1 12 aabbccdd "
+        "gjeqe526plbf1g8mklp59enfd789njgi MX RRSIG\n"
+        "35mthgpgcu1qg68fab165klnsnk3dpvl NSEC3 1 1 12 aabbccdd "
+        "b4um86eghhds6nea196smvmlo4ors995 NS DS RRSIG\n"
+        "zzz A 192.0.2.7\n";
+    fixture_t *f = *state;
+
+    assert_int_equal(load(f, "example.", zone), DNS_OK);
+
+    const char *text = ask_store(f, "a.c.x.w.example.", "A", true);
+
+    assert_memory_equal(text, "NXDOMAIN aa\n", 12);
+    assert_int_equal(count_of(text, " IN NSEC3 "), 3);
+    assert_non_null(
+        strstr(text, "\n0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example. "));
+    assert_non_null(
+        strstr(text, "\nb4um86eghhds6nea196smvmlo4ors995.example. "));
+    assert_non_null(
+        strstr(text, "\n35mthgpgcu1qg68fab165klnsnk3dpvl.example. "));
+}
+
+/* The table of NSEC3 owners follows edits and the end of a zone. */
+static void
+nsec3_owners_follow_edits(void **state)
+{
+    static const char owner[] = "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example.";
+    static const char zone[] =
+        "$TTL 300\n@ SOA ns h 1 3600 600 86400 60\n@ NS ns\n"
+        "@ NSEC3PARAM 1 0 12 aabbccdd\n";
+    fixture_t *f = *state;
+    store_lmdb_edit_t *edit = NULL;
+
+    assert_int_equal(load(f, "example.", zone), DNS_OK);
+    assert_int_equal(count_of(ask_store(f, "x.example.", "A", true), "NSEC3"),
+                     0);
+    assert_int_equal(
+        add(f, "example.",
+            "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom 5 NSEC3 1 0 12 aabbccdd "
+            "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom SOA\n"),
+        DNS_OK);
+    assert_int_equal(count_of(ask_store(f, "x.example.", "A", true), "NSEC3"),
+                     1);
+    assert_int_equal(store_lmdb_edit_new(f->store, name_of("example."), &edit),
+                     DNS_OK);
+    assert_int_equal(
+        store_lmdb_edit_remove(edit, name_of(owner), DNS_TYPE_NSEC3, NULL, 0),
+        DNS_OK);
+    assert_int_equal(store_lmdb_edit_commit(edit, f->error), DNS_OK);
+    store_lmdb_edit_free(edit);
+    assert_int_equal(count_of(ask_store(f, "x.example.", "A", true), "NSEC3"),
+                     0);
+}
+
+#define TEST_STORE(name)                                                       \
+    cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_STORE(rfc4035_3_1_3_nsec_proves_what_is_not_there),
+        TEST_STORE(rfc4035_3_1_1_signatures_stand_beside_their_sets),
+        TEST_STORE(rfc4035_3_1_4_a_signed_delegation_comes_with_ds),
+        TEST_STORE(rfc5155_appendix_b_1_name_error),
+        TEST_STORE(nsec3_owners_follow_edits),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
