@@ -1,0 +1,467 @@
+#include "store/mysql.h"
+
+#include <errmsg.h>
+#include <mysqld_error.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "store/private/mysql.h"
+
+static const char zones_text[] =
+    "SELECT d.id, d.name, r.content FROM domains d LEFT JOIN records r"
+    " ON r.domain_id = d.id AND r.type = 'SOA' AND r.name = d.name"
+    " AND r.disabled = 0";
+
+static uint64_t
+now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
+static bool
+copy_text(const char **text)
+{
+    if (*text == NULL) {
+        return true;
+    }
+
+    *text = strdup(*text);
+    return *text != NULL;
+}
+
+static bool
+copy_options(store_mysql_options_t *o)
+{
+    const char **texts[] = {&o->host,     &o->unix_socket, &o->user,
+                            &o->password, &o->database,    &o->ca_file};
+    bool is_copied = true;
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        is_copied = copy_text(texts[i]) && is_copied;
+    }
+
+    return is_copied;
+}
+
+static void
+free_options(store_mysql_options_t *o)
+{
+    free((void *) o->host);
+    free((void *) o->unix_socket);
+    free((void *) o->user);
+    free((void *) o->password);
+    free((void *) o->database);
+    free((void *) o->ca_file);
+}
+
+static void
+set_options(store_mysql_t *db)
+{
+    unsigned seconds = db->options.timeout_ms / 1000 + 1;
+    my_bool yes = 1;
+
+    mysql_options(db->link, MYSQL_OPT_NONBLOCK, NULL);
+    mysql_options(db->link, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
+    mysql_options(db->link, MYSQL_OPT_READ_TIMEOUT, &seconds);
+    mysql_options(db->link, MYSQL_OPT_WRITE_TIMEOUT, &seconds);
+    mysql_options(db->link, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+
+    if (db->options.ca_file != NULL) {
+        mysql_ssl_set(db->link, NULL, NULL, db->options.ca_file, NULL, NULL);
+        mysql_options(db->link, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
+        mysql_options(db->link, MYSQL_OPT_SSL_ENFORCE, &yes);
+    }
+}
+
+dns_status_t
+store_mysql_new(store_mysql_t **out, const store_mysql_options_t *options,
+                store_records_t *records)
+{
+    store_mysql_t *db = calloc(1, sizeof(*db));
+
+    if (db == NULL) {
+        return DNS_ENOMEM;
+    }
+
+    db->options = *options;
+    db->records = records;
+    db->names = calloc(STORE_MYSQL_NAMES_MAX, sizeof(*db->names));
+    db->parameters =
+        calloc(4 * (size_t) STORE_MYSQL_NAMES_MAX, sizeof(*db->parameters));
+    db->link = mysql_init(NULL);
+
+    if (!copy_options(&db->options) || db->names == NULL ||
+        db->parameters == NULL || db->link == NULL) {
+        store_mysql_free(db);
+        return DNS_ENOMEM;
+    }
+
+    set_options(db);
+    *out = db;
+    return DNS_OK;
+}
+
+/* A connection in the middle of a job is cut first: libmariadb would else send
+   its farewell and could block. */
+static void
+cut(store_mysql_t *db)
+{
+    my_socket fd = db->link == NULL ? -1 : mysql_get_socket(db->link);
+
+    if (fd >= 0 && (db->state != MYSQL_IDLE || db->status != DNS_OK)) {
+        shutdown(fd, SHUT_RDWR);
+    }
+}
+
+void
+store_mysql_free(store_mysql_t *db)
+{
+    if (db == NULL) {
+        return;
+    }
+
+    cut(db);
+
+    mysql_free_result(db->rows);
+
+    if (db->link != NULL) {
+        mysql_close(db->link);
+    }
+
+    /* Without a connection they send nothing. */
+    for (unsigned i = 0; i < MYSQL_STATEMENTS; i++) {
+        if (db->statements[i] != NULL) {
+            mysql_stmt_close(db->statements[i]);
+        }
+    }
+
+    free_options(&db->options);
+    free(db->text);
+    free(db->names);
+    free(db->parameters);
+    free(db);
+}
+
+void
+store_mysql_on_skip(store_mysql_t *db, store_mysql_skip_t skip, void *data)
+{
+    db->skip = skip;
+    db->skip_data = data;
+}
+
+uint64_t
+store_mysql_skipped(const store_mysql_t *db)
+{
+    return db->skipped;
+}
+
+dns_status_t
+store_mysql_status(const store_mysql_t *db)
+{
+    return db->status;
+}
+
+const char *
+store_mysql_error(const store_mysql_t *db)
+{
+    return db->error;
+}
+
+bool
+store_mysql_is_gone(const store_mysql_t *db)
+{
+    return db->is_gone;
+}
+
+void
+store_mysql_end(store_mysql_t *db, dns_status_t status, const char *error)
+{
+    db->state = MYSQL_IDLE;
+    db->status = status;
+    snprintf(db->error, sizeof(db->error), "%s", error);
+}
+
+static bool
+is_lost(unsigned code)
+{
+    return code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST ||
+           code == CR_CONN_HOST_ERROR || code == CR_CONNECTION_ERROR ||
+           code == ER_SERVER_SHUTDOWN || code == ER_CONNECTION_KILLED;
+}
+
+static void
+fail(store_mysql_t *db)
+{
+    db->is_gone = is_lost(mysql_errno(db->link));
+    store_mysql_end(db, DNS_ESTORE, mysql_error(db->link));
+}
+
+static void
+fail_statement(store_mysql_t *db)
+{
+    MYSQL_STMT *statement = db->statements[db->statement];
+
+    db->is_gone = is_lost(mysql_stmt_errno(statement));
+    store_mysql_end(db, DNS_ESTORE, mysql_stmt_error(statement));
+}
+
+static void
+begin(store_mysql_t *db, mysql_state_t state)
+{
+    db->state = state;
+    db->is_started = false;
+    db->is_gone = false;
+    db->status = DNS_OK;
+    db->error[0] = '\0';
+    db->deadline_ms = now_ms() + db->options.timeout_ms;
+}
+
+void
+store_mysql_begin_connect(store_mysql_t *db)
+{
+    begin(db, MYSQL_CONNECTING);
+}
+
+void
+store_mysql_begin_zones(store_mysql_t *db, dns_zone_list_t *zones)
+{
+    db->zones = zones;
+    begin(db, MYSQL_ASKING_ZONES);
+}
+
+void
+store_mysql_begin_fetch(store_mysql_t *db, dns_fetched_t *set)
+{
+    begin(db, MYSQL_EXECUTING);
+    db->set = set;
+
+    dns_status_t status = store_mysql_fill(db);
+
+    if (status != DNS_OK) {
+        store_mysql_end(db, status, "too many names");
+        return;
+    }
+
+    if (db->statements[db->statement] == NULL) {
+        db->statements[db->statement] = mysql_stmt_init(db->link);
+    }
+
+    if (db->statements[db->statement] == NULL) {
+        store_mysql_end(db, DNS_ENOMEM, "no memory for a statement");
+    } else if (!db->is_prepared[db->statement]) {
+        db->state = MYSQL_PREPARING;
+    }
+}
+
+static int
+start_prepare(store_mysql_t *db)
+{
+    free(db->text);
+    db->text = store_mysql_fetch_text(db, db->statement);
+
+    if (db->text == NULL) {
+        db->result = 1;
+        return 0;
+    }
+
+    return mysql_stmt_prepare_start(&db->result, db->statements[db->statement],
+                                    db->text, (unsigned long) strlen(db->text));
+}
+
+static int
+start_connect(store_mysql_t *db)
+{
+    const store_mysql_options_t *o = &db->options;
+
+    return mysql_real_connect_start(&db->connected, db->link, o->host, o->user,
+                                    o->password, o->database, o->port,
+                                    o->host == NULL ? o->unix_socket : NULL, 0);
+}
+
+/* What libmariadb waits for; 0: the call is over. */
+static int
+start(store_mysql_t *db)
+{
+    MYSQL_STMT *statement = db->statements[db->statement];
+
+    switch (db->state) {
+    case MYSQL_CONNECTING:
+        return start_connect(db);
+    case MYSQL_ASKING_ZONES:
+        return mysql_real_query_start(&db->result, db->link, zones_text,
+                                      sizeof(zones_text) - 1);
+    case MYSQL_READING_ZONES:
+        return mysql_store_result_start(&db->rows, db->link);
+    case MYSQL_PREPARING:
+        return start_prepare(db);
+    case MYSQL_EXECUTING:
+        if (mysql_stmt_bind_param(statement, db->parameters) != 0) {
+            db->result = 1;
+            return 0;
+        }
+
+        return mysql_stmt_execute_start(&db->result, statement);
+    case MYSQL_STORING:
+        return mysql_stmt_store_result_start(&db->result, statement);
+    case MYSQL_IDLE:
+        break;
+    }
+
+    return 0;
+}
+
+static int
+resume(store_mysql_t *db, int ready)
+{
+    MYSQL_STMT *statement = db->statements[db->statement];
+
+    switch (db->state) {
+    case MYSQL_CONNECTING:
+        return mysql_real_connect_cont(&db->connected, db->link, ready);
+    case MYSQL_ASKING_ZONES:
+        return mysql_real_query_cont(&db->result, db->link, ready);
+    case MYSQL_READING_ZONES:
+        return mysql_store_result_cont(&db->rows, db->link, ready);
+    case MYSQL_PREPARING:
+        return mysql_stmt_prepare_cont(&db->result, statement, ready);
+    case MYSQL_EXECUTING:
+        return mysql_stmt_execute_cont(&db->result, statement, ready);
+    case MYSQL_STORING:
+        return mysql_stmt_store_result_cont(&db->result, statement, ready);
+    case MYSQL_IDLE:
+        break;
+    }
+
+    return 0;
+}
+
+static void
+finish_zones(store_mysql_t *db)
+{
+    if (db->rows == NULL) {
+        fail(db);
+        return;
+    }
+
+    dns_status_t status = store_mysql_read_zones(db);
+
+    mysql_free_result(db->rows);
+    db->rows = NULL;
+    store_mysql_end(db, status, dns_status_text(status));
+}
+
+static void
+finish_fetch(store_mysql_t *db)
+{
+    dns_status_t status = store_mysql_read_rows(db);
+
+    mysql_stmt_free_result(db->statements[db->statement]);
+
+    if (status == DNS_OK) {
+        dns_fetched_settle(db->set);
+    }
+
+    store_mysql_end(db, status, dns_status_text(status));
+}
+
+/* libmariadb's call is over: what follows. */
+static void
+advance(store_mysql_t *db)
+{
+    switch (db->state) {
+    case MYSQL_CONNECTING:
+        if (db->connected == NULL) {
+            fail(db);
+        } else {
+            store_mysql_end(db, DNS_OK, "");
+        }
+
+        break;
+    case MYSQL_ASKING_ZONES:
+        db->state = MYSQL_READING_ZONES;
+
+        if (db->result != 0) {
+            fail(db);
+        }
+
+        break;
+    case MYSQL_READING_ZONES:
+        finish_zones(db);
+        break;
+    case MYSQL_PREPARING:
+        db->state = MYSQL_EXECUTING;
+        db->is_prepared[db->statement] = db->result == 0;
+
+        if (db->result != 0) {
+            fail_statement(db);
+        }
+
+        break;
+    case MYSQL_EXECUTING:
+        db->state = MYSQL_STORING;
+
+        if (db->result != 0) {
+            fail_statement(db);
+        }
+
+        break;
+    case MYSQL_STORING:
+        if (db->result != 0) {
+            fail_statement(db);
+        } else {
+            finish_fetch(db);
+        }
+
+        break;
+    case MYSQL_IDLE:
+        break;
+    }
+}
+
+static bool
+is_late(const store_mysql_t *db)
+{
+    return now_ms() >= db->deadline_ms;
+}
+
+static void
+fill_wait(const store_mysql_t *db, int events, store_mysql_wait_t *wait)
+{
+    uint64_t now = now_ms();
+
+    wait->fd = mysql_get_socket(db->link);
+    wait->events = events & ~STORE_MYSQL_TIMEOUT;
+    wait->timeout_ms =
+        now >= db->deadline_ms ? 0 : (int) (db->deadline_ms - now);
+}
+
+store_mysql_step_t
+store_mysql_step(store_mysql_t *db, int ready, store_mysql_wait_t *wait)
+{
+    while (db->state != MYSQL_IDLE) {
+        if ((ready & STORE_MYSQL_TIMEOUT) != 0 || is_late(db)) {
+            store_mysql_end(db, DNS_ESTORE, "timeout");
+            break;
+        }
+
+        int events = db->is_started ? resume(db, ready) : start(db);
+
+        ready = 0;
+        db->is_started = events != 0;
+
+        if (db->is_started) {
+            fill_wait(db, events, wait);
+            return STORE_MYSQL_WAITS;
+        }
+
+        advance(db);
+    }
+
+    return STORE_MYSQL_DONE;
+}

@@ -1,0 +1,118 @@
+#ifndef STORE_MYSQL_H
+#define STORE_MYSQL_H
+
+/*
+ * Zones in MySQL or MariaDB in PowerDNS's generic layout (sql/mysql/): one
+ * connection as a state machine that never blocks.  A job is begun and then
+ * stepped; between the steps the caller waits as it can, by a coroutine that
+ * nginx wakes or by poll():
+ *
+ *     store_mysql_begin_fetch(db, set);
+ *     store_mysql_wait_t wait;
+ *     int ready = 0;
+ *     while (store_mysql_step(db, ready, &wait) == STORE_MYSQL_WAITS) {
+ *         ready = what of wait.events came on wait.fd within wait.timeout_ms,
+ *                 or STORE_MYSQL_TIMEOUT
+ *     }
+ *     dns_status_t status = store_mysql_status(db);
+ *
+ * One job at a time.  A job that fails, or that the caller ends before it is
+ * done, leaves the connection unusable: free it and make a new one.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dns/fetched.h"
+#include "dns/status.h"
+#include "dns/zone_list.h"
+#include "store/records.h"
+
+enum {
+    STORE_MYSQL_ERROR_SIZE = 512, /* bytes of an error text and its NUL */
+    STORE_MYSQL_ROWS_MAX = 20000, /* rows that one fetch may give */
+    STORE_MYSQL_NAMES_MAX = 512,  /* names that one fetch may ask for */
+};
+
+/* What to wait for: libmariadb's numbers. */
+enum {
+    STORE_MYSQL_READ = 1,
+    STORE_MYSQL_WRITE = 2,
+    STORE_MYSQL_EXCEPT = 4,
+    STORE_MYSQL_TIMEOUT = 8,
+};
+
+typedef enum {
+    STORE_MYSQL_WAITS, /* for what wait says */
+    STORE_MYSQL_DONE,  /* see store_mysql_status() */
+} store_mysql_step_t;
+
+typedef struct {
+    int fd;
+    int events;     /* STORE_MYSQL_READ, ... */
+    int timeout_ms; /* 0 at the least */
+} store_mysql_wait_t;
+
+typedef struct {
+    const char *host; /* an address: names would be resolved by a blocking
+                         call; NULL: unix_socket */
+    uint16_t port;
+    const char *unix_socket;
+    const char *user;
+    const char *password;
+    const char *database;
+    const char *ca_file; /* the server's certificate is checked with it; NULL:
+                            no TLS */
+    unsigned timeout_ms; /* of one job */
+    bool has_reversed_names; /* sql/mysql/reversed_names.sql was run: empty
+                                non-terminals are found by an index */
+} store_mysql_options_t;
+
+/* A row that is not served: its id in the table records, and why.  name and
+   reason: borrowed for the call. */
+typedef void (*store_mysql_skip_t)(void *data, uint64_t id, const char *name,
+                                   const char *reason);
+
+typedef struct store_mysql_s store_mysql_t;
+
+/* options and its texts are copied; records: borrowed. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_mysql_new(store_mysql_t **out, const store_mysql_options_t *options,
+                store_records_t *records);
+DNS_EXPORT void store_mysql_free(store_mysql_t *db);
+
+/* Who is told of rows that are skipped; NULL: nobody. */
+DNS_EXPORT void store_mysql_on_skip(store_mysql_t *db, store_mysql_skip_t skip,
+                                    void *data);
+
+/* Rows skipped since the connection was made. */
+DNS_EXPORT uint64_t store_mysql_skipped(const store_mysql_t *db);
+
+/* The jobs.  zones, set: borrowed until the job is done. */
+DNS_EXPORT void store_mysql_begin_connect(store_mysql_t *db);
+
+/* Adds every zone; its generation changes with its SOA record. */
+DNS_EXPORT void store_mysql_begin_zones(store_mysql_t *db,
+                                        dns_zone_list_t *zones);
+
+/* Fetches what the set wants, in one statement, and settles it.  After an
+   error the set may hold a part: free it. */
+DNS_EXPORT void store_mysql_begin_fetch(store_mysql_t *db, dns_fetched_t *set);
+
+/* ready: 0 for the first step of a job. */
+DNS_EXPORT store_mysql_step_t store_mysql_step(store_mysql_t *db, int ready,
+                                               store_mysql_wait_t *wait);
+
+/* How the job ended.  DNS_ESTORE: the server or the way to it failed.
+   DNS_ELIMIT: more rows or names than the bounds above. */
+DNS_EXPORT dns_status_t store_mysql_status(const store_mysql_t *db);
+
+/* What failed; static or borrowed until the next job. */
+DNS_EXPORT const char *store_mysql_error(const store_mysql_t *db);
+
+/* True if the connection was lost rather than the statement refused: the job
+   may be tried once more on a new one. */
+DNS_EXPORT bool store_mysql_is_gone(const store_mysql_t *db);
+
+#endif

@@ -1,0 +1,101 @@
+#ifndef STORE_PRIVATE_MYSQL_H
+#define STORE_PRIVATE_MYSQL_H
+
+#include <mysql.h>
+
+#include "dns/name.h"
+#include "store/mysql.h"
+
+enum {
+    MYSQL_STATEMENTS = 5, /* for 8, 32, 128 ... names */
+    MYSQL_COLUMNS = 7,
+    MYSQL_TYPE_SIZE = 32, /* bytes: longer type texts are wrong anyway */
+    /* Every byte of a name's text escaped for LIKE, and "%." */
+    MYSQL_PATTERN_SIZE = 2 * DNS_NAME_TEXT_SIZE + 4,
+};
+
+/* A name as the statement's parameters. */
+typedef struct {
+    char name[DNS_NAME_TEXT_SIZE];
+    unsigned long name_size;
+    char pattern[MYSQL_PATTERN_SIZE];
+    unsigned long pattern_size;
+    int32_t zone_id;
+} mysql_name_t;
+
+/* One row as it is fetched, in the order of the columns. */
+typedef struct {
+    int32_t zone_id;
+    char name[DNS_NAME_TEXT_SIZE];
+    char type[MYSQL_TYPE_SIZE];
+    char content[STORE_CONTENT_MAX];
+    int64_t ttl;
+    int64_t prio;
+    uint64_t id; /* 0: something exists at or below name */
+    MYSQL_BIND binds[MYSQL_COLUMNS];
+    unsigned long sizes[MYSQL_COLUMNS];
+    my_bool is_null[MYSQL_COLUMNS];
+} mysql_row_t;
+
+typedef enum {
+    MYSQL_IDLE,
+    MYSQL_CONNECTING,
+    MYSQL_ASKING_ZONES,
+    MYSQL_READING_ZONES,
+    MYSQL_PREPARING,
+    MYSQL_EXECUTING,
+    MYSQL_STORING,
+} mysql_state_t;
+
+struct store_mysql_s {
+    store_mysql_options_t options; /* texts owned */
+    store_records_t *records;      /* borrowed */
+    store_mysql_skip_t skip;
+    void *skip_data;
+    uint64_t skipped;
+
+    MYSQL *link; /* owned */
+    MYSQL_STMT *statements[MYSQL_STATEMENTS];
+    bool is_prepared[MYSQL_STATEMENTS];
+
+    mysql_state_t state;
+    bool is_started; /* libmariadb's call waits for its _cont */
+    dns_status_t status;
+    bool is_gone;
+    char error[STORE_MYSQL_ERROR_SIZE];
+    uint64_t deadline_ms;
+
+    /* libmariadb's results */
+    int result;
+    MYSQL *connected;
+    MYSQL_RES *rows;
+
+    dns_zone_list_t *zones; /* borrowed */
+    dns_fetched_t *set;     /* borrowed */
+    unsigned statement;     /* which of them this fetch uses */
+    char *text;             /* owned: of the statement being prepared */
+    mysql_name_t *names;    /* owned: STORE_MYSQL_NAMES_MAX */
+    MYSQL_BIND *parameters; /* owned: 4 for each name */
+    mysql_row_t row;
+};
+
+/* Ends the job. */
+void store_mysql_end(store_mysql_t *db, dns_status_t status, const char *error);
+
+/* Names a statement has room for. */
+unsigned store_mysql_statement_names(unsigned statement);
+
+/* The statement for a fetch; its text is owned by the caller; NULL: no
+   memory. */
+char *store_mysql_fetch_text(const store_mysql_t *db, unsigned statement);
+
+/* Chooses the statement and fills the parameters from what the set wants. */
+DNS_MUST_USE dns_status_t store_mysql_fill(store_mysql_t *db);
+
+/* Binds the row and puts all stored rows into the set. */
+DNS_MUST_USE dns_status_t store_mysql_read_rows(store_mysql_t *db);
+
+/* Puts the rows of the zone listing into the list. */
+DNS_MUST_USE dns_status_t store_mysql_read_zones(store_mysql_t *db);
+
+#endif

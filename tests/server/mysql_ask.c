@@ -1,0 +1,174 @@
+/*
+ * usage: mysql_ask HOST|SOCKET PORT USER PASSWORD DATABASE TIMEOUT_MS
+ * [reversed]
+ *
+ * Answers questions from a database as a server would, without one: connects,
+ * lists the zones, and for each line "NAME TYPE" prints the answer as text and
+ * an empty line.  "!" stands before errors.  Rows that are skipped are printed
+ * as "skip ID NAME: reason".
+ */
+
+#include "../unit/engine_fixture.h"
+
+#include <poll.h>
+
+#include "store/mysql.h"
+
+static store_records_t *records;
+static store_mysql_options_t options;
+static store_mysql_t *db;
+
+static int
+wait_for(const store_mysql_wait_t *wait)
+{
+    struct pollfd p = {.fd = wait->fd};
+
+    p.events =
+        (short) (((wait->events & STORE_MYSQL_READ) != 0 ? POLLIN : 0) |
+                 ((wait->events & STORE_MYSQL_WRITE) != 0 ? POLLOUT : 0));
+
+    if (poll(&p, 1, wait->timeout_ms) <= 0) {
+        return STORE_MYSQL_TIMEOUT;
+    }
+
+    return (((p.revents & (POLLIN | POLLHUP | POLLERR)) != 0) ? STORE_MYSQL_READ
+                                                              : 0) |
+           ((p.revents & POLLOUT) != 0 ? STORE_MYSQL_WRITE : 0);
+}
+
+static dns_status_t
+run(void)
+{
+    store_mysql_wait_t wait;
+    int ready = 0;
+
+    while (store_mysql_step(db, ready, &wait) == STORE_MYSQL_WAITS) {
+        ready = wait_for(&wait);
+    }
+
+    if (store_mysql_status(db) != DNS_OK) {
+        printf("! %s: %s%s\n", dns_status_text(store_mysql_status(db)),
+               store_mysql_error(db), store_mysql_is_gone(db) ? " (gone)" : "");
+    }
+
+    return store_mysql_status(db);
+}
+
+static void
+print_skipped(void *data, uint64_t id, const char *name, const char *reason)
+{
+    (void) data;
+    printf("skip %llu %s: %s\n", (unsigned long long) id, name, reason);
+}
+
+static dns_status_t
+make_connection(void)
+{
+    store_mysql_free(db);
+    db = NULL;
+    assert_int_equal(store_mysql_new(&db, &options, records), DNS_OK);
+    store_mysql_on_skip(db, print_skipped, NULL);
+    store_mysql_begin_connect(db);
+    return run();
+}
+
+static dns_status_t
+answer_rounds(const dns_query_t *query, dns_fetched_t *set, uint8_t *out,
+              dns_answer_t *answer, unsigned *rounds)
+{
+    static const dns_answer_options_t engine = {.udp_size = 1232};
+    dns_source_t source = dns_fetched_source(set);
+    dns_status_t status;
+
+    for (*rounds = 0; (status = dns_answer(query, &source, &engine, out, 65535,
+                                           answer)) == DNS_NEEDS;
+         ++*rounds) {
+        assert_int_equal(
+            dns_fetched_want_all(set, answer->needs, answer->need_count),
+            DNS_OK);
+        store_mysql_begin_fetch(db, set);
+
+        if ((status = run()) != DNS_OK) {
+            break;
+        }
+    }
+
+    return status;
+}
+
+static void
+answer_line(const char *name, const char *type)
+{
+    static uint8_t out[65535];
+    static dns_answer_t answer;
+    static const uint8_t key[DNS_SIPHASH_KEY_SIZE] = "a key for a test";
+    uint8_t packet[1024];
+    question_t q = {.name = name, .type = type, .transport = DNS_OVER_TCP};
+    dns_query_t query;
+    dns_zone_list_t *zones;
+    dns_fetched_t *set;
+    unsigned rounds;
+    int rcode;
+
+    assert_int_equal(dns_zone_list_new(&zones, key), DNS_OK);
+    assert_int_equal(dns_fetched_new(&set, zones), DNS_OK);
+    assert_int_equal(dns_query_parse(&query, packet, make_query(&q, packet),
+                                     q.transport, &rcode),
+                     DNS_OK);
+    store_mysql_begin_zones(db, zones);
+
+    dns_status_t status = run();
+
+    if (status == DNS_OK) {
+        status = answer_rounds(&query, set, out, &answer, &rounds);
+        printf("rounds %u\n", rounds);
+    }
+
+    if (status == DNS_OK) {
+        fputs(response_text(out, answer.size), stdout);
+    } else {
+        printf("%s\n", dns_status_text(status));
+    }
+
+    dns_fetched_free(set);
+    dns_zone_list_free(zones);
+}
+
+int
+main(int count, char **values)
+{
+    char name[1100], type[32];
+
+    if (count < 7) {
+        return 2;
+    }
+
+    bool is_socket = values[1][0] == '/';
+
+    options = (store_mysql_options_t){
+        .host = is_socket ? NULL : values[1],
+        .unix_socket = is_socket ? values[1] : NULL,
+        .port = (uint16_t) atoi(values[2]),
+        .user = values[3],
+        .password = values[4],
+        .database = values[5],
+        .timeout_ms = (unsigned) atoi(values[6]),
+        .has_reversed_names = count > 7,
+    };
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    assert_int_equal(store_records_new(&records), DNS_OK);
+    (void) make_connection();
+    printf("\n");
+
+    while (scanf("%1099s %31s", name, type) == 2) {
+        if (store_mysql_status(db) == DNS_OK || make_connection() == DNS_OK) {
+            answer_line(name, type);
+        }
+
+        printf("\n");
+    }
+
+    store_mysql_free(db);
+    store_records_free(records);
+    return 0;
+}

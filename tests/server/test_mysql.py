@@ -1,0 +1,191 @@
+"""Zones in MariaDB, asked through the engine and the driver, without nginx."""
+
+import subprocess
+import time
+
+import pytest
+
+from databases import ROOT, MariaDb
+
+SOA = "authority\nexample.test. 60 IN SOA ns1.example.test. hostmaster.example.test. "
+TAIL = " 3600 600 86400 60\n"
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    db = MariaDb(tmp_path_factory.mktemp("mariadb"))
+    db.run_file("sql/mysql/schema.sql")
+    db.run_file("sql/mysql/sample.sql")
+    yield db
+    db.stop()
+
+
+class Asker:
+    def __init__(self, *arguments):
+        program = next(p for p in (ROOT / "build" / b / "tests" / "mysql_ask"
+                                   for b in ("release", "sanitize", "debug")) if p.exists())
+        self.process = subprocess.Popen([str(program), *map(str, arguments)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.greeting = self.read()
+
+    def read(self):
+        lines = []
+        while (line := self.process.stdout.readline()) not in ("", "\n"):
+            lines.append(line)
+        return "".join(lines)
+
+    def ask(self, name, rtype):
+        """The answer's text without the line of rounds."""
+        self.process.stdin.write(f"{name} {rtype}\n")
+        self.process.stdin.flush()
+        text = self.read()
+        self.rounds = [int(x.split()[1]) for x in text.splitlines() if x.startswith("rounds")]
+        return "".join(x for x in text.splitlines(True) if not x.startswith("rounds"))
+
+    def close(self):
+        self.process.stdin.close()
+        assert self.process.wait(20) == 0
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def asker(request, database):
+    where = ("127.0.0.1", database.port) if request.param == "tcp" else (database.socket, 0)
+    asker = Asker(*where, "resolua", "secret", "dns", 5000)
+    assert asker.greeting == ""
+    yield asker
+    asker.close()
+
+
+def soa(database):
+    serial = database.run("SELECT content FROM records WHERE type='SOA' LIMIT 1").split()[2]
+    return SOA + serial + TAIL
+
+
+def test_records_are_served(asker):
+    assert asker.ask("www.example.test.", "A") == (
+        "NOERROR aa\nanswer\nwww.example.test. 300 IN A 192.0.2.80\n")
+    assert asker.rounds == [1]
+    assert "IN MX 10 mail.example.test." in asker.ask("example.test.", "MX")
+    assert "IN SRV 5 0 5060 www.example.test." in asker.ask("_sip._udp.example.test.", "SRV")
+    assert 'IN TXT "v=spf1 mx -all"' in asker.ask("EXAMPLE.test.", "TXT")
+
+
+def test_aliases_wildcards_and_missing_types(asker, database):
+    text = asker.ask("alias.example.test.", "A")
+    assert "IN CNAME www.example.test." in text and "IN A 192.0.2.80" in text
+    assert "x.y.wild.example.test. 300 IN A 192.0.2.99" in asker.ask("x.y.wild.example.test.", "A")
+    assert asker.ask("www.example.test.", "TXT") == "NOERROR aa\n" + soa(database)
+    assert asker.ask("no.example.test.", "A") == "NXDOMAIN aa\n" + soa(database)
+    assert asker.rounds == [1]
+
+
+def test_empty_non_terminals_exist(asker, database):
+    assert asker.ask("below.example.test.", "A") == "NOERROR aa\n" + soa(database)
+    assert asker.ask("wild.example.test.", "A") == "NOERROR aa\n" + soa(database)
+    assert asker.ask("_udp.example.test.", "A") == "NOERROR aa\n" + soa(database)
+    # "_" and "%" are letters in a name, not patterns.
+    assert asker.ask("%.example.test.", "A") == "NXDOMAIN aa\n" + soa(database)
+    assert asker.ask("xudp.example.test.", "A") == "NXDOMAIN aa\n" + soa(database)
+    assert asker.ask("_____.example.test.", "A") == "NXDOMAIN aa\n" + soa(database)
+
+
+def test_other_zones_names_are_not_found(asker):
+    assert asker.ask("www.other.test.", "A") == "not found\n"
+
+
+def test_foreign_writes_are_in_the_next_answer(asker, database):
+    database.run("UPDATE records SET content='192.0.2.81' WHERE name='www.example.test' AND type='A'")
+    try:
+        assert "192.0.2.81" in asker.ask("www.example.test.", "A")
+    finally:
+        database.run("UPDATE records SET content='192.0.2.80'"
+                     " WHERE name='www.example.test' AND type='A'")
+
+
+def test_rows_that_do_not_parse_are_skipped(asker, database):
+    database.run("INSERT INTO records (domain_id, name, type, content, ttl, disabled) VALUES"
+                 " (1, 'bad.example.test', 'A', '192.0.2.1', 60, 0),"
+                 " (1, 'bad.example.test', 'A', 'nonsense', 60, 0),"
+                 " (1, 'bad.example.test', 'LUA', 'A \"1\"', 60, 0),"
+                 " (1, 'bad.example.test', NULL, NULL, NULL, 0),"
+                 " (1, 'bad.example.test', 'A', '192.0.2.2', 60, 1),"
+                 " (1, 'off.example.test', 'A', '192.0.2.2', 60, 1)")
+    try:
+        text = asker.ask("bad.example.test.", "A")
+        assert text.count("skip ") == 2
+        assert "bad.example.test: an IPv4 address" in text
+        assert text.endswith("NOERROR aa\nanswer\nbad.example.test. 60 IN A 192.0.2.1\n")
+        assert asker.ask("off.example.test.", "A").startswith("NXDOMAIN")
+    finally:
+        database.run("DELETE FROM records WHERE name IN ('bad.example.test', 'off.example.test')")
+
+
+def test_a_zone_below_another_has_its_own_rows(asker, database):
+    database.run("INSERT INTO domains (id, name, type) VALUES (9, 'sub.example.test', 'NATIVE');"
+                 "INSERT INTO records (domain_id, name, type, content, ttl) VALUES"
+                 " (9, 'sub.example.test', 'SOA', 'a.test b.test 5 1 1 1 1', 60),"
+                 " (9, 'sub.example.test', 'NS', 'a.test', 60),"
+                 " (1, 'sub.example.test', 'NS', 'parent.test', 60)")
+    try:
+        text = asker.ask("sub.example.test.", "NS")
+        assert "a.test." in text and "parent" not in text
+        assert "SOA a.test." in asker.ask("x.sub.example.test.", "A")
+    finally:
+        database.run("DELETE FROM domains WHERE id = 9; DELETE FROM records WHERE domain_id = 9;"
+                     "DELETE FROM records WHERE content = 'parent.test'")
+
+
+def test_a_killed_connection_is_seen_as_gone(asker, database):
+    asker.ask("www.example.test.", "A")
+    for line in database.run("SHOW PROCESSLIST").splitlines():
+        if "resolua" in line:
+            database.run(f"KILL {line.split()[0]}")
+    assert "(gone)" in asker.ask("www.example.test.", "A")
+    assert "192.0.2.80" in asker.ask("www.example.test.", "A")
+
+
+def test_a_wrong_password_and_a_missing_table_are_told(database):
+    asker = Asker("127.0.0.1", database.port, "resolua", "wrong", "dns", 2000)
+    assert "Access denied" in asker.greeting
+    asker.close()
+    database.run("CREATE DATABASE empty; GRANT ALL ON empty.* TO resolua@'%'")
+    asker = Asker("127.0.0.1", database.port, "resolua", "secret", "empty", 2000)
+    assert "doesn't exist" in asker.ask("www.example.test.", "A")
+    asker.close()
+
+
+def test_a_locked_table_ends_in_a_timeout(database):
+    asker = Asker("127.0.0.1", database.port, "resolua", "secret", "dns", 400)
+    lock = subprocess.Popen(["mariadb", "--no-defaults", f"--socket={database.socket}", "-uroot",
+                             "dns", "-e", "LOCK TABLES records WRITE; SELECT SLEEP(2)"],
+                            stdout=subprocess.DEVNULL)
+    time.sleep(0.4)
+    before = time.time()
+    assert "timeout" in asker.ask("www.example.test.", "A")
+    assert 0.3 < time.time() - before < 1.2
+    lock.wait()
+    assert "192.0.2.80" in asker.ask("www.example.test.", "A")
+    asker.close()
+
+
+def test_nobody_listens_and_nobody_answers(database):
+    import socket
+    from databases import free_port
+    asker = Asker("127.0.0.1", free_port(), "resolua", "secret", "dns", 500)
+    assert "(gone)" in asker.greeting
+    asker.close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        before = time.time()
+        asker = Asker("127.0.0.1", silent.getsockname()[1], "resolua", "secret", "dns", 500)
+        assert "timeout" in asker.greeting and time.time() - before < 1.5
+        asker.close()
+
+
+def test_names_backwards_give_the_same_answers(database):
+    database.run_file("sql/mysql/reversed_names.sql")
+    asker = Asker("127.0.0.1", database.port, "resolua", "secret", "dns", 5000, "reversed")
+    assert asker.ask("below.example.test.", "A") == "NOERROR aa\n" + soa(database)
+    assert asker.ask("_udp.example.test.", "A") == "NOERROR aa\n" + soa(database)
+    assert asker.ask("xudp.example.test.", "A") == "NXDOMAIN aa\n" + soa(database)
+    assert asker.ask("no.example.test.", "A") == "NXDOMAIN aa\n" + soa(database)
+    asker.close()
