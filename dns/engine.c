@@ -546,6 +546,7 @@ dns_answer(const dns_query_t *query, const dns_source_t *source,
     a.is_full = false;
     a.is_authoritative = true;
     a.has_answer = false;
+    a.has_cut = false;
     a.steps = 0;
     a.wildcard_count = 0;
     a.proof_count = 0;

@@ -334,14 +334,26 @@ engine_put_referral(answering_t *a, const found_t *cut)
         status = engine_put_insecure(a, cut);
     }
 
-    if (status == DNS_OK) {
-        status = put_all_glue(a, &ns, cut, true);
-    }
+    a->cut = *cut;
+    a->has_cut = true; /* the glue comes when the authority section is done */
+    return status;
+}
 
+/* What lies inside the delegated zone first: it has to be there. */
+static dns_status_t
+put_referral_glue(answering_t *a)
+{
+    dns_rrset_t ns;
     dns_status_t siblings = DNS_OK;
 
+    if (!dns_node_find(&a->cut.node, DNS_TYPE_NS, &ns)) {
+        return DNS_ESTORE;
+    }
+
+    dns_status_t status = put_all_glue(a, &ns, &a->cut, true);
+
     if (status == DNS_OK || status == DNS_NEEDS) {
-        siblings = put_all_glue(a, &ns, cut, false);
+        siblings = put_all_glue(a, &ns, &a->cut, false);
     }
 
     return status != DNS_OK ? status : siblings;
@@ -450,7 +462,11 @@ put_hosts(answering_t *a, const target_set_t *set)
 dns_status_t
 engine_put_additional(answering_t *a)
 {
-    dns_status_t result = DNS_OK;
+    dns_status_t result = a->has_cut ? put_referral_glue(a) : DNS_OK;
+
+    if (result != DNS_OK && result != DNS_NEEDS) {
+        return result;
+    }
 
     for (unsigned i = 0; i < a->target_count && !a->is_full; i++) {
         dns_status_t status = put_hosts(a, &a->targets[i]);

@@ -20,6 +20,22 @@ enum {
     PUT_SETS_MAX = 64,   /* sets remembered so that none is put twice */
 };
 
+typedef enum {
+    FOUND_NODE,     /* the name's own node, or its wildcard's */
+    FOUND_EMPTY,    /* it exists without records */
+    FOUND_NOTHING,  /* it does not exist */
+    FOUND_CUT,      /* delegated at an ancestor or itself */
+    FOUND_REDIRECT, /* below a DNAME */
+} found_kind_t;
+
+typedef struct {
+    found_kind_t kind;
+    bool is_wildcard;        /* NODE and EMPTY: of "*" below the encloser */
+    uint8_t owner_labels;    /* CUT and REDIRECT: of the node's owner */
+    uint8_t encloser_labels; /* of the closest encloser */
+    dns_node_t node;         /* NODE, CUT and REDIRECT */
+} found_t;
+
 /* A set that the message holds, by where it lies in the source. */
 typedef struct {
     const uint8_t *rdata; /* borrowed from the source */
@@ -57,6 +73,8 @@ typedef struct {
     unsigned proof_count;
     unsigned put_count;
     unsigned target_count;
+    bool has_cut; /* the answer is a referral at cut */
+    found_t cut;
     dns_zone_t zone; /* of name */
     dns_name_t chain_name;
     put_set_t put[PUT_SETS_MAX];
@@ -66,22 +84,6 @@ typedef struct {
     uint8_t proofs[PROOFS_MAX][DNS_NAME_MAX]; /* their owners */
     dns_writer_t writer;
 } answering_t;
-
-typedef enum {
-    FOUND_NODE,     /* the name's own node, or its wildcard's */
-    FOUND_EMPTY,    /* it exists without records */
-    FOUND_NOTHING,  /* it does not exist */
-    FOUND_CUT,      /* delegated at an ancestor or itself */
-    FOUND_REDIRECT, /* below a DNAME */
-} found_kind_t;
-
-typedef struct {
-    found_kind_t kind;
-    bool is_wildcard;        /* NODE and EMPTY: of "*" below the encloser */
-    uint8_t owner_labels;    /* CUT and REDIRECT: of the node's owner */
-    uint8_t encloser_labels; /* of the closest encloser */
-    dns_node_t node;         /* NODE, CUT and REDIRECT */
-} found_t;
 
 /* The ancestor of the name that is looked up, with its letters as they
    came. */
@@ -123,10 +125,10 @@ dns_status_t engine_put_answer(answering_t *a, const dns_node_t *node);
 /* The SOA of a->zone for what does not exist (RFC 2308 section 3). */
 dns_status_t engine_put_soa(answering_t *a);
 
-/* The delegation at a found cut. */
+/* The delegation at a found cut, but for the glue. */
 dns_status_t engine_put_referral(answering_t *a, const found_t *cut);
 
-/* Addresses of the hosts that the answer names. */
+/* Glue, and addresses of the hosts that the answer names. */
 dns_status_t engine_put_additional(answering_t *a);
 
 /* engine_denial.c: for zones that were signed before they were loaded.  All do

@@ -5,7 +5,7 @@ ends."""
 
 import random
 
-LABELS = ["a", "b", "c", "www", "*", "_tcp", "mail", "x-y"]
+LABELS = ["a", "b", "c", "WWW", "*", "_tcp", "mail", r"\000", r"a\.b", r"\255"]
 CHILD = "kid"
 
 

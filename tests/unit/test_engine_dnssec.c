@@ -172,6 +172,26 @@ rfc4035_3_1_4_a_signed_delegation_comes_with_ds(void **state)
         count_of(ask_store(f, "x.safe.example.test.", "A", false), " DS "), 0);
 }
 
+/* The proof belongs to the authority section, the glue behind it. */
+static void
+a_wildcard_cname_to_a_delegation_is_proved_before_the_glue(void **state)
+{
+    fixture_t *f = *state;
+
+    assert_int_equal(load(f, "example.test.",
+                          NSEC_ZONE "*.al CNAME x.cut\n*.al NSEC c.b CNAME\n"),
+                     DNS_OK);
+
+    const char *text = ask_store(f, "q.al.example.test.", "A", true);
+    const char *proof = strstr(text, "\n*.al.example.test. 300 IN NSEC");
+    const char *glue = strstr(text, "additional\nns.cut.example.test.");
+
+    assert_memory_equal(text, "NOERROR aa\nanswer\n", 18);
+    assert_non_null(proof);
+    assert_non_null(glue);
+    assert_true(proof < glue);
+}
+
 /* The hashes of RFC 5155 appendix A: salt aabbccdd, 12 iterations. */
 static void
 rfc5155_appendix_b_1_name_error(void **state)
@@ -247,6 +267,7 @@ main(void)
         TEST_STORE(rfc4035_3_1_3_nsec_proves_what_is_not_there),
         TEST_STORE(rfc4035_3_1_1_signatures_stand_beside_their_sets),
         TEST_STORE(rfc4035_3_1_4_a_signed_delegation_comes_with_ds),
+        TEST_STORE(a_wildcard_cname_to_a_delegation_is_proved_before_the_glue),
         TEST_STORE(rfc5155_appendix_b_1_name_error),
         TEST_STORE(nsec3_owners_follow_edits),
     };
