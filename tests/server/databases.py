@@ -68,3 +68,57 @@ class MariaDb:
             self.process.kill() if kill else self.process.terminate()
             self.process.wait(30)
             self.process = None
+
+
+class Redis:
+    """A redis-server with a password."""
+
+    def __init__(self, folder):
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
+             "--requirepass", "secret", "--dir", str(folder)], stdout=subprocess.DEVNULL)
+        deadline = time.time() + 10
+        while self.run("PING", check=False) != "PONG":
+            assert time.time() < deadline
+            time.sleep(0.05)
+
+    def run(self, *words, check=True):
+        result = subprocess.run(
+            ["redis-cli", "-p", str(self.port), "-a", "secret", "--no-auth-warning", "-n", "3", *words],
+            text=True, capture_output=True)
+        assert not check or result.returncode == 0
+        return result.stdout.strip()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+class Asker:
+    """A program that answers lines "NAME TYPE" from a store."""
+
+    def __init__(self, name, *arguments):
+        program = next(p for p in (ROOT / "build" / b / "tests" / name
+                                   for b in ("release", "sanitize", "debug")) if p.exists())
+        self.process = subprocess.Popen([str(program), *map(str, arguments)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.greeting = self.read()
+
+    def read(self):
+        lines = []
+        while (line := self.process.stdout.readline()) not in ("", "\n"):
+            lines.append(line)
+        return "".join(lines)
+
+    def ask(self, name, rtype):
+        """The answer's text without the line of rounds."""
+        self.process.stdin.write(f"{name} {rtype}\n")
+        self.process.stdin.flush()
+        text = self.read()
+        self.rounds = [int(x.split()[1]) for x in text.splitlines() if x.startswith("rounds")]
+        return "".join(x for x in text.splitlines(True) if not x.startswith("rounds"))
+
+    def close(self):
+        self.process.stdin.close()
+        assert self.process.wait(20) == 0

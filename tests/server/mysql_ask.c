@@ -8,7 +8,7 @@
  * as "skip ID NAME: reason".
  */
 
-#include "../unit/engine_fixture.h"
+#include "store_ask.h"
 
 #include <poll.h>
 
@@ -73,65 +73,17 @@ make_connection(void)
 }
 
 static dns_status_t
-answer_rounds(const dns_query_t *query, dns_fetched_t *set, uint8_t *out,
-              dns_answer_t *answer, unsigned *rounds)
+list_zones(dns_zone_list_t *zones)
 {
-    static const dns_answer_options_t engine = {.udp_size = 1232};
-    dns_source_t source = dns_fetched_source(set);
-    dns_status_t status;
-
-    for (*rounds = 0; (status = dns_answer(query, &source, &engine, out, 65535,
-                                           answer)) == DNS_NEEDS;
-         ++*rounds) {
-        assert_int_equal(
-            dns_fetched_want_all(set, answer->needs, answer->need_count),
-            DNS_OK);
-        store_mysql_begin_fetch(db, set);
-
-        if ((status = run()) != DNS_OK) {
-            break;
-        }
-    }
-
-    return status;
+    store_mysql_begin_zones(db, zones);
+    return run();
 }
 
-static void
-answer_line(const char *name, const char *type)
+static dns_status_t
+fetch_set(dns_fetched_t *set)
 {
-    static uint8_t out[65535];
-    static dns_answer_t answer;
-    static const uint8_t key[DNS_SIPHASH_KEY_SIZE] = "a key for a test";
-    uint8_t packet[1024];
-    question_t q = {.name = name, .type = type, .transport = DNS_OVER_TCP};
-    dns_query_t query;
-    dns_zone_list_t *zones;
-    dns_fetched_t *set;
-    unsigned rounds;
-    int rcode;
-
-    assert_int_equal(dns_zone_list_new(&zones, key), DNS_OK);
-    assert_int_equal(dns_fetched_new(&set, zones), DNS_OK);
-    assert_int_equal(dns_query_parse(&query, packet, make_query(&q, packet),
-                                     q.transport, &rcode),
-                     DNS_OK);
-    store_mysql_begin_zones(db, zones);
-
-    dns_status_t status = run();
-
-    if (status == DNS_OK) {
-        status = answer_rounds(&query, set, out, &answer, &rounds);
-        printf("rounds %u\n", rounds);
-    }
-
-    if (status == DNS_OK) {
-        fputs(response_text(out, answer.size), stdout);
-    } else {
-        printf("%s\n", dns_status_text(status));
-    }
-
-    dns_fetched_free(set);
-    dns_zone_list_free(zones);
+    store_mysql_begin_fetch(db, set);
+    return run();
 }
 
 int
@@ -162,7 +114,7 @@ main(int count, char **values)
 
     while (scanf("%1099s %31s", name, type) == 2) {
         if (store_mysql_status(db) == DNS_OK || make_connection() == DNS_OK) {
-            answer_line(name, type);
+            answer_line(name, type, list_zones, fetch_set);
         }
 
         printf("\n");

@@ -1,11 +1,12 @@
 """Zones in MariaDB, asked through the engine and the driver, without nginx."""
 
+import socket
 import subprocess
 import time
 
 import pytest
 
-from databases import ROOT, MariaDb
+from databases import Asker, MariaDb, free_port
 
 SOA = "authority\nexample.test. 60 IN SOA ns1.example.test. hostmaster.example.test. "
 TAIL = " 3600 600 86400 60\n"
@@ -20,37 +21,10 @@ def database(tmp_path_factory):
     db.stop()
 
 
-class Asker:
-    def __init__(self, *arguments):
-        program = next(p for p in (ROOT / "build" / b / "tests" / "mysql_ask"
-                                   for b in ("release", "sanitize", "debug")) if p.exists())
-        self.process = subprocess.Popen([str(program), *map(str, arguments)],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.greeting = self.read()
-
-    def read(self):
-        lines = []
-        while (line := self.process.stdout.readline()) not in ("", "\n"):
-            lines.append(line)
-        return "".join(lines)
-
-    def ask(self, name, rtype):
-        """The answer's text without the line of rounds."""
-        self.process.stdin.write(f"{name} {rtype}\n")
-        self.process.stdin.flush()
-        text = self.read()
-        self.rounds = [int(x.split()[1]) for x in text.splitlines() if x.startswith("rounds")]
-        return "".join(x for x in text.splitlines(True) if not x.startswith("rounds"))
-
-    def close(self):
-        self.process.stdin.close()
-        assert self.process.wait(20) == 0
-
-
 @pytest.fixture(params=["tcp", "unix"])
 def asker(request, database):
     where = ("127.0.0.1", database.port) if request.param == "tcp" else (database.socket, 0)
-    asker = Asker(*where, "resolua", "secret", "dns", 5000)
+    asker = Asker("mysql_ask", *where, "resolua", "secret", "dns", 5000)
     assert asker.greeting == ""
     yield asker
     asker.close()
@@ -145,17 +119,17 @@ def test_a_killed_connection_is_seen_as_gone(asker, database):
 
 
 def test_a_wrong_password_and_a_missing_table_are_told(database):
-    asker = Asker("127.0.0.1", database.port, "resolua", "wrong", "dns", 2000)
+    asker = Asker("mysql_ask", "127.0.0.1", database.port, "resolua", "wrong", "dns", 2000)
     assert "Access denied" in asker.greeting
     asker.close()
     database.run("CREATE DATABASE empty; GRANT ALL ON empty.* TO resolua@'%'")
-    asker = Asker("127.0.0.1", database.port, "resolua", "secret", "empty", 2000)
+    asker = Asker("mysql_ask", "127.0.0.1", database.port, "resolua", "secret", "empty", 2000)
     assert "doesn't exist" in asker.ask("www.example.test.", "A")
     asker.close()
 
 
 def test_a_locked_table_ends_in_a_timeout(database):
-    asker = Asker("127.0.0.1", database.port, "resolua", "secret", "dns", 400)
+    asker = Asker("mysql_ask", "127.0.0.1", database.port, "resolua", "secret", "dns", 400)
     lock = subprocess.Popen(["mariadb", "--no-defaults", f"--socket={database.socket}", "-uroot",
                              "dns", "-e", "LOCK TABLES records WRITE; SELECT SLEEP(2)"],
                             stdout=subprocess.DEVNULL)
@@ -169,21 +143,19 @@ def test_a_locked_table_ends_in_a_timeout(database):
 
 
 def test_nobody_listens_and_nobody_answers(database):
-    import socket
-    from databases import free_port
-    asker = Asker("127.0.0.1", free_port(), "resolua", "secret", "dns", 500)
+    asker = Asker("mysql_ask", "127.0.0.1", free_port(), "resolua", "secret", "dns", 500)
     assert "(gone)" in asker.greeting
     asker.close()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         before = time.time()
-        asker = Asker("127.0.0.1", silent.getsockname()[1], "resolua", "secret", "dns", 500)
+        asker = Asker("mysql_ask", "127.0.0.1", silent.getsockname()[1], "resolua", "secret", "dns", 500)
         assert "timeout" in asker.greeting and time.time() - before < 1.5
         asker.close()
 
 
 def test_names_backwards_give_the_same_answers(database):
     database.run_file("sql/mysql/reversed_names.sql")
-    asker = Asker("127.0.0.1", database.port, "resolua", "secret", "dns", 5000, "reversed")
+    asker = Asker("mysql_ask", "127.0.0.1", database.port, "resolua", "secret", "dns", 5000, "reversed")
     assert asker.ask("below.example.test.", "A") == "NOERROR aa\n" + soa(database)
     assert asker.ask("_udp.example.test.", "A") == "NOERROR aa\n" + soa(database)
     assert asker.ask("xudp.example.test.", "A") == "NXDOMAIN aa\n" + soa(database)
