@@ -7,7 +7,8 @@ import socket
 import subprocess
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from resolua_server import BUILD, ROOT
+
 USER = "root" if os.geteuid() == 0 else None
 
 
@@ -99,8 +100,7 @@ class Asker:
     """A program that answers lines "NAME TYPE" from a store."""
 
     def __init__(self, name, *arguments):
-        program = next(p for p in (ROOT / "build" / b / "tests" / name
-                                   for b in ("release", "sanitize", "debug")) if p.exists())
+        program = BUILD / "tests" / name
         self.process = subprocess.Popen([str(program), *map(str, arguments)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.greeting = self.read()

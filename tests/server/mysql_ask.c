@@ -5,13 +5,15 @@
  * Answers questions from a database as a server would, without one: connects,
  * lists the zones, and for each line "NAME TYPE" prints the answer as text and
  * an empty line.  "!" stands before errors.  Rows that are skipped are printed
- * as "skip ID NAME: reason".
+ * as "skip ID NAME: reason".  "NAME = TYPE TTL TEXT|TEXT..." sets a record set;
+ * without text it is deleted.
  */
 
 #include "store_ask.h"
 
 #include <poll.h>
 
+#include "dns/rdata_text.h"
 #include "store/mysql.h"
 
 static store_records_t *records;
@@ -86,6 +88,58 @@ fetch_set(dns_fetched_t *set)
     return run();
 }
 
+/* "NAME = TYPE TTL TEXT|TEXT...": no text deletes. */
+static void
+edit_line(const char *name)
+{
+    static const uint8_t key[DNS_SIPHASH_KEY_SIZE] = "a key for a test";
+    char type_text[32], ttl[16], texts[4096];
+    uint8_t wire[DNS_NAME_MAX], rdata[DNS_RDATA_MAX];
+    dns_node_builder_t builder = {0};
+    store_mysql_set_t edit = {.name = wire};
+    dns_zone_list_t *zones;
+    dns_name_t owner;
+    uint16_t size;
+
+    assert_int_equal(scanf("%31s %15s%4095[^\n]", type_text, ttl, texts), 3);
+    assert_int_equal(dns_name_from_text(wire, name, strlen(name), NULL, NULL),
+                     DNS_OK);
+    assert_int_equal(
+        dns_type_from_text(&edit.set.type, type_text, strlen(type_text)),
+        DNS_OK);
+
+    for (char *text = strtok(texts + 1, "|"); text != NULL;
+         text = strtok(NULL, "|")) {
+        dns_rdata_input_t input = {
+            .type = edit.set.type, .text = text, .size = strlen(text)};
+
+        assert_int_equal(dns_rdata_from_text(&input, rdata, &size, NULL),
+                         DNS_OK);
+        assert_int_equal(dns_node_builder_add(&builder, edit.set.type,
+                                              (uint32_t) atoi(ttl), rdata,
+                                              size),
+                         DNS_OK);
+    }
+
+    dns_node_t node = dns_node_builder_node(&builder);
+
+    (void) !dns_node_find(&node, edit.set.type, &edit.set);
+    assert_int_equal(dns_zone_list_new(&zones, key), DNS_OK);
+    dns_name_set(&owner, wire);
+
+    if (list_zones(zones) == DNS_OK &&
+        (edit.zone = dns_zone_list_find(zones, &owner, 256)) != NULL) {
+        store_mysql_begin_set(db, &edit);
+
+        if (run() == DNS_OK) {
+            printf("done\n");
+        }
+    }
+
+    dns_zone_list_free(zones);
+    dns_node_builder_free(&builder);
+}
+
 int
 main(int count, char **values)
 {
@@ -114,7 +168,11 @@ main(int count, char **values)
 
     while (scanf("%1099s %31s", name, type) == 2) {
         if (store_mysql_status(db) == DNS_OK || make_connection() == DNS_OK) {
-            answer_line(name, type, list_zones, fetch_set);
+            if (strcmp(type, "=") == 0) {
+                edit_line(name);
+            } else {
+                answer_line(name, type, list_zones, fetch_set);
+            }
         }
 
         printf("\n");

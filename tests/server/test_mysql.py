@@ -153,6 +153,38 @@ def test_nobody_listens_and_nobody_answers(database):
         asker.close()
 
 
+def test_edits_are_one_transaction_with_the_serial_raised(asker, database):
+    before = int(soa(database).split()[7])
+    assert asker.ask("new.example.test.", "= A 60 192.0.2.1|192.0.2.2") == "done\n"
+    text = asker.ask("new.example.test.", "A")
+    assert "192.0.2.1\n" in text and "192.0.2.2\n" in text
+    assert asker.ask("new.example.test.", "= A 60 192.0.2.3") == "done\n"
+    assert asker.ask("new.example.test.", "A").count("IN A") == 1
+    assert int(soa(database).split()[7]) == before + 2
+    # What fails leaves nothing, not even a serial.
+    assert "! " in asker.ask("new.example.test.", "= CNAME 60 www.example.test.")
+    assert "! " in asker.ask("new.example.test.", "= AAAA 60 ")
+    assert "! " in asker.ask("alias.example.test.", "= A 60 192.0.2.1")
+    assert int(soa(database).split()[7]) == before + 2
+    assert asker.ask("new.example.test.", "= A 60 ") == "done\n"
+    assert asker.ask("new.example.test.", "A").startswith("NXDOMAIN")
+
+
+def test_edits_are_written_as_the_layout_has_them(asker, database):
+    def row(name):
+        return database.run(f"SELECT content, prio FROM records WHERE name = '{name}'")
+
+    asker.ask("e.example.test.", "= MX 60 20 mail.example.test.")
+    assert row("e.example.test") == "mail.example.test\t20\n"
+    asker.ask("e.example.test.", "= MX 60 ")
+    asker.ask("E.example.test.", "= SRV 60 1 2 3 .")
+    assert row("e.example.test") == "2 3 .\t1\n"
+    asker.ask("e.example.test.", "= SRV 60 ")
+    asker.ask("e.example.test.", "= TXT 60 \"it's. \\\\ ok.\"")
+    assert "it's. \\\\ ok." in asker.ask("e.example.test.", "TXT")
+    asker.ask("e.example.test.", "= TXT 60 ")
+
+
 def test_names_backwards_give_the_same_answers(database):
     database.run_file("sql/mysql/reversed_names.sql")
     asker = Asker("mysql_ask", "127.0.0.1", database.port, "resolua", "secret", "dns", 5000, "reversed")
