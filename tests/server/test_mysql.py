@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -183,6 +184,32 @@ def test_edits_are_written_as_the_layout_has_them(asker, database):
     asker.ask("e.example.test.", "= TXT 60 \"it's. \\\\ ok.\"")
     assert "it's. \\\\ ok." in asker.ask("e.example.test.", "TXT")
     asker.ask("e.example.test.", "= TXT 60 ")
+
+
+def test_readers_see_the_old_set_or_the_new_one(asker, database):
+    """And never the old one after the edit was acknowledged."""
+    reader = Asker("mysql_ask", "127.0.0.1", database.port, "resolua", "secret", "dns", 5000)
+    seen = []
+    stop = threading.Event()
+
+    def read():
+        while not stop.is_set():
+            text = reader.ask("turn.example.test.", "A")
+            seen.append({x.split()[-1] for x in text.splitlines() if " IN A " in x})
+
+    sets = [{f"192.0.2.{i}", f"192.0.2.{100 + i}"} for i in range(40)]
+    assert asker.ask("turn.example.test.", "= A 60 " + "|".join(sets[0])) == "done\n"
+    thread = threading.Thread(target=read)
+    thread.start()
+    for addresses in sets:
+        assert asker.ask("turn.example.test.", "= A 60 " + "|".join(addresses)) == "done\n"
+        text = asker.ask("turn.example.test.", "A")
+        assert {x.split()[-1] for x in text.splitlines() if " IN A " in x} == addresses
+    stop.set()
+    thread.join()
+    reader.close()
+    assert seen and all(addresses in sets for addresses in seen)
+    assert asker.ask("turn.example.test.", "= A 60 ") == "done\n"
 
 
 def test_names_backwards_give_the_same_answers(database):
