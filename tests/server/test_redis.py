@@ -1,6 +1,8 @@
 """Zones in Redis, asked through the engine and the protocol, without nginx."""
 
 import json
+import socket
+import threading
 
 import pytest
 
@@ -95,3 +97,23 @@ def test_many_zones_are_listed(database):
     assert "IN NS a.test." in asker.ask("z3000.test.", "NS")
     assert asker.ask("z3001.test.", "NS") == "not found\n"
     asker.close()
+
+
+@pytest.mark.parametrize("reply", [
+    b"garbage\r\n", b":1\r\n", b"*0\r\n", b"*2\r\n:1\r\n:2\r\n", b"*-1\r\n", b"$-1\r\n",
+    b"*2\r\n$1\r\n0\r\n*2\r\n:1\r\n$-1\r\n", b"*2\r\n$1\r\n0\r\n", b"*99999999999\r\n", b""])
+def test_what_is_no_reply_ends_the_job(reply):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def serve():
+            link, _ = server.accept()
+            with link:
+                link.recv(65536)
+                link.sendall(reply)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        asker = Asker("redis_ask", server.getsockname()[1], "-", "-", 0, "", 65536)
+        text = asker.ask("www.example.test.", "A")
+        assert "! " in text or text == "not found\n"
+        asker.close()
+        thread.join()
