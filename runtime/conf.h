@@ -1,0 +1,59 @@
+#ifndef RESOLUA_RUNTIME_CONF_H
+#define RESOLUA_RUNTIME_CONF_H
+
+/* The configuration side that both adapters share. */
+
+#include "runtime/code.h"
+
+/* Makes *code from the directive being read: NAME_by_lua_block { ... },
+   NAME_by_lua_file path or NAME_by_lua "text".  NULL or NGX_CONF_ERROR. */
+char *resolua_conf_read_code(ngx_conf_t *cf, ngx_command_t *cmd,
+                             resolua_code_t **code);
+
+/* An ngx_command_t set handler: reads code into the resolua_code_t * at
+   cmd->offset of conf; "is duplicate" when there is one. */
+char *resolua_conf_code(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* Handlers of the directives that speak of the one VM. */
+char *resolua_conf_init(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *resolua_conf_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *resolua_conf_code_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* *_by_lua_block, _file in one context, e.g.
+   RESOLUA_CODE_COMMANDS("log", NGX_STREAM_SRV_CONF, resolua_conf_code,
+                         NGX_STREAM_SRV_CONF_OFFSET, offsetof(conf_t, log)) */
+#define RESOLUA_CODE_COMMANDS(name, where, set, conf, offset)                  \
+    {ngx_string(name "_by_lua_block"),                                         \
+     (where) | NGX_CONF_BLOCK | NGX_CONF_NOARGS, set, conf, offset, NULL},     \
+    {ngx_string(name "_by_lua_file"), (where) | NGX_CONF_TAKE1, set, conf,     \
+     offset, NULL},                                                            \
+    {ngx_string(name "_by_lua"), (where) | NGX_CONF_TAKE1, set, conf, offset,  \
+     NULL}
+
+/* The VM-wide directives; where is NGX_STREAM_MAIN_CONF or
+   NGX_HTTP_MAIN_CONF.  They go into the core module's configuration, in order
+   of appearance. */
+#define RESOLUA_VM_COMMANDS(where)                                             \
+    RESOLUA_CODE_COMMANDS("init", where, resolua_conf_init, 0, 0),             \
+    RESOLUA_CODE_COMMANDS("init_worker", where, resolua_conf_init, 0, 0),      \
+    RESOLUA_CODE_COMMANDS("exit_worker", where, resolua_conf_init, 0, 0),      \
+    {ngx_string("lua_package_path"), (where) | NGX_CONF_TAKE1,                 \
+     resolua_conf_path, 0, 0, NULL},                                           \
+    {ngx_string("lua_package_cpath"), (where) | NGX_CONF_TAKE1,                \
+     resolua_conf_path, 0, 0, NULL},                                           \
+    {ngx_string("lua_code_cache"), (where) | NGX_CONF_FLAG,                    \
+     resolua_conf_code_cache, 0, 0, NULL}
+
+/* The core module's configuration. */
+typedef struct {
+    ngx_array_t init;        /* resolua_code_t *, in order */
+    ngx_array_t init_worker;
+    ngx_array_t exit_worker;
+    ngx_str_t path;
+    ngx_str_t cpath;
+    ngx_flag_t code_cache;
+} resolua_core_conf_t;
+
+resolua_core_conf_t *resolua_core_conf(ngx_cycle_t *cycle);
+
+#endif

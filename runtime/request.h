@@ -1,0 +1,98 @@
+#ifndef RESOLUA_RUNTIME_REQUEST_H
+#define RESOLUA_RUNTIME_REQUEST_H
+
+/* What the runtime knows of a request: a few fields and the host's table of
+   operations.  An adapter (stream, http, the runtime's own timers) embeds a
+   resolua_request_t in its own context, fills host, data, pool and log by
+   resolua_request_init(), runs chunks with it (run.h) and ends it with
+   resolua_request_end() before its pool goes. */
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+
+enum {
+    RESOLUA_INIT = 1 << 0,
+    RESOLUA_INIT_WORKER = 1 << 1,
+    RESOLUA_EXIT_WORKER = 1 << 2,
+    RESOLUA_TIMER = 1 << 3,
+    RESOLUA_SET = 1 << 4,
+    RESOLUA_SERVER_REWRITE = 1 << 5,
+    RESOLUA_REWRITE = 1 << 6,
+    RESOLUA_ACCESS = 1 << 7,
+    RESOLUA_PRECONTENT = 1 << 8,
+    RESOLUA_CONTENT = 1 << 9,
+    RESOLUA_HEADER_FILTER = 1 << 10,
+    RESOLUA_BODY_FILTER = 1 << 11,
+    RESOLUA_LOG = 1 << 12,
+    RESOLUA_BALANCER = 1 << 13,
+    RESOLUA_PREREAD = 1 << 14,
+    RESOLUA_SSL_CERTIFICATE = 1 << 15,
+    RESOLUA_SSL_SESSION_FETCH = 1 << 16,
+    RESOLUA_SSL_SESSION_STORE = 1 << 17,
+    RESOLUA_SSL_CLIENT_HELLO = 1 << 18,
+    RESOLUA_PROXY_SSL_CERTIFICATE = 1 << 19,
+    RESOLUA_PROXY_SSL_VERIFY = 1 << 20,
+    RESOLUA_DNS_QUERY = 1 << 21,
+    RESOLUA_DNS_ANSWER = 1 << 22,
+    RESOLUA_DNS_LOG = 1 << 23,
+    RESOLUA_WORKER_THREAD = 1 << 24
+};
+
+typedef struct resolua_request_s resolua_request_t;
+typedef struct resolua_thread_s resolua_thread_t;
+typedef struct resolua_cleanup_s resolua_cleanup_t;
+
+/* Each member may be NULL: the API then is disabled for that host.  The
+   lua_CFunctions find the request with resolua_request() (vm.h). */
+typedef struct {
+    const char *subsystem;   /* "stream" or "http", ngx.config.subsystem */
+    lua_CFunction print;     /* ngx.print(...) */
+    lua_CFunction say;       /* ngx.say(...) */
+    lua_CFunction flush;     /* ngx.flush(wait?) */
+    lua_CFunction eof;       /* ngx.eof() */
+    lua_CFunction var_get;   /* (ngx.var, name): one value */
+    lua_CFunction var_set;   /* (ngx.var, name, value): none */
+    lua_CFunction req_socket; /* ngx.req.socket(raw?) */
+    /* A run that gave NGX_AGAIN has ended with rc (as resolua_run would have
+       returned it).  May end the request. */
+    void (*resumed)(resolua_request_t *r, ngx_int_t rc);
+} resolua_host_t;
+
+struct resolua_cleanup_s {
+    void (*handler)(void *data);
+    void *data;
+    resolua_cleanup_t *next;
+};
+
+struct resolua_request_s {
+    const resolua_host_t *host; /* borrowed */
+    void *data;                 /* the adapter's own, borrowed */
+    ngx_pool_t *pool;           /* borrowed, outlives the request */
+    ngx_log_t *log;             /* borrowed */
+    ngx_uint_t phase;           /* the one bit of the running phase */
+    resolua_thread_t *entry;    /* NULL between runs */
+    resolua_thread_t *threads;  /* all that belong to the running chunk */
+    resolua_cleanup_t *cleanups;
+    int ctx_ref;                /* ngx.ctx in the registry, or LUA_NOREF */
+    ngx_int_t exit_code;        /* what ngx.exit was given */
+    unsigned exited : 1;
+    unsigned ended : 1;
+};
+
+void resolua_request_init(resolua_request_t *r, const resolua_host_t *host,
+                          void *data, ngx_pool_t *pool, ngx_log_t *log);
+
+/* Aborts what runs, calls the clean-up handlers, last added first, and lets go
+   of ngx.ctx.  Harmless when called again. */
+void resolua_request_end(resolua_request_t *r);
+
+/* A handler to run at the request's end; NULL: no memory. */
+resolua_cleanup_t *resolua_request_cleanup_add(resolua_request_t *r);
+
+/* "content", "init_worker" ...: the name in *_by_lua and in ngx.get_phase. */
+const char *resolua_phase_name(ngx_uint_t phase);
+
+#endif

@@ -1,0 +1,28 @@
+#ifndef RESOLUA_RUNTIME_RUN_H
+#define RESOLUA_RUNTIME_RUN_H
+
+/* Running a chunk for a request. */
+
+#include "runtime/code.h"
+
+/* Runs code as the entry coroutine.  NGX_OK: ended; NGX_AGAIN: sleeps, the
+   host's resumed() is called when it has ended; NGX_ERROR: failed, logged with
+   a traceback; otherwise what ngx.exit was given (r->exited tells a 0 apart
+   from an end). */
+ngx_int_t resolua_run(resolua_request_t *r, resolua_code_t *code,
+                      ngx_uint_t phase);
+
+/* The same with the function and nargs arguments on top of resolua_vm. */
+ngx_int_t resolua_run_function(resolua_request_t *r, int nargs,
+                               ngx_uint_t phase);
+
+/* Runs code where it must not sleep (log, filters, set, balancer); r may be
+   NULL (init, init_worker).  Leaves nresults values on resolua_vm after NGX_OK
+   and nothing otherwise. */
+ngx_int_t resolua_run_sync(resolua_request_t *r, resolua_code_t *code,
+                           ngx_uint_t phase, int nresults);
+
+/* Ends the running chunk where it sleeps; resumed() is not called. */
+void resolua_run_abort(resolua_request_t *r);
+
+#endif

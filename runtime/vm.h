@@ -1,0 +1,35 @@
+#ifndef RESOLUA_RUNTIME_VM_H
+#define RESOLUA_RUNTIME_VM_H
+
+/* The one Lua VM.  It is made in the master when the configuration has been
+   read, runs init_by_lua there, and each worker inherits it by fork. */
+
+#include "runtime/request.h"
+
+/* The VM's main state; NULL before the configuration has been read. */
+extern lua_State *resolua_vm;
+
+/* The request whose Lua code runs now, or NULL. */
+extern resolua_request_t *resolua_running;
+
+/* An adapter's functions.  setup(L) finds the ngx table on top of the stack
+   and leaves the stack as it was; it runs once for each new VM.  Call in the
+   adapter's preconfiguration; the same setup is kept once. */
+typedef void (*resolua_vm_setup_pt)(lua_State *L);
+ngx_int_t resolua_vm_add_setup(resolua_vm_setup_pt setup);
+
+/* Makes the VM; owned by the caller, closed by lua_close. */
+lua_State *resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
+                          const ngx_str_t *cpath);
+
+/* For C functions: the running request, or the Lua error "no request found". */
+resolua_request_t *resolua_request(lua_State *L);
+
+/* The running phase's bit; raises "API disabled in the context of
+   <phase>_by_lua*" when it is none of allowed. */
+ngx_uint_t resolua_check_phase(lua_State *L, ngx_uint_t allowed);
+
+/* The phase that runs where there is no request (init, init_worker, exit). */
+extern ngx_uint_t resolua_vm_phase;
+
+#endif

@@ -1,0 +1,37 @@
+#ifndef RESOLUA_RUNTIME_WAIT_H
+#define RESOLUA_RUNTIME_WAIT_H
+
+/* Sleeping in a C function that Lua calls:
+
+       resolua_thread_t *t = resolua_thread(L);
+       ... arrange that wake-up calls resolua_thread_wake(t, n) ...
+       return resolua_thread_sleep(t, cancel, data);
+   The values that are pushed on resolua_thread_state(t) before the wake are
+   what the function returns to Lua. */
+
+#include "runtime/request.h"
+
+/* The coroutine of the caller; raises a Lua error where none may sleep. */
+resolua_thread_t *resolua_thread(lua_State *L);
+lua_State *resolua_thread_state(resolua_thread_t *t);
+resolua_request_t *resolua_thread_request(resolua_thread_t *t);
+
+/* Use as `return resolua_thread_sleep(...)`.  cancel(data), may be NULL, is
+   called when the request ends before the wake. */
+int resolua_thread_sleep(resolua_thread_t *t, void (*cancel)(void *data),
+                         void *data);
+
+/* Goes on with the coroutine.  The request may be gone when it returns. */
+void resolua_thread_wake(resolua_thread_t *t, int nresults);
+
+enum { RESOLUA_WAIT_READ = 1, RESOLUA_WAIT_WRITE = 2 };
+
+/* Sleeps until fd is ready: Lua gets true, or nil, "timeout".  The descriptor
+   stays the caller's.  Use as `return resolua_wait_fd(...)`. */
+int resolua_wait_fd(lua_State *L, ngx_socket_t fd, int direction,
+                    ngx_msec_t timeout_ms);
+
+/* Sleeps for ms milliseconds; Lua gets nothing.  0 lets others run first. */
+int resolua_wait_timer(lua_State *L, ngx_msec_t ms);
+
+#endif
