@@ -1,23 +1,132 @@
-#include <ngx_config.h>
-#include <ngx_core.h>
+/* The VM's life: made in the master, inherited by the workers. */
+
+#include "runtime/conf.h"
+#include "runtime/run.h"
+#include "runtime/vm.h"
+
+extern ngx_module_t ngx_resolua_core_module;
+
+
+resolua_core_conf_t *
+resolua_core_conf(ngx_cycle_t *cycle)
+{
+    return (resolua_core_conf_t *) ngx_get_conf(cycle->conf_ctx,
+                                                ngx_resolua_core_module);
+}
+
+
+static void *
+create_conf(ngx_cycle_t *cycle)
+{
+    resolua_core_conf_t *conf = ngx_pcalloc(cycle->pool, sizeof(*conf));
+    const size_t size = sizeof(resolua_code_t *);
+    if (conf == NULL ||
+        ngx_array_init(&conf->init, cycle->pool, 1, size) != NGX_OK ||
+        ngx_array_init(&conf->init_worker, cycle->pool, 1, size) != NGX_OK ||
+        ngx_array_init(&conf->exit_worker, cycle->pool, 1, size) != NGX_OK) {
+        return NULL;
+    }
+    conf->code_cache = 1;
+    return conf;
+}
+
+
+static ngx_int_t
+run_all(const ngx_array_t *list, ngx_uint_t phase)
+{
+    resolua_code_t **codes = list->elts;
+    ngx_int_t result = NGX_OK;
+    for (ngx_uint_t i = 0; i < list->nelts; i++) {
+        if (resolua_run_sync(NULL, codes[i], phase, 0) != NGX_OK) {
+            result = NGX_ERROR;
+        }
+    }
+    return result;
+}
+
+
+static void
+close_vm(void *data)
+{
+    if (resolua_vm == data) {
+        resolua_vm = NULL;
+    }
+    lua_close(data);
+}
+
+
+static ngx_int_t
+init_module(ngx_cycle_t *cycle)
+{
+    const resolua_core_conf_t *conf = resolua_core_conf(cycle);
+    lua_State *before = resolua_vm;
+    lua_State *L = resolua_vm_new(cycle, &conf->path, &conf->cpath);
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(cycle->pool, 0);
+    if (L == NULL || cleanup == NULL) {
+        return NGX_ERROR;
+    }
+    cleanup->handler = close_vm;
+    cleanup->data = L;
+    resolua_vm = L;
+    if (run_all(&conf->init, RESOLUA_INIT) != NGX_OK) {
+        resolua_vm = before;
+        return NGX_ERROR;
+    }
+    return NGX_OK;
+}
+
+
+static int
+is_worker(void)
+{
+    return ngx_process == NGX_PROCESS_WORKER ||
+           ngx_process == NGX_PROCESS_SINGLE;
+}
+
+
+static ngx_int_t
+init_process(ngx_cycle_t *cycle)
+{
+    if (is_worker()) {
+        (void) run_all(&resolua_core_conf(cycle)->init_worker,
+                       RESOLUA_INIT_WORKER);
+    }
+    return NGX_OK;
+}
+
+
+static void
+exit_process(ngx_cycle_t *cycle)
+{
+    if (is_worker()) {
+        (void) run_all(&resolua_core_conf(cycle)->exit_worker,
+                       RESOLUA_EXIT_WORKER);
+    }
+}
+
+/* The VM's directives also stand outside of stream {} and http {}. */
+static ngx_command_t commands[] = {
+    RESOLUA_VM_COMMANDS(NGX_MAIN_CONF | NGX_DIRECT_CONF),
+    ngx_null_command,
+};
 
 static ngx_core_module_t core_module_ctx = {
     ngx_string("resolua"),
-    NULL,
+    create_conf,
     NULL,
 };
 
 ngx_module_t ngx_resolua_core_module = {
     NGX_MODULE_V1,
     &core_module_ctx,
-    NULL,
+    commands,
     NGX_CORE_MODULE,
     NULL,
+    init_module,
+    init_process,
     NULL,
     NULL,
-    NULL,
-    NULL,
-    NULL,
+    exit_process,
     NULL,
     NGX_MODULE_V1_PADDING,
 };

@@ -1,0 +1,126 @@
+#include "runtime/conf.h"
+
+#include "runtime/private/conf_block.h"
+
+static int
+ends_with(const ngx_str_t *name, const char *end)
+{
+    const size_t size = ngx_strlen(end);
+    return name->len > size &&
+           ngx_memcmp(name->data + name->len - size, end, size) == 0;
+}
+
+
+static char *
+make_name(ngx_conf_t *cf, const ngx_str_t *directive, ngx_uint_t line)
+{
+    const ngx_str_t *file = &cf->conf_file->file.name;
+    size_t base = file->len;
+    while (base > 0 && file->data[base - 1] != '/') {
+        base--;
+    }
+    const size_t stem = directive->len - (ends_with(directive, "_block") ? 6 : 0);
+    const size_t size = stem + file->len + NGX_INT_T_LEN + sizeof("=(:)");
+    u_char *name = ngx_pnalloc(cf->pool, size);
+    if (name != NULL) {
+        *ngx_snprintf(name, size - 1, "=%*s(%*s:%ui)", stem, directive->data,
+                      file->len - base, file->data + base, line) = 0;
+    }
+    return (char *) name;
+}
+
+
+char *
+resolua_conf_read_code(ngx_conf_t *cf, ngx_command_t *cmd,
+                       resolua_code_t **result)
+{
+    ngx_str_t *value = cf->args->elts;
+    const ngx_uint_t line = cf->conf_file->line;
+    resolua_code_t *code = ngx_pcalloc(cf->pool, sizeof(*code));
+    if (code == NULL) {
+        return NGX_CONF_ERROR;
+    }
+    code->ref = LUA_NOREF;
+    code->cache = resolua_core_conf(cf->cycle)->code_cache;
+    if (ends_with(&cmd->name, "_block")) {
+        if (resolua_conf_read_block(cf, &code->source) != NGX_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "no closing brace for the Lua code of line %ui",
+                               line);
+            return NGX_CONF_ERROR;
+        }
+    } else if (ends_with(&cmd->name, "_file")) {
+        code->path = value[1];
+        if (ngx_conf_full_name(cf->cycle, &code->path, 0) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    } else {
+        code->source = value[1];
+    }
+    code->chunk_name = make_name(cf, &cmd->name, line);
+    *result = code;
+    return code->chunk_name != NULL ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+char *
+resolua_conf_code(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    resolua_code_t **code = (void *) ((char *) conf + cmd->offset);
+    if (*code != NULL && *code != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+    return resolua_conf_read_code(cf, cmd, code);
+}
+
+
+char *
+resolua_conf_init(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    (void) conf;
+    resolua_core_conf_t *core = resolua_core_conf(cf->cycle);
+    resolua_code_t *code;
+    char *rc = resolua_conf_read_code(cf, cmd, &code);
+    if (rc != NGX_CONF_OK) {
+        return rc;
+    }
+    ngx_array_t *list = cmd->name.data[0] == 'e' ? &core->exit_worker
+                        : cmd->name.data[4] == '_' && cmd->name.data[5] == 'w'
+                            ? &core->init_worker
+                            : &core->init;
+    resolua_code_t **place = ngx_array_push(list);
+    if (place == NULL) {
+        return NGX_CONF_ERROR;
+    }
+    *place = code;
+    return NGX_CONF_OK;
+}
+
+
+char *
+resolua_conf_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    (void) conf;
+    const ngx_str_t *value = cf->args->elts;
+    resolua_core_conf_t *core = resolua_core_conf(cf->cycle);
+    ngx_str_t *path = cmd->name.len == sizeof("lua_package_path") - 1
+                          ? &core->path
+                          : &core->cpath;
+    if (path->len > 0 && (path->len != value[1].len ||
+                          ngx_memcmp(path->data, value[1].data, path->len))) {
+        return "contradicts an earlier one: stream and http share one Lua VM";
+    }
+    *path = value[1];
+    return NGX_CONF_OK;
+}
+
+
+char *
+resolua_conf_code_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    (void) cmd;
+    (void) conf;
+    const ngx_str_t *value = cf->args->elts;
+    resolua_core_conf(cf->cycle)->code_cache = value[1].len == 2;
+    return NGX_CONF_OK;
+}

@@ -1,0 +1,18 @@
+#ifndef RESOLUA_RUNTIME_PRIVATE_API_H
+#define RESOLUA_RUNTIME_PRIVATE_API_H
+
+/* The parts of the ngx table; each finds it on top of the stack and leaves the
+   stack as it was. */
+
+#include "runtime/request.h"
+
+void resolua_log_setup(lua_State *L);
+void resolua_time_setup(lua_State *L);
+void resolua_timer_setup(lua_State *L);
+void resolua_thread_setup(lua_State *L);
+void resolua_host_setup(lua_State *L);
+
+/* "content_by_lua*" */
+const char *resolua_phase_directive(ngx_uint_t phase);
+
+#endif

@@ -1,0 +1,89 @@
+#include "runtime/request.h"
+
+#include "runtime/private/api.h"
+#include "runtime/run.h"
+#include "runtime/vm.h"
+
+static const char *const names[] = {
+    "init",          "init_worker",   "exit_worker",
+    "timer",         "set",           "server_rewrite",
+    "rewrite",       "access",        "precontent",
+    "content",       "header_filter", "body_filter",
+    "log",           "balancer",      "preread",
+    "ssl_cert",      "ssl_session_fetch", "ssl_session_store",
+    "ssl_client_hello", "proxy_ssl_cert", "proxy_ssl_verify",
+    "dns_query",     "dns_answer",    "dns_log",
+    "worker_thread",
+};
+
+
+const char *
+resolua_phase_name(ngx_uint_t phase)
+{
+    for (ngx_uint_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (phase == (ngx_uint_t) 1 << i) {
+            return names[i];
+        }
+    }
+    return "unknown";
+}
+
+
+const char *
+resolua_phase_directive(ngx_uint_t phase)
+{
+    static char text[64];
+    const char *name = phase == RESOLUA_SSL_CERTIFICATE ? "ssl_certificate"
+                       : phase == RESOLUA_PROXY_SSL_CERTIFICATE
+                           ? "proxy_ssl_certificate"
+                           : resolua_phase_name(phase);
+    *ngx_snprintf((u_char *) text, sizeof(text) - 1, "%s_by_lua*", name) = 0;
+    return text;
+}
+
+
+void
+resolua_request_init(resolua_request_t *r, const resolua_host_t *host,
+                     void *data, ngx_pool_t *pool, ngx_log_t *log)
+{
+    ngx_memzero(r, sizeof(*r));
+    r->host = host;
+    r->data = data;
+    r->pool = pool;
+    r->log = log;
+    r->ctx_ref = LUA_NOREF;
+}
+
+
+resolua_cleanup_t *
+resolua_request_cleanup_add(resolua_request_t *r)
+{
+    resolua_cleanup_t *c = ngx_pcalloc(r->pool, sizeof(*c));
+    if (c != NULL) {
+        c->next = r->cleanups;
+        r->cleanups = c;
+    }
+    return c;
+}
+
+
+void
+resolua_request_end(resolua_request_t *r)
+{
+    if (r->ended) {
+        return;
+    }
+    r->ended = 1;
+    resolua_run_abort(r);
+    while (r->cleanups != NULL) {
+        const resolua_cleanup_t *c = r->cleanups;
+        r->cleanups = c->next;
+        if (c->handler != NULL) {
+            c->handler(c->data);
+        }
+    }
+    if (r->ctx_ref != LUA_NOREF && resolua_vm != NULL) {
+        luaL_unref(resolua_vm, LUA_REGISTRYINDEX, r->ctx_ref);
+        r->ctx_ref = LUA_NOREF;
+    }
+}

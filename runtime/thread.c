@@ -1,0 +1,369 @@
+/* The scheduler.  resume and yield of user coroutines go through go_on(), so
+   that a sleep in the innermost returns to nginx. */
+
+#include "runtime/private/api.h"
+#include "runtime/private/thread.h"
+#include "runtime/run.h"
+#include "runtime/vm.h"
+#include "runtime/wait.h"
+
+
+resolua_thread_t *
+resolua_thread(lua_State *L)
+{
+    resolua_thread_t *t = lua_getexdata(L);
+    if (t == NULL) {
+        luaL_error(L, "API disabled in the context of %s",
+                   resolua_phase_directive(resolua_running != NULL
+                                               ? resolua_running->phase
+                                               : resolua_vm_phase));
+    }
+    return t;
+}
+
+
+lua_State *
+resolua_thread_state(resolua_thread_t *t)
+{
+    return t->L;
+}
+
+
+resolua_request_t *
+resolua_thread_request(resolua_thread_t *t)
+{
+    return t->request;
+}
+
+
+int
+resolua_thread_sleep(resolua_thread_t *t, void (*cancel)(void *), void *data)
+{
+    t->op = OP_SLEEP;
+    t->cancel = cancel;
+    t->cancel_data = data;
+    return lua_yield(t->L, 0);
+}
+
+
+/* A new coroutine on top of L. */
+static resolua_thread_t *
+thread_new(lua_State *L, resolua_request_t *r)
+{
+    resolua_thread_t *t = ngx_calloc(sizeof(*t), r->log);
+    if (t == NULL) {
+        return NULL;
+    }
+    t->L = lua_newthread(L);
+    lua_setexdata(t->L, t);
+    lua_pushvalue(L, -1);
+    t->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    t->request = r;
+    t->next = r->threads;
+    r->threads = t;
+    return t;
+}
+
+
+void
+resolua_run_abort(resolua_request_t *r)
+{
+    while (r->threads != NULL) {
+        resolua_thread_t *t = r->threads;
+        r->threads = t->next;
+        if (t->cancel != NULL) {
+            t->cancel(t->cancel_data);
+        }
+        lua_setexdata(t->L, NULL);
+        luaL_unref(resolua_vm, LUA_REGISTRYINDEX, t->ref);
+        ngx_free(t);
+    }
+    r->entry = NULL;
+}
+
+
+static void
+log_error(resolua_thread_t *t)
+{
+    lua_State *L = resolua_vm;
+    const char *text = lua_tostring(t->L, -1);
+    luaL_traceback(L, t->L, text != NULL ? text : "unknown reason", 0);
+    ngx_log_error(NGX_LOG_ERR, t->request->log, 0,
+                  "lua entry thread aborted: runtime error: %s",
+                  lua_tostring(L, -1));
+    lua_pop(L, 1);
+}
+
+
+/* A child has ended or yielded: its values go to the parent.  Returns how
+   many the parent's resume gives, or -1 when it must raise (wrap). */
+static int
+give_back(resolua_thread_t *t, int rc)
+{
+    resolua_thread_t *parent = t->parent;
+    const int failed = rc != 0 && rc != LUA_YIELD;
+    const int n = failed ? 1 : lua_gettop(t->L);
+    t->done = rc != LUA_YIELD;
+    t->parent = NULL;
+    lua_pushboolean(parent->L, !failed);
+    if (!lua_checkstack(parent->L, n + 1)) {
+        lua_settop(t->L, 0);
+        return 1;
+    }
+    lua_xmove(t->L, parent->L, n);
+    return n + 1;
+}
+
+
+/* Runs t and whatever it resumes, till the entry ends or all sleep. */
+static ngx_int_t
+go_on(resolua_thread_t *t, int nargs)
+{
+    resolua_request_t *r = t->request;
+    resolua_request_t *before = resolua_running;
+    ngx_int_t result = NGX_AGAIN;
+
+    resolua_running = r;
+    while (result == NGX_AGAIN) {
+        t->op = OP_NONE;
+        const int rc = lua_resume(t->L, nargs);
+        if (rc == LUA_YIELD && t->op == OP_SLEEP) {
+            resolua_running = before;
+            return NGX_AGAIN;
+        }
+        if (rc == LUA_YIELD && t->op == OP_EXIT) {
+            result = r->exit_code;
+        } else if (rc == LUA_YIELD && t->op == OP_RESUME) {
+            nargs = lua_gettop(t->L);
+            t->target->parent = t;
+            lua_xmove(t->L, t->target->L, nargs);
+            t = t->target;
+        } else if (t->parent != NULL) {
+            resolua_thread_t *parent = t->parent;
+            nargs = give_back(t, rc);
+            t = parent;
+        } else if (rc == 0) {
+            result = NGX_OK;
+        } else if (rc == LUA_YIELD) {
+            lua_settop(t->L, 0); /* the entry's own yield: go on at once */
+            nargs = 0;
+        } else {
+            log_error(t);
+            result = NGX_ERROR;
+        }
+    }
+    resolua_running = before;
+    resolua_run_abort(r);
+    return result;
+}
+
+
+void
+resolua_thread_wake(resolua_thread_t *t, int nresults)
+{
+    resolua_request_t *r = t->request;
+    t->cancel = NULL;
+    const ngx_int_t rc = go_on(t, nresults);
+    if (rc != NGX_AGAIN && r->host->resumed != NULL) {
+        r->host->resumed(r, rc);
+    }
+}
+
+
+ngx_int_t
+resolua_run_function(resolua_request_t *r, int nargs, ngx_uint_t phase)
+{
+    resolua_thread_t *t = thread_new(resolua_vm, r);
+    if (t == NULL) {
+        lua_pop(resolua_vm, nargs + 1);
+        return NGX_ERROR;
+    }
+    lua_insert(resolua_vm, -(nargs + 2));
+    lua_xmove(resolua_vm, t->L, nargs + 1);
+    lua_pop(resolua_vm, 1);
+    r->phase = phase;
+    r->entry = t;
+    r->exited = 0;
+    return go_on(t, nargs);
+}
+
+
+ngx_int_t
+resolua_run(resolua_request_t *r, resolua_code_t *code, ngx_uint_t phase)
+{
+    if (resolua_code_push(resolua_vm, code) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, r->log, 0, "failed to load Lua code: %s",
+                      lua_tostring(resolua_vm, -1));
+        lua_pop(resolua_vm, 1);
+        return NGX_ERROR;
+    }
+    return resolua_run_function(r, 0, phase);
+}
+
+
+static int
+traceback(lua_State *L)
+{
+    if (lua_isstring(L, 1)) {
+        luaL_traceback(L, L, lua_tostring(L, 1), 1);
+    }
+    return 1;
+}
+
+
+ngx_int_t
+resolua_run_sync(resolua_request_t *r, resolua_code_t *code, ngx_uint_t phase,
+                 int nresults)
+{
+    lua_State *L = resolua_vm;
+    resolua_request_t *before = resolua_running;
+    const ngx_uint_t phase_before =
+        r != NULL ? r->phase : resolua_vm_phase;
+    const int top = lua_gettop(L);
+
+    resolua_running = r;
+    *(r != NULL ? &r->phase : &resolua_vm_phase) = phase;
+    lua_pushcfunction(L, traceback);
+    ngx_int_t rc = resolua_code_push(L, code);
+    if (rc == NGX_OK && lua_pcall(L, 0, nresults, top + 1) != 0) {
+        rc = r != NULL && r->exited ? r->exit_code : NGX_ERROR;
+    }
+    if (rc == NGX_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, r != NULL ? r->log : ngx_cycle->log, 0,
+                      "failed to run %s: %s", resolua_phase_directive(phase),
+                      lua_tostring(L, -1));
+    }
+    if (rc == NGX_OK) {
+        lua_remove(L, top + 1);
+    } else {
+        lua_settop(L, top);
+    }
+    resolua_running = before;
+    *(r != NULL ? &r->phase : &resolua_vm_phase) = phase_before;
+    return rc;
+}
+
+
+/* ngx.exit(code) */
+static int
+thread_exit(lua_State *L)
+{
+    resolua_request_t *r = resolua_request(L);
+    resolua_thread_t *t = lua_getexdata(L);
+    r->exit_code = luaL_checkinteger(L, 1);
+    r->exited = 1;
+    if (t == NULL) {
+        lua_pushnil(L);
+        return lua_error(L);
+    }
+    t->op = OP_EXIT;
+    return lua_yield(L, 0);
+}
+
+
+/* coroutine.create(f): upvalue 1 is LuaJIT's own. */
+static int
+co_create(lua_State *L)
+{
+    resolua_thread_t *t = lua_getexdata(L);
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (t == NULL) {
+        lua_pushvalue(L, lua_upvalueindex(1));
+        lua_insert(L, 1);
+        lua_call(L, 1, 1);
+        return 1;
+    }
+    resolua_thread_t *child = thread_new(L, t->request);
+    if (child == NULL) {
+        return luaL_error(L, "no memory");
+    }
+    lua_pushvalue(L, 1);
+    lua_xmove(L, child->L, 1);
+    return 1;
+}
+
+
+static int
+co_resume(lua_State *L)
+{
+    resolua_thread_t *t = lua_getexdata(L);
+    lua_State *co = lua_tothread(L, 1);
+    luaL_argcheck(L, co != NULL, 1, "coroutine expected");
+    resolua_thread_t *child = lua_getexdata(co);
+    if (t == NULL) {
+        lua_pushvalue(L, lua_upvalueindex(1));
+        lua_insert(L, 1);
+        lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+        return lua_gettop(L);
+    }
+    if (child == NULL || child->done || child->parent != NULL ||
+        child->request->entry == child) {
+        lua_pushboolean(L, 0);
+        lua_pushfstring(L, "cannot resume %s coroutine",
+                        child == NULL || child->done ? "dead" : "running");
+        return 2;
+    }
+    lua_remove(L, 1);
+    t->op = OP_RESUME;
+    t->target = child;
+    return lua_yield(L, lua_gettop(L));
+}
+
+
+static int
+co_status(lua_State *L)
+{
+    lua_State *co = lua_tothread(L, 1);
+    luaL_argcheck(L, co != NULL, 1, "coroutine expected");
+    const resolua_thread_t *t = lua_getexdata(co);
+    if (lua_getexdata(L) == NULL || t == NULL) {
+        lua_pushvalue(L, lua_upvalueindex(1));
+        lua_insert(L, 1);
+        lua_call(L, 1, 1);
+        return 1;
+    }
+    lua_pushstring(L, t->done                                  ? "dead"
+                      : co == L                                ? "running"
+                      : t->parent || t->request->entry == t ? "normal"
+                                                               : "suspended");
+    return 1;
+}
+
+
+static const char wrap_source[] =
+    "local create, resume, error = coroutine.create, coroutine.resume, error\n"
+    "local function check(ok, ...)\n"
+    "    if not ok then error((...), 0) end\n"
+    "    return ...\n"
+    "end\n"
+    "function coroutine.wrap(f)\n"
+    "    local co = create(f)\n"
+    "    return function(...) return check(resume(co, ...)) end\n"
+    "end\n";
+
+
+static void
+replace(lua_State *L, const char *name, lua_CFunction function)
+{
+    lua_getfield(L, -1, name);
+    lua_pushcclosure(L, function, 1);
+    lua_setfield(L, -2, name);
+}
+
+
+void
+resolua_thread_setup(lua_State *L)
+{
+    lua_pushcfunction(L, thread_exit);
+    lua_setfield(L, -2, "exit");
+    lua_getglobal(L, "coroutine");
+    replace(L, "create", co_create);
+    replace(L, "resume", co_resume);
+    replace(L, "status", co_status);
+    lua_pop(L, 1);
+    if (luaL_loadbuffer(L, wrap_source, sizeof(wrap_source) - 1,
+                        "=coroutine") != 0 ||
+        lua_pcall(L, 0, 0, 0) != 0) {
+        lua_pop(L, 1);
+    }
+}

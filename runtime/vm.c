@@ -1,0 +1,114 @@
+#include "runtime/vm.h"
+
+#include <lualib.h>
+
+#include "runtime/private/api.h"
+
+enum { SETUPS_MAX = 8 };
+
+lua_State *resolua_vm;
+resolua_request_t *resolua_running;
+ngx_uint_t resolua_vm_phase;
+
+static resolua_vm_setup_pt setups[SETUPS_MAX];
+static ngx_uint_t nsetups;
+
+
+ngx_int_t
+resolua_vm_add_setup(resolua_vm_setup_pt setup)
+{
+    for (ngx_uint_t i = 0; i < nsetups; i++) {
+        if (setups[i] == setup) {
+            return NGX_OK;
+        }
+    }
+    if (nsetups == SETUPS_MAX) {
+        return NGX_ERROR;
+    }
+    setups[nsetups++] = setup;
+    return NGX_OK;
+}
+
+
+/* package.NAME = text, where ";;" stands for what was there. */
+static void
+set_path(lua_State *L, const char *name, const ngx_str_t *text)
+{
+    if (text->len == 0) {
+        return;
+    }
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, name);
+    lua_pushlstring(L, (char *) text->data, text->len);
+    luaL_gsub(L, lua_tostring(L, -1), ";;", ";\1;");
+    luaL_gsub(L, lua_tostring(L, -1), "\1", lua_tostring(L, -3));
+    lua_setfield(L, -5, name);
+    lua_settop(L, -5);
+}
+
+
+static void
+set_config(lua_State *L)
+{
+    lua_createtable(L, 0, 4);
+    lua_pushinteger(L, nginx_version);
+    lua_setfield(L, -2, "nginx_version");
+    lua_pushboolean(L, NGX_DEBUG);
+    lua_setfield(L, -2, "debug");
+    lua_setfield(L, -2, "config");
+}
+
+
+lua_State *
+resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
+               const ngx_str_t *cpath)
+{
+    lua_State *L = luaL_newstate();
+    if (L == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "no memory for a Lua VM");
+        return NULL;
+    }
+    luaL_openlibs(L);
+    set_path(L, "path", path);
+    set_path(L, "cpath", cpath);
+    lua_createtable(L, 0, 100);
+    lua_pushvalue(L, -1);
+    lua_setglobal(L, "ngx");
+    lua_pushlightuserdata(L, NULL);
+    lua_setfield(L, -2, "null");
+    set_config(L);
+    resolua_log_setup(L);
+    resolua_time_setup(L);
+    resolua_timer_setup(L);
+    resolua_thread_setup(L);
+    resolua_host_setup(L);
+    for (ngx_uint_t i = 0; i < nsetups; i++) {
+        setups[i](L);
+    }
+    lua_settop(L, 0);
+    return L;
+}
+
+
+resolua_request_t *
+resolua_request(lua_State *L)
+{
+    if (resolua_running == NULL) {
+        luaL_error(L, "no request found");
+    }
+    return resolua_running;
+}
+
+
+ngx_uint_t
+resolua_check_phase(lua_State *L, ngx_uint_t allowed)
+{
+    const ngx_uint_t phase =
+        resolua_running != NULL ? resolua_running->phase : resolua_vm_phase;
+    if ((phase & allowed) == 0) {
+        luaL_error(L, "API disabled in the context of %s",
+                   phase == RESOLUA_TIMER ? "ngx.timer"
+                                          : resolua_phase_directive(phase));
+    }
+    return phase;
+}

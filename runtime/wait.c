@@ -1,0 +1,97 @@
+#include "runtime/wait.h"
+
+#include <ngx_event.h>
+
+#include "runtime/private/thread.h"
+
+
+static void
+on_timer(ngx_event_t *ev)
+{
+    resolua_thread_wake(ev->data, 0);
+}
+
+
+static void
+cancel_timer(void *data)
+{
+    resolua_thread_t *t = data;
+    if (t->timer.timer_set) {
+        ngx_del_timer(&t->timer);
+    }
+}
+
+
+int
+resolua_wait_timer(lua_State *L, ngx_msec_t ms)
+{
+    resolua_thread_t *t = resolua_thread(L);
+    t->timer.handler = on_timer;
+    t->timer.data = t;
+    t->timer.log = t->request->log;
+    ngx_add_timer(&t->timer, ms);
+    return resolua_thread_sleep(t, cancel_timer, t);
+}
+
+
+/* Lets go of the connection, not of its descriptor. */
+static void
+cancel_fd(void *data)
+{
+    resolua_thread_t *t = data;
+    ngx_connection_t *c = t->connection;
+    t->connection = NULL;
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
+    if (ngx_del_conn) {
+        ngx_del_conn(c, 0);
+    } else {
+        ngx_del_event(c->read, NGX_READ_EVENT, 0);
+        ngx_del_event(c->write, NGX_WRITE_EVENT, 0);
+    }
+    ngx_free_connection(c);
+    c->fd = (ngx_socket_t) -1;
+}
+
+
+static void
+on_fd(ngx_event_t *ev)
+{
+    ngx_connection_t *c = ev->data;
+    resolua_thread_t *t = c->data;
+    const unsigned timed_out = c->read->timedout;
+    cancel_fd(t);
+    if (timed_out) {
+        lua_pushnil(t->L);
+        lua_pushliteral(t->L, "timeout");
+    } else {
+        lua_pushboolean(t->L, 1);
+    }
+    resolua_thread_wake(t, timed_out ? 2 : 1);
+}
+
+
+int
+resolua_wait_fd(lua_State *L, ngx_socket_t fd, int direction,
+                ngx_msec_t timeout_ms)
+{
+    resolua_thread_t *t = resolua_thread(L);
+    ngx_connection_t *c = ngx_get_connection(fd, t->request->log);
+    if (c == NULL) {
+        return luaL_error(L, "no free connection");
+    }
+    c->data = t;
+    c->read->handler = c->write->handler = on_fd;
+    c->read->log = c->write->log = t->request->log;
+    t->connection = c;
+    const int read = direction & RESOLUA_WAIT_READ;
+    const int write = direction & RESOLUA_WAIT_WRITE;
+    if ((read && ngx_add_event(c->read, NGX_READ_EVENT, 0) != NGX_OK) ||
+        (write && ngx_add_event(c->write, NGX_WRITE_EVENT, 0) != NGX_OK)) {
+        cancel_fd(t);
+        return luaL_error(L, "the descriptor cannot be watched");
+    }
+    ngx_add_timer(c->read, timeout_ms);
+    return resolua_thread_sleep(t, cancel_fd, t);
+}
