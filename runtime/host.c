@@ -37,7 +37,9 @@ static int
 ngx_index(lua_State *L)
 {
     if (ngx_strcmp(luaL_checkstring(L, 2), "ctx") != 0) {
-        return 0;
+        return resolua_running != NULL && resolua_running->host->index != NULL
+                   ? resolua_running->host->index(L)
+                   : 0;
     }
     resolua_request_t *r = resolua_request(L);
     if (r->ctx_ref == LUA_NOREF) {
@@ -53,6 +55,9 @@ static int
 ngx_newindex(lua_State *L)
 {
     if (ngx_strcmp(luaL_checkstring(L, 2), "ctx") != 0) {
+        if (resolua_running != NULL && resolua_running->host->newindex != NULL) {
+            return resolua_running->host->newindex(L);
+        }
         lua_rawset(L, 1);
         return 0;
     }

@@ -56,9 +56,14 @@ typedef struct {
     lua_CFunction var_get;   /* (ngx.var, name): one value */
     lua_CFunction var_set;   /* (ngx.var, name, value): none */
     lua_CFunction req_socket; /* ngx.req.socket(raw?) */
+    lua_CFunction index;      /* (ngx, name): a field that ngx has not */
+    lua_CFunction newindex;   /* (ngx, name, value) */
     /* A run that gave NGX_AGAIN has ended with rc (as resolua_run would have
        returned it).  May end the request. */
     void (*resumed)(resolua_request_t *r, ngx_int_t rc);
+    /* After each wake-up, given the request's owner: the request itself may be
+       gone. */
+    void (*settle)(void *owner);
 } resolua_host_t;
 
 struct resolua_cleanup_s {
@@ -70,6 +75,7 @@ struct resolua_cleanup_s {
 struct resolua_request_s {
     const resolua_host_t *host; /* borrowed */
     void *data;                 /* the adapter's own, borrowed */
+    void *owner;                /* for settle(), outlives the request */
     ngx_pool_t *pool;           /* borrowed, outlives the request */
     ngx_log_t *log;             /* borrowed */
     ngx_uint_t phase;           /* the one bit of the running phase */

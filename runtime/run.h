@@ -22,6 +22,15 @@ ngx_int_t resolua_run_function(resolua_request_t *r, int nargs,
 ngx_int_t resolua_run_sync(resolua_request_t *r, resolua_code_t *code,
                            ngx_uint_t phase, int nresults);
 
+/* resolua_run_sync with the function and nargs arguments on top of
+   resolua_vm. */
+ngx_int_t resolua_run_function_sync(resolua_request_t *r, int nargs,
+                                    ngx_uint_t phase, int nresults);
+
+/* Ends the running chunk from within, as ngx.exit does; use as
+   `return resolua_run_exit(L, code)`. */
+int resolua_run_exit(lua_State *L, ngx_int_t code);
+
 /* Ends the running chunk where it sleeps; resumed() is not called. */
 void resolua_run_abort(resolua_request_t *r);
 

@@ -162,10 +162,15 @@ void
 resolua_thread_wake(resolua_thread_t *t, int nresults)
 {
     resolua_request_t *r = t->request;
+    const resolua_host_t *host = r->host;
+    void *owner = r->owner;
     t->cancel = NULL;
     const ngx_int_t rc = go_on(t, nresults);
-    if (rc != NGX_AGAIN && r->host->resumed != NULL) {
-        r->host->resumed(r, rc);
+    if (rc != NGX_AGAIN && host->resumed != NULL) {
+        host->resumed(r, rc);
+    }
+    if (host->settle != NULL) {
+        host->settle(owner);
     }
 }
 
@@ -211,46 +216,75 @@ traceback(lua_State *L)
 }
 
 
+/* Calls the function below nargs arguments; leaves its results or nothing. */
+static ngx_int_t
+call_sync(resolua_request_t *r, int nargs, ngx_uint_t phase, int nresults)
+{
+    lua_State *L = resolua_vm;
+    const int base = lua_gettop(L) - nargs;
+    lua_pushcfunction(L, traceback);
+    lua_insert(L, base);
+    if (lua_pcall(L, nargs, nresults, base) == 0) {
+        lua_remove(L, base);
+        return NGX_OK;
+    }
+    if (r == NULL || !r->exited) {
+        ngx_log_error(NGX_LOG_ERR, r != NULL ? r->log : ngx_cycle->log, 0,
+                      "failed to run %s: %s", resolua_phase_directive(phase),
+                      lua_tostring(L, -1));
+    }
+    lua_settop(L, base - 1);
+    return r != NULL && r->exited ? r->exit_code : NGX_ERROR;
+}
+
+
+ngx_int_t
+resolua_run_function_sync(resolua_request_t *r, int nargs, ngx_uint_t phase,
+                          int nresults)
+{
+    resolua_request_t *before = resolua_running;
+    ngx_uint_t *running_phase = r != NULL ? &r->phase : &resolua_vm_phase;
+    const ngx_uint_t phase_before = *running_phase;
+    const unsigned exited = r != NULL && r->exited;
+    const ngx_int_t exit_code = r != NULL ? r->exit_code : 0;
+
+    resolua_running = r;
+    *running_phase = phase;
+    if (r != NULL) {
+        r->exited = 0;
+    }
+    const ngx_int_t rc = call_sync(r, nargs, phase, nresults);
+    if (r != NULL) {
+        r->exited = exited;
+        r->exit_code = exit_code;
+    }
+    resolua_running = before;
+    *running_phase = phase_before;
+    return rc;
+}
+
+
 ngx_int_t
 resolua_run_sync(resolua_request_t *r, resolua_code_t *code, ngx_uint_t phase,
                  int nresults)
 {
     lua_State *L = resolua_vm;
-    resolua_request_t *before = resolua_running;
-    const ngx_uint_t phase_before =
-        r != NULL ? r->phase : resolua_vm_phase;
-    const int top = lua_gettop(L);
-
-    resolua_running = r;
-    *(r != NULL ? &r->phase : &resolua_vm_phase) = phase;
-    lua_pushcfunction(L, traceback);
-    ngx_int_t rc = resolua_code_push(L, code);
-    if (rc == NGX_OK && lua_pcall(L, 0, nresults, top + 1) != 0) {
-        rc = r != NULL && r->exited ? r->exit_code : NGX_ERROR;
+    if (resolua_code_push(L, code) == NGX_OK) {
+        return resolua_run_function_sync(r, 0, phase, nresults);
     }
-    if (rc == NGX_ERROR) {
-        ngx_log_error(NGX_LOG_ERR, r != NULL ? r->log : ngx_cycle->log, 0,
-                      "failed to run %s: %s", resolua_phase_directive(phase),
-                      lua_tostring(L, -1));
-    }
-    if (rc == NGX_OK) {
-        lua_remove(L, top + 1);
-    } else {
-        lua_settop(L, top);
-    }
-    resolua_running = before;
-    *(r != NULL ? &r->phase : &resolua_vm_phase) = phase_before;
-    return rc;
+    ngx_log_error(NGX_LOG_ERR, r != NULL ? r->log : ngx_cycle->log, 0,
+                  "failed to load Lua code: %s", lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return NGX_ERROR;
 }
 
 
-/* ngx.exit(code) */
-static int
-thread_exit(lua_State *L)
+int
+resolua_run_exit(lua_State *L, ngx_int_t code)
 {
     resolua_request_t *r = resolua_request(L);
     resolua_thread_t *t = lua_getexdata(L);
-    r->exit_code = luaL_checkinteger(L, 1);
+    r->exit_code = code;
     r->exited = 1;
     if (t == NULL) {
         lua_pushnil(L);
@@ -258,6 +292,14 @@ thread_exit(lua_State *L)
     }
     t->op = OP_EXIT;
     return lua_yield(L, 0);
+}
+
+
+/* ngx.exit(code) */
+static int
+thread_exit(lua_State *L)
+{
+    return resolua_run_exit(L, (ngx_int_t) luaL_checkinteger(L, 1));
 }
 
 
