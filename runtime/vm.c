@@ -81,6 +81,7 @@ resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
     resolua_time_setup(L);
     resolua_timer_setup(L);
     resolua_thread_setup(L);
+    resolua_args_setup(L);
     resolua_host_setup(L);
     for (ngx_uint_t i = 0; i < nsetups; i++) {
         setups[i](L);

@@ -10,6 +10,7 @@ void resolua_log_setup(lua_State *L);
 void resolua_time_setup(lua_State *L);
 void resolua_timer_setup(lua_State *L);
 void resolua_thread_setup(lua_State *L);
+void resolua_args_setup(lua_State *L);
 void resolua_host_setup(lua_State *L);
 
 /* "content_by_lua*" */
