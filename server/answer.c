@@ -1,0 +1,262 @@
+#include "server/answer.h"
+
+#include "dns/engine.h"
+#include "dns/type.h"
+#include "ffi/store_ffi.h"
+#include "server/statistics.h"
+#include "store/ffi_store.h"
+
+/* The worker's own. */
+static struct {
+    struct dns_ffi_store *store; /* NULL: none is configured, or it failed */
+    store_lmdb_reader_t *reader;
+    dns_source_t source;
+    unsigned depth;     /* of begin */
+    ngx_uint_t is_read; /* the snapshot is there */
+    ngx_uint_t is_configured; /* there should be a store */
+    dns_query_t query;
+    dns_answer_t answer;
+} worker;
+
+
+/* The zones of a server that has none. */
+static dns_status_t
+find_no_zone(void *source, const dns_name_t *name, unsigned above,
+             dns_zone_t *out)
+{
+    (void) source;
+    (void) name;
+    (void) above;
+    (void) out;
+    return DNS_ENOTFOUND;
+}
+
+
+static const dns_source_ops_t no_zones = {.find_zone = find_no_zone};
+
+
+void
+dns_server_open(ngx_cycle_t *cycle)
+{
+    const dns_main_conf_t *conf = dns_main_conf(cycle);
+    char error[STORE_ERROR_SIZE];
+    worker.is_configured = conf->lmdb_folder.len > 0;
+    worker.source.ops = &no_zones;
+    if (!worker.is_configured) {
+        return;
+    }
+    if (dns_ffi_store_open((char *) conf->lmdb_folder.data, 0, &worker.store,
+                           error) != DNS_OK) {
+        worker.store = NULL;
+        ngx_log_error(NGX_LOG_CRIT, cycle->log, 0, "dns_store: %s", error);
+        return;
+    }
+    if (store_lmdb_reader_new(dns_ffi_store_lmdb(worker.store),
+                              &worker.reader) != DNS_OK) {
+        worker.reader = NULL;
+        ngx_log_error(NGX_LOG_CRIT, cycle->log, 0,
+                      "dns_store: no memory for a reader");
+    }
+}
+
+
+void
+dns_server_close(void)
+{
+    if (worker.store != NULL) {
+        store_lmdb_reader_free(worker.reader);
+        dns_ffi_store_close(worker.store);
+        worker.store = NULL;
+        worker.reader = NULL;
+    }
+}
+
+
+void
+dns_server_begin(void)
+{
+    worker.depth++;
+}
+
+
+void
+dns_server_end(void)
+{
+    if (--worker.depth == 0 && worker.is_read) {
+        store_lmdb_read_end(worker.reader);
+        worker.is_read = 0;
+    }
+}
+
+
+/* The snapshot is taken when the first query of a batch needs it. */
+static ngx_uint_t
+has_source(void)
+{
+    if (!worker.is_read && worker.reader != NULL && worker.depth > 0 &&
+        store_lmdb_read_begin(worker.reader, &worker.source) == DNS_OK) {
+        worker.is_read = 1;
+    }
+    return worker.is_read || !worker.is_configured;
+}
+
+
+static ngx_uint_t
+may_forward(const dns_server_conf_t *conf, const dns_query_t *query)
+{
+    return conf->forward.len > 0 && query->qclass == DNS_CLASS_IN &&
+           query->qtype != DNS_TYPE_AXFR && query->qtype != DNS_TYPE_IXFR;
+}
+
+
+static size_t
+put_error(const dns_server_call_t *call, const dns_query_t *query, int rcode)
+{
+    const size_t size = dns_query_error(query, rcode, call->out);
+    if (call->conf->forward.len > 0) {
+        call->out[DNS_HEADER_FLAGS_AT + 1] |= DNS_FLAG_RA;
+    }
+    return size;
+}
+
+
+static dns_server_verdict_t
+send_error(dns_server_call_t *call, int rcode)
+{
+    if (rcode < 0) {
+        dns_counts.ignored++;
+        return DNS_SERVER_DROP;
+    }
+    call->size = put_error(call, &worker.query, rcode);
+    dns_counts.errors++;
+    return DNS_SERVER_SEND;
+}
+
+
+size_t
+dns_server_error(const dns_server_call_t *call, int rcode)
+{
+    dns_query_t query;
+    int own;
+    if (dns_query_parse(&query, call->packet, call->packet_size,
+                        call->transport, &own) != DNS_OK) {
+        rcode = own;
+    }
+    return rcode < 0 ? 0 : put_error(call, &query, rcode);
+}
+
+
+/* The client's cookie with ours behind it (RFC 7873 section 5.2). */
+static void
+put_cookie(const dns_server_call_t *call, dns_options_t *options)
+{
+    const dns_query_edns_t *edns = &worker.query.edns;
+    const struct sockaddr *client = call->client;
+    dns_option_t asked;
+    uint8_t cookie[DNS_COOKIE_SIZE];
+    if (!dns_option_find(edns->options, edns->options_size, DNS_OPTION_COOKIE,
+                         &asked)) {
+        return;
+    }
+    dns_cookie_context_t context = {
+        .secret = call->conf->cookie_secret.data,
+        .now = (uint32_t) ngx_time(),
+    };
+    if (client->sa_family == AF_INET6) {
+        context.address =
+            (void *) &((const struct sockaddr_in6 *) client)->sin6_addr;
+        context.address_size = sizeof(struct in6_addr);
+    } else {
+        context.address =
+            (void *) &((const struct sockaddr_in *) client)->sin_addr;
+        context.address_size = sizeof(struct in_addr);
+    }
+    dns_cookie_make(&context, asked.data, cookie);
+    if (dns_options_put(options, DNS_OPTION_COOKIE, cookie, sizeof(cookie)) !=
+        DNS_OK) {
+        return; /* no room: the client does without */
+    }
+}
+
+
+static void
+put_options(const dns_server_call_t *call, dns_options_t *options)
+{
+    const dns_query_edns_t *edns = &worker.query.edns;
+    dns_option_t asked;
+    if (edns->options_size == 0) {
+        return;
+    }
+    if (call->conf->cookie_secret.len > 0 && call->client != NULL) {
+        put_cookie(call, options);
+    }
+    if (call->idle_timeout_ms > 0 &&
+        dns_option_find(edns->options, edns->options_size,
+                        DNS_OPTION_KEEPALIVE, &asked) &&
+        dns_options_put_keepalive(options, call->idle_timeout_ms) != DNS_OK) {
+        return; /* no room */
+    }
+}
+
+
+static const char *
+text_or_null(const ngx_str_t *text)
+{
+    return text->len > 0 ? (const char *) text->data : NULL;
+}
+
+
+static dns_server_verdict_t
+answer_from_zones(dns_server_call_t *call)
+{
+    const dns_server_conf_t *conf = call->conf;
+    uint8_t octets[DNS_EDNS_OPTIONS_MAX];
+    dns_options_t extra = {.octets = octets, .room = sizeof(octets)};
+    put_options(call, &extra);
+    const dns_answer_options_t options = {
+        .udp_size = (uint16_t) conf->udp_size,
+        .recursion_available = conf->forward.len > 0,
+        .nsid = conf->nsid.len > 0 ? conf->nsid.data : NULL,
+        .nsid_size = (uint16_t) conf->nsid.len,
+        .edns_options = octets,
+        .edns_options_size = (uint16_t) extra.size,
+        .version = text_or_null(&conf->version),
+        .hostname = text_or_null(&conf->hostname),
+    };
+    const size_t limit =
+        dns_query_response_limit(&worker.query, conf->udp_size);
+    const dns_status_t status = dns_answer(&worker.query, &worker.source,
+                                           &options, call->out, limit,
+                                           &worker.answer);
+    if (status == DNS_ENOTFOUND) {
+        return may_forward(conf, &worker.query)
+                   ? DNS_SERVER_ASK
+                   : send_error(call, DNS_RCODE_REFUSED);
+    }
+    if (status != DNS_OK) {
+        return send_error(call, DNS_RCODE_SERVFAIL);
+    }
+    if (worker.answer.leaves_zones && may_forward(conf, &worker.query)) {
+        return DNS_SERVER_ASK;
+    }
+    call->size = worker.answer.size;
+    dns_counts.zone++;
+    return DNS_SERVER_SEND;
+}
+
+
+dns_server_verdict_t
+dns_server_answer(dns_server_call_t *call)
+{
+    const dns_server_conf_t *conf = call->conf;
+    int rcode;
+    if (dns_query_parse(&worker.query, call->packet, call->packet_size,
+                        call->transport, &rcode) != DNS_OK) {
+        return send_error(call, rcode);
+    }
+    if (dns_server_has_hooks(conf) && !call->skip_hooks) {
+        return DNS_SERVER_ASK;
+    }
+    return has_source() ? answer_from_zones(call)
+                        : send_error(call, DNS_RCODE_SERVFAIL);
+}

@@ -1,0 +1,61 @@
+#ifndef SERVER_ANSWER_H
+#define SERVER_ANSWER_H
+
+/*
+ * Answering in place: errors, the answer cache, the embedded store.  The UDP
+ * lane, TCP connections and DNS over HTTPS all call this:
+ *
+ *     dns_server_begin();
+ *     for each packet:
+ *         dns_server_answer(&call);
+ *     dns_server_end();
+ *
+ * Between begin and end one snapshot of the zones is read; do not yield there.
+ * Nested pairs are one.
+ */
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "dns/query.h"
+#include "server/conf.h"
+
+typedef enum {
+    DNS_SERVER_SEND, /* out holds the answer */
+    DNS_SERVER_DROP, /* no answer is due */
+    DNS_SERVER_ASK,  /* not from here: Lua has to look at it */
+} dns_server_verdict_t;
+
+typedef struct {
+    const dns_server_conf_t *conf;  /* borrowed */
+    const struct sockaddr *client;  /* borrowed */
+    const uint8_t *packet;          /* borrowed */
+    size_t packet_size;             /* octets */
+    dns_transport_t transport;
+    uint32_t idle_timeout_ms;       /* granted to who asks (RFC 7828); 0: none */
+    uint8_t *out;                   /* borrowed; see dns_server_room() */
+    size_t size;                    /* set: octets of the answer */
+    ngx_uint_t skip_hooks;          /* the hooks have seen it */
+} dns_server_call_t;
+
+/* Octets that out must have. */
+static inline size_t
+dns_server_room(dns_transport_t transport)
+{
+    return transport == DNS_OVER_UDP ? DNS_SERVER_UDP_SIZE_MAX : 65535;
+}
+
+dns_server_verdict_t dns_server_answer(dns_server_call_t *call);
+
+/* An error for a query that could not be answered; 0: send nothing. */
+size_t dns_server_error(const dns_server_call_t *call, int rcode);
+
+void dns_server_begin(void);
+void dns_server_end(void);
+
+/* In each worker.  A store that cannot be opened is logged, and answers are
+   SERVFAIL. */
+void dns_server_open(ngx_cycle_t *cycle);
+void dns_server_close(void);
+
+#endif

@@ -1,0 +1,35 @@
+#include "server/conf.h"
+
+void
+dns_server_conf_init(dns_server_conf_t *conf)
+{
+    ngx_memzero(conf, sizeof(*conf));
+    conf->udp_size = NGX_CONF_UNSET_UINT;
+    conf->on_query = NGX_CONF_UNSET_PTR;
+    conf->on_answer = NGX_CONF_UNSET_PTR;
+    conf->on_log = NGX_CONF_UNSET_PTR;
+}
+
+
+static void
+merge_text(ngx_str_t *text, const ngx_str_t *outer)
+{
+    if (text->data == NULL) {
+        *text = *outer;
+    }
+}
+
+
+void
+dns_server_conf_merge(dns_server_conf_t *conf, const dns_server_conf_t *outer)
+{
+    ngx_conf_merge_uint_value(conf->udp_size, outer->udp_size, 1232);
+    merge_text(&conf->forward, &outer->forward);
+    merge_text(&conf->nsid, &outer->nsid);
+    merge_text(&conf->cookie_secret, &outer->cookie_secret);
+    merge_text(&conf->version, &outer->version);
+    merge_text(&conf->hostname, &outer->hostname);
+    ngx_conf_merge_ptr_value(conf->on_query, outer->on_query, NULL);
+    ngx_conf_merge_ptr_value(conf->on_answer, outer->on_answer, NULL);
+    ngx_conf_merge_ptr_value(conf->on_log, outer->on_log, NULL);
+}

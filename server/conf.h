@@ -1,0 +1,104 @@
+#ifndef SERVER_CONF_H
+#define SERVER_CONF_H
+
+/*
+ * The dns_* directives.  Those of the main level are here once for the whole
+ * server.  What an adapter's server {} or location {} says is a
+ * dns_server_conf_t inside of the adapter's own configuration:
+ *
+ *     DNS_SERVER_COMMANDS(NGX_STREAM_SRV_CONF, NGX_STREAM_SRV_CONF_OFFSET,
+ *                         offsetof(my_conf_t, dns))
+ *
+ * in its commands, dns_server_conf_init() where it creates the configuration,
+ * and dns_server_conf_merge() where it merges.
+ */
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "dns/edns.h"
+#include "runtime/conf.h"
+
+/* NAME=VALUE behind the first word of dns_store. */
+typedef struct {
+    ngx_str_t name;
+    ngx_str_t value;
+} dns_store_option_t;
+
+/* One dns_store directive: "lmdb", or the URL of a networked store. */
+typedef struct {
+    ngx_str_t url;
+    ngx_array_t options; /* dns_store_option_t */
+    ngx_str_t file;      /* where it stands, for messages */
+    ngx_uint_t line;
+} dns_store_conf_t;
+
+typedef struct {
+    ngx_array_t stores;    /* dns_store_conf_t, in order of appearance */
+    ngx_str_t lmdb_folder; /* absolute, zero-terminated; empty: none */
+    size_t cache_size;     /* bytes; 0: no cache */
+    time_t cache_ttl_min;  /* seconds */
+    time_t cache_ttl_max;
+    ngx_shm_zone_t *statistics;
+    ngx_shm_zone_t *cache; /* NULL: none */
+} dns_main_conf_t;
+
+dns_main_conf_t *dns_main_conf(const ngx_cycle_t *cycle);
+
+/* What one server says about answers. */
+typedef struct {
+    ngx_str_t forward;       /* upstreams with spaces between; empty: none */
+    ngx_uint_t udp_size;     /* octets, our limit over UDP */
+    ngx_str_t nsid;          /* octets; empty: none */
+    ngx_str_t cookie_secret; /* DNS_COOKIE_SECRET_SIZE octets, or empty */
+    ngx_str_t version;       /* zero-terminated; empty: refused */
+    ngx_str_t hostname;
+    resolua_code_t *on_query; /* NULL: none */
+    resolua_code_t *on_answer;
+    resolua_code_t *on_log;
+} dns_server_conf_t;
+
+enum {
+    DNS_SERVER_UDP_SIZE_MIN = 512,  /* octets, RFC 6891 section 6.2.5 */
+    DNS_SERVER_UDP_SIZE_MAX = 4096, /* octets: the lane's send buffers */
+};
+
+void dns_server_conf_init(dns_server_conf_t *conf);
+void dns_server_conf_merge(dns_server_conf_t *conf,
+                           const dns_server_conf_t *outer);
+
+/* Is there a hook that wants to see every query? */
+static inline ngx_uint_t
+dns_server_has_hooks(const dns_server_conf_t *conf)
+{
+    return conf->on_query != NULL || conf->on_answer != NULL ||
+           conf->on_log != NULL;
+}
+
+/* Set handlers; cmd->offset is that of the dns_server_conf_t, except for the
+   hooks, where it is that of the code's pointer. */
+char *dns_server_conf_forward(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *dns_server_conf_udp_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *dns_server_conf_nsid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *dns_server_conf_cookie(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *dns_server_conf_chaos(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+#define DNS_SERVER_COMMANDS(where, conf, offset)                               \
+    {ngx_string("dns_forward"), (where) | NGX_CONF_1MORE,                      \
+     dns_server_conf_forward, conf, offset, NULL},                             \
+    {ngx_string("dns_udp_size"), (where) | NGX_CONF_TAKE1,                     \
+     dns_server_conf_udp_size, conf, offset, NULL},                            \
+    {ngx_string("dns_nsid"), (where) | NGX_CONF_TAKE1,                         \
+     dns_server_conf_nsid, conf, offset, NULL},                                \
+    {ngx_string("dns_cookie_secret"), (where) | NGX_CONF_TAKE1,                \
+     dns_server_conf_cookie, conf, offset, NULL},                              \
+    {ngx_string("dns_chaos"), (where) | NGX_CONF_TAKE12,                       \
+     dns_server_conf_chaos, conf, offset, NULL},                               \
+    RESOLUA_CODE_COMMANDS("dns_query", where, resolua_conf_code, conf,         \
+                          (offset) + offsetof(dns_server_conf_t, on_query)),   \
+    RESOLUA_CODE_COMMANDS("dns_answer", where, resolua_conf_code, conf,        \
+                          (offset) + offsetof(dns_server_conf_t, on_answer)),  \
+    RESOLUA_CODE_COMMANDS("dns_log", where, resolua_conf_code, conf,           \
+                          (offset) + offsetof(dns_server_conf_t, on_log))
+
+#endif

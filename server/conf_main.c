@@ -1,0 +1,269 @@
+/* The directives of the main level, and the module that they belong to. */
+
+#include "server/answer.h"
+#include "server/conf.h"
+#include "server/statistics.h"
+
+extern ngx_module_t ngx_resolua_dns_module;
+
+
+dns_main_conf_t *
+dns_main_conf(const ngx_cycle_t *cycle)
+{
+    return (dns_main_conf_t *) ngx_get_conf(cycle->conf_ctx,
+                                            ngx_resolua_dns_module);
+}
+
+
+static void *
+create_conf(ngx_cycle_t *cycle)
+{
+    enum { STORES_EXPECTED = 2 };
+    dns_main_conf_t *conf = ngx_pcalloc(cycle->pool, sizeof(*conf));
+    if (conf == NULL ||
+        ngx_array_init(&conf->stores, cycle->pool, STORES_EXPECTED,
+                       sizeof(dns_store_conf_t)) != NGX_OK) {
+        return NULL;
+    }
+    conf->cache_size = NGX_CONF_UNSET_SIZE;
+    conf->cache_ttl_min = NGX_CONF_UNSET;
+    conf->cache_ttl_max = NGX_CONF_UNSET;
+    return conf;
+}
+
+
+static char *
+init_conf(ngx_cycle_t *cycle, void *data)
+{
+    enum { TTL_MAX = 86400 }; /* seconds, RFC 8767 section 4 */
+    dns_main_conf_t *conf = data;
+    (void) cycle;
+    ngx_conf_init_size_value(conf->cache_size, 0);
+    ngx_conf_init_value(conf->cache_ttl_min, 0);
+    ngx_conf_init_value(conf->cache_ttl_max, TTL_MAX);
+    return NGX_CONF_OK;
+}
+
+
+static char *
+complain(ngx_conf_t *cf, const ngx_str_t *word, const char *what)
+{
+    const ngx_str_t *value = cf->args->elts;
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V \"%V\": %s", &value[0], word,
+                       what);
+    return NGX_CONF_ERROR;
+}
+
+
+static ngx_int_t
+read_option(const ngx_str_t *word, dns_store_option_t *option)
+{
+    u_char *end = word->data + word->len;
+    u_char *equals = ngx_strlchr(word->data, end, '=');
+    if (equals == NULL || equals == word->data) {
+        return NGX_DECLINED;
+    }
+    option->name.data = word->data;
+    option->name.len = (size_t) (equals - word->data);
+    option->value.data = equals + 1;
+    option->value.len = (size_t) (end - equals - 1);
+    return NGX_OK;
+}
+
+
+static char *
+set_lmdb(ngx_conf_t *cf, dns_main_conf_t *conf, const dns_store_conf_t *store)
+{
+    const dns_store_option_t *options = store->options.elts;
+    if (conf->lmdb_folder.len > 0) {
+        return "lmdb: there is one already";
+    }
+    if (store->options.nelts != 1 || options[0].name.len != 4 ||
+        ngx_strncmp(options[0].name.data, "path", 4) != 0 ||
+        options[0].value.len == 0) {
+        return "lmdb takes path=DIR and nothing else";
+    }
+    conf->lmdb_folder = options[0].value;
+    return ngx_conf_full_name(cf->cycle, &conf->lmdb_folder, 0) == NGX_OK
+               ? NGX_CONF_OK
+               : NGX_CONF_ERROR;
+}
+
+
+static ngx_int_t
+has_prefix(const ngx_str_t *text, const char *prefix)
+{
+    const size_t size = ngx_strlen(prefix);
+    return text->len > size && ngx_strncmp(text->data, prefix, size) == 0;
+}
+
+
+/* dns_store lmdb path=DIR | mysql://... [NAME=VALUE ...] | redis://... */
+static char *
+set_store(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
+{
+    dns_main_conf_t *conf = data;
+    const ngx_str_t *value = cf->args->elts;
+    dns_store_conf_t *store = ngx_array_push(&conf->stores);
+    if (store == NULL || ngx_array_init(&store->options, cf->pool, 4,
+                                        sizeof(dns_store_option_t)) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+    (void) cmd;
+    store->url = value[1];
+    store->file = cf->conf_file->file.name;
+    store->line = cf->conf_file->line;
+    for (ngx_uint_t i = 2; i < cf->args->nelts; i++) {
+        dns_store_option_t *option = ngx_array_push(&store->options);
+        if (option == NULL) {
+            return NGX_CONF_ERROR;
+        }
+        if (read_option(&value[i], option) != NGX_OK) {
+            return complain(cf, &value[i], "not of the form NAME=VALUE");
+        }
+    }
+    if (value[1].len == 4 && ngx_strncmp(value[1].data, "lmdb", 4) == 0) {
+        return set_lmdb(cf, conf, store);
+    }
+    if (!has_prefix(&value[1], "mysql://") &&
+        !has_prefix(&value[1], "redis://")) {
+        return complain(cf, &value[1],
+                        "not a store: lmdb, mysql://... or redis://...");
+    }
+    return NGX_CONF_OK;
+}
+
+
+static char *
+set_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
+{
+    enum { SIZE_MIN = 1024 * 1024 };
+    dns_main_conf_t *conf = data;
+    ngx_str_t *value = cf->args->elts;
+    (void) cmd;
+    if (conf->cache_size != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
+    }
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        conf->cache_size = 0;
+        return NGX_CONF_OK;
+    }
+    const ssize_t size = ngx_parse_size(&value[1]);
+    if (size < SIZE_MIN) {
+        return complain(cf, &value[1], "not a size of at least 1m");
+    }
+    conf->cache_size = (size_t) size;
+    return NGX_CONF_OK;
+}
+
+
+static char *
+set_cache_ttl(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
+{
+    dns_main_conf_t *conf = data;
+    ngx_str_t *value = cf->args->elts;
+    (void) cmd;
+    if (conf->cache_ttl_min != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+    conf->cache_ttl_min = ngx_parse_time(&value[1], 1);
+    conf->cache_ttl_max = ngx_parse_time(&value[2], 1);
+    if (conf->cache_ttl_min == NGX_ERROR) {
+        return complain(cf, &value[1], "not a time");
+    }
+    if (conf->cache_ttl_max == NGX_ERROR ||
+        conf->cache_ttl_max < conf->cache_ttl_min) {
+        return complain(cf, &value[2], "not a time of at least the first");
+    }
+    return NGX_CONF_OK;
+}
+
+
+/* The folder is made here, as the user of the workers will want it. */
+static ngx_int_t
+prepare_folder(ngx_cycle_t *cycle, const ngx_str_t *folder)
+{
+    enum { FOLDER_MODE = 0750 };
+    const ngx_core_conf_t *core =
+        (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+    if (ngx_create_dir(folder->data, FOLDER_MODE) == NGX_FILE_ERROR) {
+        ngx_file_info_t info;
+        if (ngx_errno == NGX_EEXIST &&
+            ngx_file_info(folder->data, &info) != NGX_FILE_ERROR &&
+            ngx_is_dir(&info)) {
+            return NGX_OK;
+        }
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      "dns_store: no folder \"%V\" can be made", folder);
+        return NGX_ERROR;
+    }
+    if (geteuid() == 0 &&
+        chown((char *) folder->data, core->user, core->group) == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      "dns_store: chown(\"%V\") failed", folder);
+        return NGX_ERROR;
+    }
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+init_module(ngx_cycle_t *cycle)
+{
+    const dns_main_conf_t *conf = dns_main_conf(cycle);
+    return conf->lmdb_folder.len > 0
+               ? prepare_folder(cycle, &conf->lmdb_folder)
+               : NGX_OK;
+}
+
+
+static ngx_int_t
+init_process(ngx_cycle_t *cycle)
+{
+    if (ngx_process == NGX_PROCESS_WORKER ||
+        ngx_process == NGX_PROCESS_SINGLE) {
+        dns_server_open(cycle);
+    }
+    return NGX_OK;
+}
+
+
+static void
+exit_process(ngx_cycle_t *cycle)
+{
+    (void) cycle;
+    dns_server_close();
+}
+
+
+static ngx_command_t commands[] = {
+    {ngx_string("dns_store"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_1MORE,
+     set_store, 0, 0, NULL},
+    {ngx_string("dns_cache"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1,
+     set_cache, 0, 0, NULL},
+    {ngx_string("dns_cache_ttl"),
+     NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE2, set_cache_ttl, 0, 0,
+     NULL},
+    ngx_null_command,
+};
+
+static ngx_core_module_t module_ctx = {
+    ngx_string("resolua_dns"),
+    create_conf,
+    init_conf,
+};
+
+ngx_module_t ngx_resolua_dns_module = {
+    NGX_MODULE_V1,
+    &module_ctx,
+    commands,
+    NGX_CORE_MODULE,
+    NULL,
+    init_module,
+    init_process,
+    NULL,
+    NULL,
+    exit_process,
+    NULL,
+    NGX_MODULE_V1_PADDING,
+};

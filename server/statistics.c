@@ -1,0 +1,77 @@
+#include "server/statistics.h"
+
+#include "server/conf.h"
+
+extern ngx_module_t ngx_resolua_dns_module;
+
+enum { COUNTERS = sizeof(dns_statistics_t) / sizeof(uint64_t) };
+
+dns_statistics_t dns_counts;
+
+
+static ngx_int_t
+init_zone(ngx_shm_zone_t *zone, void *before)
+{
+    ngx_slab_pool_t *slab = (ngx_slab_pool_t *) zone->shm.addr;
+    if (before != NULL) {
+        zone->data = before;
+        return NGX_OK;
+    }
+    if (zone->shm.exists) {
+        zone->data = slab->data;
+        return NGX_OK;
+    }
+    zone->data = slab->data = ngx_slab_calloc(slab, sizeof(dns_statistics_t));
+    return zone->data != NULL ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+dns_statistics_conf(ngx_conf_t *cf)
+{
+    dns_main_conf_t *conf = dns_main_conf(cf->cycle);
+    ngx_str_t name = ngx_string("resolua_dns_statistics");
+    if (conf->statistics != NULL) {
+        return NGX_OK;
+    }
+    conf->statistics = ngx_shared_memory_add(cf, &name, 8 * ngx_pagesize,
+                                             &ngx_resolua_dns_module);
+    if (conf->statistics == NULL) {
+        return NGX_ERROR;
+    }
+    conf->statistics->init = init_zone;
+    return NGX_OK;
+}
+
+
+static uint64_t *
+shared(void)
+{
+    const dns_main_conf_t *conf = dns_main_conf((ngx_cycle_t *) ngx_cycle);
+    return conf->statistics != NULL ? conf->statistics->data : NULL;
+}
+
+
+void
+dns_statistics_flush(void)
+{
+    uint64_t *sum = shared();
+    uint64_t *own = (uint64_t *) &dns_counts;
+    for (ngx_uint_t i = 0; i < COUNTERS; i++) {
+        if (own[i] != 0 && sum != NULL) {
+            __atomic_fetch_add(&sum[i], own[i], __ATOMIC_RELAXED);
+        }
+        own[i] = 0;
+    }
+}
+
+
+void
+dns_statistics_get(dns_statistics_t *out)
+{
+    const uint64_t *sum = shared();
+    uint64_t *to = (uint64_t *) out;
+    for (ngx_uint_t i = 0; i < COUNTERS; i++) {
+        to[i] = sum != NULL ? __atomic_load_n(&sum[i], __ATOMIC_RELAXED) : 0;
+    }
+}

@@ -1,0 +1,33 @@
+#ifndef STREAM_CONF_H
+#define STREAM_CONF_H
+
+/* What a server {} of stream {} says to this module. */
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_stream.h>
+
+#include "server/conf.h"
+
+typedef struct {
+    ngx_flag_t serve;   /* dns_serve */
+    ngx_flag_t express; /* dns_express */
+    dns_server_conf_t dns;
+    ngx_msec_t tcp_idle_timeout;
+    ngx_int_t tcp_max_connections; /* in a worker; 0: any number */
+    ngx_int_t tcp_max_per_client;
+    ngx_uint_t is_express; /* the lane may answer: nothing in this server
+                              has to see the queries as sessions */
+} stream_conf_t;
+
+extern ngx_module_t ngx_stream_resolua_module;
+
+/* Does every datagram to this server make a session (or an answer) of its own?
+   The other servers' sessions take several, as nginx has them. */
+static inline ngx_uint_t
+stream_conf_takes_datagrams(const stream_conf_t *conf)
+{
+    return conf->serve == 1;
+}
+
+#endif

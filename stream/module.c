@@ -1,0 +1,177 @@
+/* The stream module: directives and what they set up. */
+
+#include "server/statistics.h"
+#include "stream/lane.h"
+#include "stream/serve.h"
+
+static void *
+create_main_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, 1);
+}
+
+
+static void *
+create_srv_conf(ngx_conf_t *cf)
+{
+    stream_conf_t *conf = ngx_pcalloc(cf->pool, sizeof(*conf));
+    if (conf == NULL) {
+        return NULL;
+    }
+    conf->serve = NGX_CONF_UNSET;
+    conf->express = NGX_CONF_UNSET;
+    dns_server_conf_init(&conf->dns);
+    conf->tcp_idle_timeout = NGX_CONF_UNSET_MSEC;
+    conf->tcp_max_connections = NGX_CONF_UNSET;
+    conf->tcp_max_per_client = NGX_CONF_UNSET;
+    return conf;
+}
+
+
+static char *
+merge_srv_conf(ngx_conf_t *cf, void *outer, void *inner)
+{
+    enum {
+        IDLE_TIMEOUT = 10000, /* ms, RFC 7766 section 6.2.3: a few seconds */
+        CONNECTIONS = 2000,
+        PER_CLIENT = 200,
+    };
+    const stream_conf_t *prev = outer;
+    stream_conf_t *conf = inner;
+    (void) cf;
+    ngx_conf_merge_value(conf->serve, prev->serve, 0);
+    ngx_conf_merge_value(conf->express, prev->express, 1);
+    dns_server_conf_merge(&conf->dns, &prev->dns);
+    ngx_conf_merge_msec_value(conf->tcp_idle_timeout, prev->tcp_idle_timeout,
+                              IDLE_TIMEOUT);
+    ngx_conf_merge_value(conf->tcp_max_connections, prev->tcp_max_connections,
+                         CONNECTIONS);
+    ngx_conf_merge_value(conf->tcp_max_per_client, prev->tcp_max_per_client,
+                         PER_CLIENT);
+    return NGX_CONF_OK;
+}
+
+
+/* dns_serve on | off */
+static char *
+set_serve(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
+{
+    stream_conf_t *conf = data;
+    ngx_stream_core_srv_conf_t *core =
+        ngx_stream_conf_get_module_srv_conf(cf, ngx_stream_core_module);
+    char *rc = ngx_conf_set_flag_slot(cf, cmd, data);
+    if (rc != NGX_CONF_OK || !conf->serve) {
+        return rc;
+    }
+    core->handler = serve_content;
+    return dns_statistics_conf(cf) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* A configuration of another module; NULL: it is not loaded. */
+static void *
+conf_of_module(const ngx_conf_t *cf, const ngx_stream_conf_ctx_t *ctx,
+               const char *name)
+{
+    for (ngx_uint_t i = 0; cf->cycle->modules[i] != NULL; i++) {
+        const ngx_module_t *module = cf->cycle->modules[i];
+        if (module->type == NGX_STREAM_MODULE &&
+            ngx_strcmp(module->name, name) == 0) {
+            return ctx->srv_conf[module->ctx_index];
+        }
+    }
+    return NULL;
+}
+
+
+/* The stock modules that have to see a query as a session.  Their structures
+   are their own; of each the first members are enough. */
+static ngx_uint_t
+needs_sessions(const ngx_conf_t *cf, const ngx_stream_conf_ctx_t *ctx)
+{
+    enum { ACCESS_LISTS = 3 }; /* IPv4, IPv6 and Unix rules */
+    struct log_conf {
+        ngx_array_t *logs;
+        void *cache;
+        time_t valid;
+        ngx_uint_t min_uses;
+        ngx_uint_t off;
+    };
+    ngx_array_t *const *access =
+        conf_of_module(cf, ctx, "ngx_stream_access_module");
+    const ngx_array_t *limits =
+        conf_of_module(cf, ctx, "ngx_stream_limit_conn_module");
+    const struct log_conf *log =
+        conf_of_module(cf, ctx, "ngx_stream_log_module");
+    for (ngx_uint_t i = 0; access != NULL && i < ACCESS_LISTS; i++) {
+        if (access[i] != NULL) {
+            return 1;
+        }
+    }
+    return (limits != NULL && limits->elts != NULL) ||
+           (log != NULL && log->logs != NULL && !log->off);
+}
+
+
+static ngx_int_t
+postconfiguration(ngx_conf_t *cf)
+{
+    const ngx_stream_core_main_conf_t *core =
+        ngx_stream_conf_get_module_main_conf(cf, ngx_stream_core_module);
+    ngx_stream_core_srv_conf_t **servers = core->servers.elts;
+    for (ngx_uint_t i = 0; i < core->servers.nelts; i++) {
+        const ngx_stream_conf_ctx_t *ctx = servers[i]->ctx;
+        stream_conf_t *conf =
+            ctx->srv_conf[ngx_stream_resolua_module.ctx_index];
+        conf->is_express =
+            conf->serve && conf->express && !needs_sessions(cf, ctx);
+    }
+    return NGX_OK;
+}
+
+
+#define SRV (NGX_STREAM_MAIN_CONF | NGX_STREAM_SRV_CONF)
+
+static ngx_command_t commands[] = {
+    {ngx_string("dns_serve"), NGX_STREAM_SRV_CONF | NGX_CONF_FLAG, set_serve,
+     NGX_STREAM_SRV_CONF_OFFSET, offsetof(stream_conf_t, serve), NULL},
+    {ngx_string("dns_express"), SRV | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
+     NGX_STREAM_SRV_CONF_OFFSET, offsetof(stream_conf_t, express), NULL},
+    {ngx_string("dns_tcp_idle_timeout"), SRV | NGX_CONF_TAKE1,
+     ngx_conf_set_msec_slot, NGX_STREAM_SRV_CONF_OFFSET,
+     offsetof(stream_conf_t, tcp_idle_timeout), NULL},
+    {ngx_string("dns_tcp_max_connections"), SRV | NGX_CONF_TAKE1,
+     ngx_conf_set_num_slot, NGX_STREAM_SRV_CONF_OFFSET,
+     offsetof(stream_conf_t, tcp_max_connections), NULL},
+    {ngx_string("dns_tcp_max_per_client"), SRV | NGX_CONF_TAKE1,
+     ngx_conf_set_num_slot, NGX_STREAM_SRV_CONF_OFFSET,
+     offsetof(stream_conf_t, tcp_max_per_client), NULL},
+    DNS_SERVER_COMMANDS(SRV, NGX_STREAM_SRV_CONF_OFFSET,
+                        offsetof(stream_conf_t, dns)),
+    RESOLUA_VM_COMMANDS(NGX_STREAM_MAIN_CONF),
+    ngx_null_command,
+};
+
+static ngx_stream_module_t module_ctx = {
+    NULL,
+    postconfiguration,
+    create_main_conf,
+    NULL,
+    create_srv_conf,
+    merge_srv_conf,
+};
+
+ngx_module_t ngx_stream_resolua_module = {
+    NGX_MODULE_V1,
+    &module_ctx,
+    commands,
+    NGX_STREAM_MODULE,
+    NULL,
+    NULL,
+    lane_init_process,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NGX_MODULE_V1_PADDING,
+};

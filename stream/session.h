@@ -1,0 +1,19 @@
+#ifndef STREAM_SESSION_H
+#define STREAM_SESSION_H
+
+/*
+ * A datagram as a stream session, as nginx would have made it, but: every
+ * datagram is a session of its own, replies leave from the address that was
+ * asked, and a session that lives on keeps a descriptor that a graceful end
+ * does not close.
+ */
+
+#include "stream/lane.h"
+
+/* Makes and starts the session of datagram number (datagram.h). */
+void session_of_datagram(lane_t *lane, unsigned number);
+
+/* Is this one of those? */
+ngx_uint_t session_is_datagram(const ngx_connection_t *c);
+
+#endif
