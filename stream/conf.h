@@ -16,9 +16,17 @@ typedef struct {
     ngx_msec_t tcp_idle_timeout;
     ngx_int_t tcp_max_connections; /* in a worker; 0: any number */
     ngx_int_t tcp_max_per_client;
+    resolua_code_t *preread; /* NULL: none */
+    resolua_code_t *access;
+    resolua_code_t *content;
+    resolua_code_t *log;
     ngx_uint_t is_express; /* the lane may answer: nothing in this server
                               has to see the queries as sessions */
 } stream_conf_t;
+
+typedef struct {
+    ngx_flag_t preread_no_postpone;
+} stream_main_conf_t;
 
 extern ngx_module_t ngx_stream_resolua_module;
 
@@ -27,7 +35,7 @@ extern ngx_module_t ngx_stream_resolua_module;
 static inline ngx_uint_t
 stream_conf_takes_datagrams(const stream_conf_t *conf)
 {
-    return conf->serve == 1;
+    return conf->serve == 1 || conf->content != NULL;
 }
 
 #endif

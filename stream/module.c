@@ -1,13 +1,21 @@
 /* The stream module: directives and what they set up. */
 
+#include "runtime/vm.h"
 #include "server/statistics.h"
 #include "stream/lane.h"
+#include "stream/phases.h"
+#include "stream/request_socket.h"
 #include "stream/serve.h"
+#include "stream/variable.h"
 
 static void *
 create_main_conf(ngx_conf_t *cf)
 {
-    return ngx_pcalloc(cf->pool, 1);
+    stream_main_conf_t *conf = ngx_pcalloc(cf->pool, sizeof(*conf));
+    if (conf != NULL) {
+        conf->preread_no_postpone = NGX_CONF_UNSET;
+    }
+    return conf;
 }
 
 
@@ -24,6 +32,10 @@ create_srv_conf(ngx_conf_t *cf)
     conf->tcp_idle_timeout = NGX_CONF_UNSET_MSEC;
     conf->tcp_max_connections = NGX_CONF_UNSET;
     conf->tcp_max_per_client = NGX_CONF_UNSET;
+    conf->preread = NGX_CONF_UNSET_PTR;
+    conf->access = NGX_CONF_UNSET_PTR;
+    conf->content = NGX_CONF_UNSET_PTR;
+    conf->log = NGX_CONF_UNSET_PTR;
     return conf;
 }
 
@@ -48,6 +60,10 @@ merge_srv_conf(ngx_conf_t *cf, void *outer, void *inner)
                          CONNECTIONS);
     ngx_conf_merge_value(conf->tcp_max_per_client, prev->tcp_max_per_client,
                          PER_CLIENT);
+    ngx_conf_merge_ptr_value(conf->preread, prev->preread, NULL);
+    ngx_conf_merge_ptr_value(conf->access, prev->access, NULL);
+    ngx_conf_merge_ptr_value(conf->content, prev->content, NULL);
+    ngx_conf_merge_ptr_value(conf->log, prev->log, NULL);
     return NGX_CONF_OK;
 }
 
@@ -65,6 +81,17 @@ set_serve(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
     }
     core->handler = serve_content;
     return dns_statistics_conf(cf) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* content_by_lua* */
+static char *
+set_content(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
+{
+    ngx_stream_core_srv_conf_t *core =
+        ngx_stream_conf_get_module_srv_conf(cf, ngx_stream_core_module);
+    core->handler = phases_content;
+    return resolua_conf_code(cf, cmd, data);
 }
 
 
@@ -118,15 +145,27 @@ postconfiguration(ngx_conf_t *cf)
 {
     const ngx_stream_core_main_conf_t *core =
         ngx_stream_conf_get_module_main_conf(cf, ngx_stream_core_module);
+    const stream_main_conf_t *main_conf =
+        ngx_stream_conf_get_module_main_conf(cf, ngx_stream_resolua_module);
     ngx_stream_core_srv_conf_t **servers = core->servers.elts;
     for (ngx_uint_t i = 0; i < core->servers.nelts; i++) {
         const ngx_stream_conf_ctx_t *ctx = servers[i]->ctx;
         stream_conf_t *conf =
             ctx->srv_conf[ngx_stream_resolua_module.ctx_index];
         conf->is_express =
-            conf->serve && conf->express && !needs_sessions(cf, ctx);
+            conf->serve && conf->express && conf->preread == NULL &&
+            conf->access == NULL && conf->log == NULL &&
+            !needs_sessions(cf, ctx);
     }
-    return NGX_OK;
+    return phases_postconfiguration(cf, main_conf->preread_no_postpone == 1);
+}
+
+
+static ngx_int_t
+preconfiguration(ngx_conf_t *cf)
+{
+    (void) cf;
+    return resolua_vm_add_setup(request_socket_setup);
 }
 
 
@@ -148,12 +187,30 @@ static ngx_command_t commands[] = {
      offsetof(stream_conf_t, tcp_max_per_client), NULL},
     DNS_SERVER_COMMANDS(SRV, NGX_STREAM_SRV_CONF_OFFSET,
                         offsetof(stream_conf_t, dns)),
+    RESOLUA_CODE_COMMANDS("preread", SRV, resolua_conf_code,
+                          NGX_STREAM_SRV_CONF_OFFSET,
+                          offsetof(stream_conf_t, preread)),
+    RESOLUA_CODE_COMMANDS("access", SRV, resolua_conf_code,
+                          NGX_STREAM_SRV_CONF_OFFSET,
+                          offsetof(stream_conf_t, access)),
+    RESOLUA_CODE_COMMANDS("content", NGX_STREAM_SRV_CONF, set_content,
+                          NGX_STREAM_SRV_CONF_OFFSET,
+                          offsetof(stream_conf_t, content)),
+    RESOLUA_CODE_COMMANDS("log", SRV, resolua_conf_code,
+                          NGX_STREAM_SRV_CONF_OFFSET,
+                          offsetof(stream_conf_t, log)),
+    {ngx_string("preread_by_lua_no_postpone"),
+     NGX_STREAM_MAIN_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
+     NGX_STREAM_MAIN_CONF_OFFSET,
+     offsetof(stream_main_conf_t, preread_no_postpone), NULL},
+    {ngx_string("lua_add_variable"), NGX_STREAM_MAIN_CONF | NGX_CONF_TAKE1,
+     variable_add, 0, 0, NULL},
     RESOLUA_VM_COMMANDS(NGX_STREAM_MAIN_CONF),
     ngx_null_command,
 };
 
 static ngx_stream_module_t module_ctx = {
-    NULL,
+    preconfiguration,
     postconfiguration,
     create_main_conf,
     NULL,

@@ -5,6 +5,7 @@
 #include "dns/type.h"
 #include "server/answer.h"
 #include "server/statistics.h"
+#include "stream/context.h"
 #include "stream/tcp_clients.h"
 
 enum {
@@ -292,7 +293,7 @@ on_event(ngx_event_t *ev)
 {
     ngx_connection_t *c = ev->data;
     const ngx_stream_session_t *s = c->data;
-    tcp_t *t = ngx_stream_get_module_ctx(s, ngx_stream_resolua_module);
+    tcp_t *t = stream_context_if_any(s)->content;
     if (c->read->timedout) {
         finish(t);
         return;
@@ -312,8 +313,9 @@ static tcp_t *
 tcp_new(ngx_stream_session_t *s, const stream_conf_t *conf)
 {
     ngx_connection_t *c = s->connection;
+    stream_context_t *context = stream_context(s);
     ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(c->pool, sizeof(tcp_t));
-    if (cleanup == NULL) {
+    if (cleanup == NULL || context == NULL) {
         return NULL;
     }
     tcp_t *t = cleanup->data;
@@ -323,7 +325,7 @@ tcp_new(ngx_stream_session_t *s, const stream_conf_t *conf)
     t->conf = conf;
     t->client = tcp_clients_add(c->sockaddr, conf->tcp_max_connections,
                                 conf->tcp_max_per_client, c->log);
-    ngx_stream_set_ctx(s, t, ngx_stream_resolua_module);
+    context->content = t;
     return t;
 }
 

@@ -1,0 +1,185 @@
+#include "stream/context.h"
+
+#include <ngx_event.h>
+
+#include "runtime/vm.h"
+#include "runtime/wait.h"
+#include "stream/output.h"
+#include "stream/request_socket.h"
+#include "stream/variable.h"
+
+
+static void
+resumed(resolua_request_t *r, ngx_int_t rc)
+{
+    stream_context_t *context = r->data;
+    context->ended(context->session, rc);
+}
+
+
+static const resolua_host_t host = {
+    .subsystem = "stream",
+    .print = output_print,
+    .say = output_say,
+    .flush = output_flush,
+    .eof = output_eof,
+    .var_get = variable_get,
+    .var_set = variable_set,
+    .req_socket = request_socket,
+    .resumed = resumed,
+};
+
+
+static void
+clean_up(void *data)
+{
+    stream_context_t *context = data;
+    resolua_request_end(&context->request);
+    if (context->output != NULL) {
+        ngx_free(context->output);
+    }
+}
+
+
+stream_context_t *
+stream_context(ngx_stream_session_t *s)
+{
+    enum { SEND_TIMEOUT = 60000 }; /* ms */
+    stream_context_t *context = stream_context_if_any(s);
+    ngx_connection_t *c = s->connection;
+    if (context != NULL) {
+        return context;
+    }
+    ngx_pool_cleanup_t *cleanup =
+        ngx_pool_cleanup_add(c->pool, sizeof(*context));
+    if (cleanup == NULL) {
+        return NULL;
+    }
+    context = cleanup->data;
+    ngx_memzero(context, sizeof(*context));
+    resolua_request_init(&context->request, &host, context, c->pool, c->log);
+    context->session = s;
+    context->send_timeout = SEND_TIMEOUT;
+    cleanup->handler = clean_up;
+    ngx_stream_set_ctx(s, context, ngx_stream_resolua_module);
+    return context;
+}
+
+
+stream_context_t *
+stream_context_of(lua_State *L)
+{
+    resolua_request_t *r = resolua_request(L);
+    if (r->host != &host) {
+        luaL_error(L, "no stream session found");
+    }
+    return r->data;
+}
+
+
+/* While Lua has the session: what comes from the client waits. */
+ngx_int_t
+stream_run(ngx_stream_session_t *s, resolua_code_t *code, ngx_uint_t phase,
+           void (*ended)(ngx_stream_session_t *, ngx_int_t))
+{
+    stream_context_t *context = stream_context(s);
+    if (context == NULL) {
+        return NGX_ERROR;
+    }
+    context->ended = ended;
+    return resolua_run(&context->request, code, phase);
+}
+
+
+void
+stream_finish(ngx_stream_session_t *s, ngx_uint_t status)
+{
+    stream_context_t *context = stream_context_if_any(s);
+    ngx_connection_t *c = s->connection;
+    if (context == NULL || context->output == NULL || context->output_failed ||
+        status == NGX_STREAM_INTERNAL_SERVER_ERROR) {
+        ngx_stream_finalize_session(s, status);
+        return;
+    }
+    context->finishing = 1;
+    context->finish_status = status;
+    c->read->handler = c->write->handler = stream_on_event;
+    ngx_add_timer(c->write, context->send_timeout);
+}
+
+
+static void
+wake_writer(stream_context_t *context)
+{
+    resolua_thread_t *t = context->writer;
+    lua_State *L = resolua_thread_state(t);
+    context->writer = NULL;
+    const int count = output_push_result(context, L,
+                                         context->writer_result);
+    resolua_thread_wake(t, count);
+}
+
+
+static void
+on_writable(stream_context_t *context)
+{
+    ngx_connection_t *c = context->session->connection;
+    if (c->write->timedout) {
+        c->write->timedout = 0;
+        context->output_failed = 1;
+    } else {
+        output_send(context);
+    }
+    if (context->output != NULL && !context->output_failed) {
+        if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+            context->output_failed = 1;
+        } else {
+            return;
+        }
+    }
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+    if (context->finishing) {
+        ngx_stream_finalize_session(context->session, context->finish_status);
+    } else if (context->writer != NULL) {
+        wake_writer(context);
+    }
+}
+
+
+static void
+on_readable(stream_context_t *context)
+{
+    ngx_connection_t *c = context->session->connection;
+    resolua_thread_t *t = context->reader;
+    if (t == NULL) {
+        return;
+    }
+    const int count = context->read_step(context->read_data,
+                                         resolua_thread_state(t));
+    if (count == 0) {
+        if (!c->shared) {
+            (void) ngx_handle_read_event(c->read, 0);
+        }
+        return;
+    }
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
+    context->reader = NULL;
+    resolua_thread_wake(t, count);
+}
+
+
+void
+stream_on_event(ngx_event_t *ev)
+{
+    const ngx_connection_t *c = ev->data;
+    stream_context_t *context = stream_context_if_any(c->data);
+    if (ev->write) {
+        on_writable(context);
+    } else {
+        on_readable(context);
+    }
+}
