@@ -284,7 +284,7 @@ resolua_run_exit(lua_State *L, ngx_int_t code)
 {
     resolua_request_t *r = resolua_request(L);
     resolua_thread_t *t = lua_getexdata(L);
-    r->exit_code = code;
+    r->exit_code = code < NGX_OK ? NGX_ERROR : code; /* never NGX_AGAIN */
     r->exited = 1;
     if (t == NULL) {
         lua_pushnil(L);

@@ -1,0 +1,265 @@
+/* ngx.exec, ngx.redirect, the status and how a request ends. */
+
+#include "http/private/control.h"
+
+#include "http/private/api.h"
+#include "http/private/output.h"
+#include "runtime/args.h"
+
+
+/* The client is gone or shall see nothing. */
+static int
+ends_silently(ngx_int_t rc)
+{
+    return rc == NGX_HTTP_CLOSE || rc == NGX_HTTP_REQUEST_TIME_OUT ||
+           rc == NGX_HTTP_CLIENT_CLOSED_REQUEST;
+}
+
+
+ngx_int_t
+http_control_end(http_ctx_t *ctx, ngx_int_t rc)
+{
+    ngx_http_request_t *r = ctx->request;
+    if (rc < NGX_OK) {
+        return ctx->base.exited || r->header_sent
+                   ? NGX_ERROR
+                   : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (ends_silently(rc)) {
+        return rc;
+    }
+    if (r->header_sent && rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        ngx_log_error(NGX_LOG_ERR, ctx->base.log, 0,
+                      "attempt to set status %i via ngx.exit after sending out "
+                      "the response status %ui", rc, r->headers_out.status);
+        rc = NGX_OK;
+    }
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+    if (r->headers_out.status == 0 && rc > NGX_OK) {
+        r->headers_out.status = (ngx_uint_t) rc;
+    }
+    return http_output_end(ctx);
+}
+
+
+void
+http_control_exec(http_ctx_t *ctx)
+{
+    ngx_str_t uri = ctx->exec.uri;
+    ngx_str_null(&ctx->exec.uri);
+    if (uri.data[0] == '@') {
+        (void) ngx_http_named_location(ctx->request, &uri);
+    } else {
+        (void) ngx_http_internal_redirect(ctx->request, &uri, &ctx->exec.args);
+    }
+}
+
+
+/* The client has sent octets or gone; which, only a look can tell. */
+static void
+on_read(ngx_http_request_t *r)
+{
+    u_char octet;
+    ngx_connection_t *c = r->connection;
+    const ssize_t n = recv(c->fd, &octet, 1, MSG_PEEK);
+    if (n > 0 || (n < 0 && ngx_socket_errno == NGX_EAGAIN)) {
+        return;
+    }
+    c->read->eof = n == 0;
+    ngx_log_error(NGX_LOG_INFO, c->log, n < 0 ? ngx_socket_errno : 0,
+                  "client prematurely closed connection");
+    c->error = 1;
+    ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+}
+
+
+void
+http_control_watch(http_ctx_t *ctx)
+{
+    ngx_http_request_t *r = ctx->request;
+    if (ctx->body_waiter != NULL || ctx->reading_body ||
+        !http_loc_conf(r)->check_client_abort) {
+        return;
+    }
+    r->main->read_event_handler = on_read;
+    (void) ngx_handle_read_event(r->connection->read, 0);
+}
+
+
+/* Pushes the text of a query string given as a string or a table at arg. */
+static void
+push_args(lua_State *L, int arg)
+{
+    if (lua_istable(L, arg)) {
+        resolua_args_encode(L, arg);
+    } else {
+        luaL_checkstring(L, arg);
+        lua_pushvalue(L, arg);
+    }
+}
+
+
+/* ngx.exec(uri, args?) */
+static int
+control_exec(lua_State *L)
+{
+    http_ctx_t *ctx = http_lua_ctx(L, HTTP_RESPONDING);
+    ngx_http_request_t *r = ctx->request;
+    ngx_uint_t flags = 0;
+    size_t size;
+    const char *text = luaL_checklstring(L, 1, &size);
+    luaL_argcheck(L, size > 0, 1, "The uri argument is empty");
+    if (r->header_sent) {
+        return luaL_error(L, "attempt to call ngx.exec after sending out "
+                             "response headers");
+    }
+    ngx_str_t uri = {size, http_lua_copy(L, r, text, size)};
+    ngx_str_t args = ngx_null_string;
+    if (uri.data[0] != '@' &&
+        ngx_http_parse_unsafe_uri(r, &uri, &args, &flags) != NGX_OK) {
+        return luaL_error(L, "unsafe uri");
+    }
+    if (!lua_isnoneornil(L, 2) && uri.data[0] == '@') {
+        ngx_log_error(NGX_LOG_WARN, ctx->base.log, 0,
+                      "query strings are ignored when exec'ing named location "
+                      "%V", &uri);
+    } else if (!lua_isnoneornil(L, 2)) {
+        push_args(L, 2);
+        text = lua_tolstring(L, -1, &size);
+        u_char *joined = ngx_pnalloc(r->pool, args.len + 1 + size);
+        if (joined == NULL) {
+            return luaL_error(L, "no memory");
+        }
+        u_char *end = ngx_cpymem(joined, args.data, args.len);
+        if (args.len > 0 && size > 0) {
+            *end++ = '&';
+        }
+        args.data = joined;
+        args.len = (size_t) (ngx_cpymem(end, text, size) - joined);
+    }
+    ctx->exec.uri = uri;
+    ctx->exec.args = args;
+    return resolua_run_exit(L, NGX_OK);
+}
+
+
+/* ngx.redirect(uri, status?) */
+static int
+control_redirect(lua_State *L)
+{
+    ngx_http_request_t *r = http_lua_request(L, HTTP_RESPONDING);
+    size_t size;
+    const char *uri = luaL_checklstring(L, 1, &size);
+    const lua_Integer status = luaL_optinteger(L, 2, NGX_HTTP_MOVED_TEMPORARILY);
+    if (status != 301 && status != 302 && status != 303 && status != 307 &&
+        status != 308) {
+        return luaL_error(L, "only ngx.HTTP_MOVED_TEMPORARILY, "
+                             "ngx.HTTP_MOVED_PERMANENTLY, "
+                             "ngx.HTTP_PERMANENT_REDIRECT, "
+                             "ngx.HTTP_SEE_OTHER, and "
+                             "ngx.HTTP_TEMPORARY_REDIRECT are allowed");
+    }
+    if (r->header_sent) {
+        return luaL_error(L, "attempt to call ngx.redirect after sending out "
+                             "the headers");
+    }
+    if (memchr(uri, '\r', size) != NULL || memchr(uri, '\n', size) != NULL) {
+        return luaL_error(L, "unsafe byte in redirect uri");
+    }
+    ngx_http_clear_location(r);
+    ngx_table_elt_t *location = ngx_list_push(&r->headers_out.headers);
+    if (location == NULL) {
+        return luaL_error(L, "no memory");
+    }
+    location->hash = 1;
+    ngx_str_set(&location->key, "Location");
+    location->lowcase_key = (u_char *) "location";
+    location->value.data = http_lua_copy(L, r, uri, size);
+    location->value.len = size;
+    if (size == 0 || uri[0] != '/') { /* else nginx would make it absolute */
+        r->headers_out.location = location;
+    }
+    r->headers_out.status = (ngx_uint_t) status;
+    return resolua_run_exit(L, (ngx_int_t) status);
+}
+
+static const struct {
+    const char *name;
+    int value;
+} constants[] = {
+    {"OK", NGX_OK},
+    {"ERROR", NGX_ERROR},
+    {"AGAIN", NGX_AGAIN},
+    {"DONE", NGX_DONE},
+    {"DECLINED", NGX_DECLINED},
+    {"HTTP_GET", NGX_HTTP_GET},
+    {"HTTP_HEAD", NGX_HTTP_HEAD},
+    {"HTTP_POST", NGX_HTTP_POST},
+    {"HTTP_PUT", NGX_HTTP_PUT},
+    {"HTTP_DELETE", NGX_HTTP_DELETE},
+    {"HTTP_MKCOL", NGX_HTTP_MKCOL},
+    {"HTTP_COPY", NGX_HTTP_COPY},
+    {"HTTP_MOVE", NGX_HTTP_MOVE},
+    {"HTTP_OPTIONS", NGX_HTTP_OPTIONS},
+    {"HTTP_PROPFIND", NGX_HTTP_PROPFIND},
+    {"HTTP_PROPPATCH", NGX_HTTP_PROPPATCH},
+    {"HTTP_LOCK", NGX_HTTP_LOCK},
+    {"HTTP_UNLOCK", NGX_HTTP_UNLOCK},
+    {"HTTP_PATCH", NGX_HTTP_PATCH},
+    {"HTTP_TRACE", NGX_HTTP_TRACE},
+    {"HTTP_CONTINUE", 100},
+    {"HTTP_SWITCHING_PROTOCOLS", 101},
+    {"HTTP_OK", 200},
+    {"HTTP_CREATED", 201},
+    {"HTTP_ACCEPTED", 202},
+    {"HTTP_NO_CONTENT", 204},
+    {"HTTP_PARTIAL_CONTENT", 206},
+    {"HTTP_SPECIAL_RESPONSE", 300},
+    {"HTTP_MOVED_PERMANENTLY", 301},
+    {"HTTP_MOVED_TEMPORARILY", 302},
+    {"HTTP_SEE_OTHER", 303},
+    {"HTTP_NOT_MODIFIED", 304},
+    {"HTTP_TEMPORARY_REDIRECT", 307},
+    {"HTTP_PERMANENT_REDIRECT", 308},
+    {"HTTP_BAD_REQUEST", 400},
+    {"HTTP_UNAUTHORIZED", 401},
+    {"HTTP_PAYMENT_REQUIRED", 402},
+    {"HTTP_FORBIDDEN", 403},
+    {"HTTP_NOT_FOUND", 404},
+    {"HTTP_NOT_ALLOWED", 405},
+    {"HTTP_NOT_ACCEPTABLE", 406},
+    {"HTTP_REQUEST_TIMEOUT", 408},
+    {"HTTP_CONFLICT", 409},
+    {"HTTP_GONE", 410},
+    {"HTTP_UPGRADE_REQUIRED", 426},
+    {"HTTP_TOO_MANY_REQUESTS", 429},
+    {"HTTP_CLOSE", 444},
+    {"HTTP_ILLEGAL", 451},
+    {"HTTP_INTERNAL_SERVER_ERROR", 500},
+    {"HTTP_NOT_IMPLEMENTED", 501},
+    {"HTTP_METHOD_NOT_IMPLEMENTED", 501},
+    {"HTTP_BAD_GATEWAY", 502},
+    {"HTTP_SERVICE_UNAVAILABLE", 503},
+    {"HTTP_GATEWAY_TIMEOUT", 504},
+    {"HTTP_VERSION_NOT_SUPPORTED", 505},
+    {"HTTP_INSUFFICIENT_STORAGE", 507},
+};
+
+
+void
+http_control_setup(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"exec", control_exec},
+        {"redirect", control_redirect},
+        {"send_headers", http_send_headers},
+        {NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof(constants) / sizeof(constants[0]); i++) {
+        lua_pushinteger(L, constants[i].value);
+        lua_setfield(L, -2, constants[i].name);
+    }
+    luaL_register(L, NULL, functions);
+}

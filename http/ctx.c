@@ -1,0 +1,90 @@
+#include "http/private/ctx.h"
+
+#include "http/private/api.h"
+#include "http/private/output.h"
+#include "http/private/phases.h"
+
+const resolua_host_t http_host = {
+    .subsystem = "http",
+    .print = http_print,
+    .say = http_say,
+    .flush = http_flush,
+    .eof = http_eof,
+    .var_get = http_var_get,
+    .var_set = http_var_set,
+    .index = http_field_get,
+    .newindex = http_field_set,
+    .resumed = http_phase_resumed,
+    .settle = http_phase_settle,
+};
+
+
+/* The request is over: nothing of it runs on. */
+static void
+abort_run(void *data)
+{
+    http_ctx_t *ctx = data;
+    ctx->asleep = 0;
+    resolua_run_abort(&ctx->base);
+}
+
+
+static void
+end_request(void *data)
+{
+    http_ctx_t *ctx = data;
+    resolua_request_end(&ctx->base);
+}
+
+
+http_ctx_t *
+http_ctx(ngx_http_request_t *r)
+{
+    http_ctx_t *ctx = http_ctx_find(r);
+    if (ctx != NULL) {
+        return ctx;
+    }
+    ctx = ngx_pcalloc(r->pool, sizeof(*ctx));
+    ngx_http_cleanup_t *over = ngx_http_cleanup_add(r, 0);
+    ngx_pool_cleanup_t *gone = ngx_pool_cleanup_add(r->pool, 0);
+    if (ctx == NULL || over == NULL || gone == NULL) {
+        return NULL;
+    }
+    resolua_request_init(&ctx->base, &http_host, ctx, r->pool,
+                         r->connection->log);
+    ctx->base.owner = r->connection;
+    ctx->request = r;
+    ctx->output.end = &ctx->output.first;
+    over->handler = abort_run;
+    over->data = ctx;
+    gone->handler = end_request;
+    gone->data = ctx;
+    ngx_http_set_ctx(r, ctx, ngx_http_resolua_module);
+    return ctx;
+}
+
+
+http_ctx_t *
+http_lua_ctx(lua_State *L, ngx_uint_t allowed)
+{
+    resolua_request_t *base = resolua_request(L);
+    if (base->host != &http_host || (base->phase & allowed) == 0) {
+        resolua_check_phase(L, base->host == &http_host ? allowed : 0);
+    }
+    return base->data;
+}
+
+
+u_char *
+http_lua_copy(lua_State *L, ngx_http_request_t *r, const char *text,
+              size_t size)
+{
+    u_char *copy = ngx_pnalloc(r->pool, size + 1);
+    if (copy == NULL) {
+        luaL_error(L, "no memory");
+        return NULL;
+    }
+    ngx_memcpy(copy, text, size);
+    copy[size] = '\0';
+    return copy;
+}

@@ -1,0 +1,220 @@
+/* The directives of http {}, their configuration and its merging. */
+
+#include "http/private/api.h"
+#include "http/private/phases.h"
+
+#define MAIN NGX_HTTP_MAIN_CONF
+#define MAIN_SRV NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF
+#define LOC NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF
+#define ALL NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | LOC
+
+#define PHASE(bit) ((void *) (uintptr_t) (bit))
+
+#define BLOCK_AND_FILE(name, where, set, conf, offset, phase)                  \
+    {ngx_string(name "_by_lua_block"),                                         \
+     (where) | NGX_CONF_BLOCK | NGX_CONF_NOARGS, set, conf, offset,            \
+     PHASE(phase)},                                                            \
+    {ngx_string(name "_by_lua_file"), (where) | NGX_CONF_TAKE1, set, conf,     \
+     offset, PHASE(phase)}
+
+#define ALL_FORMS(name, where, set, conf, offset, phase)                       \
+    BLOCK_AND_FILE(name, where, set, conf, offset, phase),                     \
+    {ngx_string(name "_by_lua"), (where) | NGX_CONF_TAKE1, set, conf, offset,  \
+     PHASE(phase)}
+
+#define LOC_CODE(name, member, phase)                                          \
+    ALL_FORMS(name, ALL, http_conf_code, NGX_HTTP_LOC_CONF_OFFSET,             \
+              offsetof(http_loc_conf_t, member), phase)
+
+#define LOC_FLAG(name, member)                                                 \
+    {ngx_string(name), ALL | NGX_CONF_FLAG, ngx_conf_set_flag_slot,            \
+     NGX_HTTP_LOC_CONF_OFFSET, offsetof(http_loc_conf_t, member), NULL}
+
+#define MAIN_FLAG(name, member)                                                \
+    {ngx_string(name), MAIN | NGX_CONF_FLAG, ngx_conf_set_flag_slot,           \
+     NGX_HTTP_MAIN_CONF_OFFSET, offsetof(http_main_conf_t, member), NULL}
+
+static ngx_command_t commands[] = {
+    RESOLUA_CODE_COMMANDS("init", MAIN, resolua_conf_init, 0, 0),
+    RESOLUA_CODE_COMMANDS("init_worker", MAIN, resolua_conf_init, 0, 0),
+    RESOLUA_CODE_COMMANDS("exit_worker", MAIN, resolua_conf_init, 0, 0),
+    {ngx_string("lua_package_path"), MAIN | NGX_CONF_TAKE1, resolua_conf_path,
+     0, 0, NULL},
+    {ngx_string("lua_package_cpath"), MAIN | NGX_CONF_TAKE1, resolua_conf_path,
+     0, 0, NULL},
+    BLOCK_AND_FILE("server_rewrite", MAIN_SRV, http_conf_code,
+                   NGX_HTTP_SRV_CONF_OFFSET,
+                   offsetof(http_srv_conf_t, server_rewrite),
+                   RESOLUA_SERVER_REWRITE),
+    LOC_CODE("rewrite", rewrite, RESOLUA_REWRITE),
+    LOC_CODE("access", access, RESOLUA_ACCESS),
+    BLOCK_AND_FILE("precontent", ALL, http_conf_code, NGX_HTTP_LOC_CONF_OFFSET,
+                   offsetof(http_loc_conf_t, precontent), RESOLUA_PRECONTENT),
+    ALL_FORMS("content", LOC, http_conf_content, NGX_HTTP_LOC_CONF_OFFSET,
+              offsetof(http_loc_conf_t, content), RESOLUA_CONTENT),
+    LOC_CODE("header_filter", header_filter, RESOLUA_HEADER_FILTER),
+    LOC_CODE("body_filter", body_filter, RESOLUA_BODY_FILTER),
+    LOC_CODE("log", log, RESOLUA_LOG),
+    LOC_FLAG("lua_code_cache", code_cache),
+    LOC_FLAG("lua_need_request_body", need_request_body),
+    LOC_FLAG("lua_use_default_type", use_default_type),
+    LOC_FLAG("lua_transform_underscores_in_response_headers",
+             transform_underscores),
+    LOC_FLAG("lua_http10_buffering", http10_buffering),
+    LOC_FLAG("lua_check_client_abort", check_client_abort),
+    MAIN_FLAG("rewrite_by_lua_no_postpone", rewrite_no_postpone),
+    MAIN_FLAG("access_by_lua_no_postpone", access_no_postpone),
+    MAIN_FLAG("precontent_by_lua_no_postpone", precontent_no_postpone),
+    ngx_null_command,
+};
+
+
+/* Fills the ngx table, which stands on top of the stack. */
+static void
+setup(lua_State *L)
+{
+    http_control_setup(L);
+    http_resp_setup(L);
+    lua_getfield(L, -1, "req");
+    http_req_setup(L);
+    http_args_setup(L);
+    http_headers_setup(L);
+    http_body_setup(L);
+    lua_pop(L, 1);
+}
+
+
+static ngx_int_t
+preconfigure(ngx_conf_t *cf)
+{
+    (void) cf;
+    return resolua_vm_add_setup(setup);
+}
+
+
+static void *
+create_main_conf(ngx_conf_t *cf)
+{
+    http_main_conf_t *conf = ngx_pcalloc(cf->pool, sizeof(*conf));
+    if (conf != NULL) {
+        conf->rewrite_no_postpone = NGX_CONF_UNSET;
+        conf->access_no_postpone = NGX_CONF_UNSET;
+        conf->precontent_no_postpone = NGX_CONF_UNSET;
+    }
+    return conf;
+}
+
+
+static char *
+init_main_conf(ngx_conf_t *cf, void *data)
+{
+    http_main_conf_t *conf = data;
+    (void) cf;
+    ngx_conf_init_value(conf->rewrite_no_postpone, 0);
+    ngx_conf_init_value(conf->access_no_postpone, 0);
+    ngx_conf_init_value(conf->precontent_no_postpone, 0);
+    return NGX_CONF_OK;
+}
+
+
+static void *
+create_srv_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(http_srv_conf_t));
+}
+
+
+static void
+inherit(http_code_t **code, http_code_t *from)
+{
+    if (*code == NULL) {
+        *code = from;
+    }
+}
+
+
+static char *
+merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    const http_srv_conf_t *from = parent;
+    http_srv_conf_t *conf = child;
+    (void) cf;
+    inherit(&conf->server_rewrite, from->server_rewrite);
+    return NGX_CONF_OK;
+}
+
+
+static void *
+create_loc_conf(ngx_conf_t *cf)
+{
+    http_loc_conf_t *conf = ngx_pcalloc(cf->pool, sizeof(*conf));
+    if (conf != NULL) {
+        conf->code_cache = NGX_CONF_UNSET;
+        conf->need_request_body = NGX_CONF_UNSET;
+        conf->use_default_type = NGX_CONF_UNSET;
+        conf->transform_underscores = NGX_CONF_UNSET;
+        conf->http10_buffering = NGX_CONF_UNSET;
+        conf->check_client_abort = NGX_CONF_UNSET;
+    }
+    return conf;
+}
+
+
+/* The nameless location of an if goes on with the content handler of the
+   location around it. */
+static void
+inherit_content(ngx_conf_t *cf, http_loc_conf_t *conf,
+                const http_loc_conf_t *from)
+{
+    ngx_http_core_loc_conf_t *clcf =
+        ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    if (clcf->noname && clcf->handler == NULL && from->content != NULL) {
+        clcf->handler = http_content_handler;
+        conf->content = from->content;
+    }
+}
+
+
+static char *
+merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    const http_loc_conf_t *from = parent;
+    http_loc_conf_t *conf = child;
+    inherit(&conf->rewrite, from->rewrite);
+    inherit(&conf->access, from->access);
+    inherit(&conf->precontent, from->precontent);
+    inherit(&conf->header_filter, from->header_filter);
+    inherit(&conf->body_filter, from->body_filter);
+    inherit(&conf->log, from->log);
+    inherit_content(cf, conf, from);
+    ngx_conf_merge_value(conf->code_cache, from->code_cache,
+                         resolua_core_conf(cf->cycle)->code_cache);
+    ngx_conf_merge_value(conf->need_request_body, from->need_request_body, 0);
+    ngx_conf_merge_value(conf->use_default_type, from->use_default_type, 1);
+    ngx_conf_merge_value(conf->transform_underscores,
+                         from->transform_underscores, 1);
+    ngx_conf_merge_value(conf->http10_buffering, from->http10_buffering, 1);
+    ngx_conf_merge_value(conf->check_client_abort, from->check_client_abort,
+                         0);
+    return NGX_CONF_OK;
+}
+
+static ngx_http_module_t module_ctx = {
+    preconfigure,     http_phases_init, create_main_conf, init_main_conf,
+    create_srv_conf,  merge_srv_conf,   create_loc_conf,  merge_loc_conf,
+};
+
+ngx_module_t ngx_http_resolua_module = {
+    NGX_MODULE_V1,
+    &module_ctx,
+    commands,
+    NGX_HTTP_MODULE,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NGX_MODULE_V1_PADDING,
+};

@@ -1,0 +1,46 @@
+#ifndef RESOLUA_HTTP_PRIVATE_API_H
+#define RESOLUA_HTTP_PRIVATE_API_H
+
+/* The parts of HTTP's API; each setup finds the table that it fills on top of
+   the stack. */
+
+#include "http/private/ctx.h"
+
+void http_req_setup(lua_State *L);     /* ngx.req: the request line */
+void http_args_setup(lua_State *L);    /* ngx.req: URI and arguments */
+void http_headers_setup(lua_State *L); /* ngx.req: headers */
+void http_body_setup(lua_State *L);    /* ngx.req: body */
+void http_resp_setup(lua_State *L);    /* ngx: header, resp */
+void http_control_setup(lua_State *L); /* ngx: exec, redirect, constants */
+
+/* NGX_DECLINED: no method that nginx knows by this number. */
+ngx_int_t http_req_set_method(ngx_http_request_t *r, ngx_uint_t id);
+
+/* Request headers; name and value in the request's pool.  Removing makes a list
+   of the request's own, where it shared its parent's. */
+ngx_int_t http_req_remove_header(ngx_http_request_t *r, const ngx_str_t *name);
+ngx_int_t http_req_add_header(ngx_http_request_t *r, const ngx_str_t *name,
+                              const ngx_str_t *value);
+
+int http_var_get(lua_State *L);
+int http_var_set(lua_State *L);
+
+/* ngx.status, ngx.headers_sent, ngx.is_subrequest */
+int http_field_get(lua_State *L);
+int http_field_set(lua_State *L);
+
+/* The metatable under which header tables are read in any letter case, with
+   '_' for '-': sets it on the table on top. */
+void http_headers_set_meta(lua_State *L);
+
+/* The type of a response for which the script names none. */
+ngx_int_t http_resp_default_type(ngx_http_request_t *r);
+
+/* Pushes at most max octets of the body (0: all), nil where none is in memory. */
+void http_body_push(lua_State *L, const ngx_http_request_t *r, size_t max);
+
+/* Reads the body if it has not been.  NGX_OK, NGX_AGAIN (wake() is called) or
+   a status to end the request with. */
+ngx_int_t http_body_read(http_ctx_t *ctx);
+
+#endif

@@ -1,0 +1,18 @@
+#ifndef RESOLUA_HTTP_PRIVATE_CONTROL_H
+#define RESOLUA_HTTP_PRIVATE_CONTROL_H
+
+/* How a chunk ends its request. */
+
+#include "http/private/ctx.h"
+
+/* What is left for the script whose chunk ended with rc: completes the response
+   and gives the code for ngx_http_finalize_request. */
+ngx_int_t http_control_end(http_ctx_t *ctx, ngx_int_t rc);
+
+/* Goes to where ngx.exec named; the request counts one more (NGX_DONE). */
+void http_control_exec(http_ctx_t *ctx);
+
+/* While Lua sleeps: looks for the client's end where that is wanted. */
+void http_control_watch(http_ctx_t *ctx);
+
+#endif

@@ -1,0 +1,23 @@
+#ifndef RESOLUA_HTTP_PRIVATE_PHASES_H
+#define RESOLUA_HTTP_PRIVATE_PHASES_H
+
+#include "http/private/ctx.h"
+
+/* Postconfiguration: puts the handlers of the used phases into nginx's. */
+ngx_int_t http_phases_init(ngx_conf_t *cf);
+
+/* The handler of locations with content_by_lua*. */
+ngx_int_t http_content_handler(ngx_http_request_t *r);
+
+/* resolua_host_t.resumed and .settle */
+void http_phase_resumed(resolua_request_t *base, ngx_int_t rc);
+void http_phase_settle(void *connection);
+
+/* Goes on with nginx's phases after a sleep. */
+void http_phase_again(http_ctx_t *ctx);
+
+/* Pushes the chunk of a directive.  NGX_HTTP_NOT_FOUND: no such file;
+   NGX_HTTP_INTERNAL_SERVER_ERROR: it does not load, logged. */
+ngx_int_t http_code_push(http_ctx_t *ctx, http_code_t *code);
+
+#endif

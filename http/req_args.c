@@ -1,0 +1,137 @@
+/* ngx.req: the URI and its arguments. */
+
+#include "http/private/api.h"
+#include "runtime/args.h"
+
+
+/* Arguments of the function: max?, table?. */
+static int
+decode_into_table(lua_State *L, const u_char *text, size_t size, int max_arg)
+{
+    const lua_Integer max = luaL_optinteger(L, max_arg, RESOLUA_ARGS_MAX);
+    if (lua_istable(L, max_arg + 1)) {
+        lua_settop(L, max_arg + 1);
+    } else {
+        lua_newtable(L);
+    }
+    if (resolua_args_decode(L, text, size, max) != NGX_OK) {
+        lua_pushliteral(L, "truncated");
+        return 2;
+    }
+    return 1;
+}
+
+
+static int
+get_uri_args(lua_State *L)
+{
+    const ngx_http_request_t *r = http_lua_request(L, HTTP_ANY);
+    return decode_into_table(L, r->args.data, r->args.len, 1);
+}
+
+
+static int
+set_uri_args(lua_State *L)
+{
+    ngx_http_request_t *r = http_lua_request(L, HTTP_ANY & ~RESOLUA_LOG);
+    size_t size;
+    if (lua_istable(L, 1)) {
+        resolua_args_encode(L, 1);
+    } else if (lua_type(L, 1) == LUA_TSTRING || lua_type(L, 1) == LUA_TNUMBER) {
+        lua_settop(L, 1);
+    } else {
+        return luaL_argerror(L, 1, "string, number, or table expected");
+    }
+    const char *text = lua_tolstring(L, -1, &size);
+    r->args.data = http_lua_copy(L, r, text, size);
+    r->args.len = size;
+    r->valid_unparsed_uri = 0;
+    return 0;
+}
+
+
+static int
+is_safe(const char *uri, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if ((u_char) uri[i] < ' ' || uri[i] == 0x7F) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+
+/* ngx.req.set_uri(uri, jump?, binary?) */
+static int
+set_uri(lua_State *L)
+{
+    http_ctx_t *ctx = http_lua_ctx(L, HTTP_ANY & ~RESOLUA_LOG);
+    ngx_http_request_t *r = ctx->request;
+    size_t size;
+    const char *uri = luaL_checklstring(L, 1, &size);
+    const int jump = lua_toboolean(L, 2);
+    luaL_argcheck(L, size > 0, 1, "attempt to use zero-length uri");
+    if (!lua_toboolean(L, 3) && !is_safe(uri, size)) {
+        return luaL_error(L, "unsafe byte in uri");
+    }
+    if (jump && (ctx->base.phase &
+                 (RESOLUA_REWRITE | RESOLUA_SERVER_REWRITE)) == 0) {
+        return luaL_error(L, "API disabled in the context of %s_by_lua*",
+                          resolua_phase_name(ctx->base.phase));
+    }
+    r->uri.data = http_lua_copy(L, r, uri, size);
+    r->uri.len = size;
+    r->internal = 1;
+    r->valid_unparsed_uri = 0;
+    r->uri_changed = (unsigned) jump;
+    ngx_http_set_exten(r);
+    return jump ? resolua_run_exit(L, NGX_OK) : 0;
+}
+
+
+static int
+get_post_args(lua_State *L)
+{
+    const ngx_http_request_t *r = http_lua_request(
+        L, HTTP_RESPONDING | HTTP_FILTERING | RESOLUA_LOG);
+    if (r->discard_body) {
+        lua_newtable(L);
+        return 1;
+    }
+    if (r->request_body == NULL) {
+        return luaL_error(L, "no request body found; maybe you should turn on "
+                             "lua_need_request_body?");
+    }
+    if (r->request_body->temp_file != NULL) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "request body in temp file not supported");
+        return 2;
+    }
+    lua_settop(L, 2);
+    http_body_push(L, r, 0);
+    size_t size;
+    const char *text = lua_tolstring(L, 3, &size);
+    const lua_Integer max = luaL_optinteger(L, 1, RESOLUA_ARGS_MAX);
+    lua_newtable(L);
+    if (text != NULL &&
+        resolua_args_decode(L, (const u_char *) text, size, max) != NGX_OK) {
+        lua_pushliteral(L, "truncated");
+        return 2;
+    }
+    return 1;
+}
+
+
+void
+http_args_setup(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"get_uri_args", get_uri_args},
+        {"set_uri_args", set_uri_args},
+        {"set_uri", set_uri},
+        {"get_post_args", get_post_args},
+        {NULL, NULL},
+    };
+    luaL_register(L, NULL, functions);
+}
