@@ -2,7 +2,7 @@
 
 #include "http/private/api.h"
 
-enum { NAME_MAX = 256 }; /* octets */
+enum { VARIABLE_NAME_MAX = 256 }; /* octets */
 
 
 static int
@@ -33,7 +33,7 @@ check_name(lua_State *L, u_char *low, ngx_uint_t *hash)
         luaL_error(L, "bad variable name");
     }
     const char *text = lua_tolstring(L, 2, &name.len);
-    if (name.len > NAME_MAX) {
+    if (name.len > VARIABLE_NAME_MAX) {
         luaL_error(L, "variable name too long");
     }
     *hash = ngx_hash_strlow(low, (u_char *) text, name.len);
@@ -46,7 +46,7 @@ int
 http_var_get(lua_State *L)
 {
     ngx_http_request_t *r = http_lua_request(L, HTTP_ANY);
-    u_char low[NAME_MAX];
+    u_char low[VARIABLE_NAME_MAX];
     ngx_uint_t hash;
     if (lua_type(L, 2) == LUA_TNUMBER) {
         return push_capture(L, r, lua_tointeger(L, 2));
@@ -92,7 +92,7 @@ int
 http_var_set(lua_State *L)
 {
     ngx_http_request_t *r = http_lua_request(L, HTTP_ANY);
-    u_char low[NAME_MAX];
+    u_char low[VARIABLE_NAME_MAX];
     ngx_uint_t hash;
     ngx_http_variable_value_t value;
     const ngx_str_t name = check_name(L, low, &hash);

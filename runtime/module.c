@@ -9,17 +9,20 @@
 extern ngx_module_t ngx_resolua_core_module;
 extern ngx_module_t ngx_resolua_dns_module;
 extern ngx_module_t ngx_stream_resolua_module;
+extern ngx_module_t ngx_http_resolua_module;
 
 EXPORT ngx_module_t *ngx_modules[] = {
     &ngx_resolua_core_module,
     &ngx_resolua_dns_module,
     &ngx_stream_resolua_module,
+    &ngx_http_resolua_module,
     NULL,
 };
 EXPORT char *ngx_module_names[] = {
     "ngx_resolua_core_module",
     "ngx_resolua_dns_module",
     "ngx_stream_resolua_module",
+    "ngx_http_resolua_module",
     NULL,
 };
 EXPORT char *ngx_module_order[] = {NULL};

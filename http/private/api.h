@@ -10,6 +10,7 @@ void http_req_setup(lua_State *L);     /* ngx.req: the request line */
 void http_args_setup(lua_State *L);    /* ngx.req: URI and arguments */
 void http_headers_setup(lua_State *L); /* ngx.req: headers */
 void http_body_setup(lua_State *L);    /* ngx.req: body */
+void http_body_write_setup(lua_State *L); /* ngx.req: another body */
 void http_resp_setup(lua_State *L);    /* ngx: header, resp */
 void http_control_setup(lua_State *L); /* ngx: exec, redirect, constants */
 

@@ -45,9 +45,12 @@ typedef struct {
     resolua_thread_t *body_waiter; /* of ngx.req.read_body */
     ngx_uint_t ended_phase;        /* a sleeping phase that has ended ... */
     ngx_int_t ended_rc;            /* ... and how */
+    off_t body_size;               /* of the body that a script writes */
     unsigned asleep : 1;
     unsigned type_cleared : 1;     /* ngx.header.content_type = nil */
     unsigned reading_body : 1;     /* for lua_need_request_body */
+    unsigned body_pending : 1;     /* nginx still reads it */
+    unsigned body_gathers : 1;     /* between init_body and finish_body */
 } http_ctx_t;
 
 extern const resolua_host_t http_host;
