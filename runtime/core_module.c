@@ -1,6 +1,7 @@
 /* The VM's life: made in the master, inherited by the workers. */
 
 #include "runtime/conf.h"
+#include "runtime/job.h"
 #include "runtime/run.h"
 #include "runtime/vm.h"
 
@@ -24,6 +25,9 @@ create_conf(ngx_cycle_t *cycle)
         ngx_array_init(&conf->init, cycle->pool, 1, size) != NGX_OK ||
         ngx_array_init(&conf->init_worker, cycle->pool, 1, size) != NGX_OK ||
         ngx_array_init(&conf->exit_worker, cycle->pool, 1, size) != NGX_OK) {
+        return NULL;
+    }
+    if (resolua_job_configure(cycle) != NGX_OK) {
         return NULL;
     }
     conf->code_cache = 1;

@@ -2,7 +2,8 @@
 #include <ngx_core.h>
 
 /* The list that nginx reads when it loads this file (auto/module writes such a
-   list for modules that are configured into nginx's own build). */
+   list for modules that are configured into nginx's own build).  The DNS
+   module stands first: init_worker_by_lua finds its store open. */
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -12,15 +13,15 @@ extern ngx_module_t ngx_stream_resolua_module;
 extern ngx_module_t ngx_http_resolua_module;
 
 EXPORT ngx_module_t *ngx_modules[] = {
-    &ngx_resolua_core_module,
     &ngx_resolua_dns_module,
+    &ngx_resolua_core_module,
     &ngx_stream_resolua_module,
     &ngx_http_resolua_module,
     NULL,
 };
 EXPORT char *ngx_module_names[] = {
-    "ngx_resolua_core_module",
     "ngx_resolua_dns_module",
+    "ngx_resolua_core_module",
     "ngx_stream_resolua_module",
     "ngx_http_resolua_module",
     NULL,

@@ -58,6 +58,9 @@ typedef struct {
     lua_CFunction req_socket; /* ngx.req.socket(raw?) */
     lua_CFunction index;      /* (ngx, name): a field that ngx has not */
     lua_CFunction newindex;   /* (ngx, name, value) */
+    /* The chunk has returned: its values stand on L from 1 up.  Must not end
+       the request. */
+    void (*results)(resolua_request_t *r, lua_State *L);
     /* A run that gave NGX_AGAIN has ended with rc (as resolua_run would have
        returned it).  May end the request. */
     void (*resumed)(resolua_request_t *r, ngx_int_t rc);

@@ -143,6 +143,9 @@ go_on(resolua_thread_t *t, int nargs)
             nargs = give_back(t, rc);
             t = parent;
         } else if (rc == 0) {
+            if (r->host->results != NULL) {
+                r->host->results(r, t->L);
+            }
             result = NGX_OK;
         } else if (rc == LUA_YIELD) {
             lua_settop(t->L, 0); /* the entry's own yield: go on at once */

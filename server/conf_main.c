@@ -1,6 +1,7 @@
 /* The directives of the main level, and the module that they belong to. */
 
 #include "server/answer.h"
+#include "server/ask.h"
 #include "server/conf.h"
 #include "server/statistics.h"
 
@@ -223,6 +224,7 @@ init_process(ngx_cycle_t *cycle)
     if (ngx_process == NGX_PROCESS_WORKER ||
         ngx_process == NGX_PROCESS_SINGLE) {
         dns_server_open(cycle);
+        dns_server_ask_open(cycle);
     }
     return NGX_OK;
 }

@@ -70,6 +70,10 @@ dns_server_conf_forward(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         *text++ = ' ';
     }
     dns->forward.len = size - 1;
+    dns_main_conf_t *main_conf = dns_main_conf(cf->cycle);
+    if (main_conf->forward.len == 0) {
+        main_conf->forward = dns->forward;
+    }
     return NGX_CONF_OK;
 }
 

@@ -1,9 +1,62 @@
 #include "stream/serve.h"
 
-#include "dns/type.h"
-#include "server/answer.h"
+#include "server/ask.h"
 #include "server/statistics.h"
+#include "stream/context.h"
 #include "stream/tcp.h"
+
+
+/* Lua has answered. */
+static void
+send_answer(void *data, const uint8_t *answer, size_t size)
+{
+    ngx_stream_session_t *s = data;
+    ngx_connection_t *c = s->connection;
+    stream_context_t *context = stream_context_if_any(s);
+    context->content = NULL;
+    if (size > 0 && c->send(c, (u_char *) answer, size) < 0) {
+        dns_counts.send_errors++;
+    }
+    dns_statistics_flush();
+    ngx_stream_finalize_session(s, NGX_STREAM_OK);
+}
+
+
+static void
+cancel_ask(void *data)
+{
+    const stream_context_t *context = data;
+    if (context->content != NULL) {
+        dns_server_ask_cancel(context->content);
+    }
+}
+
+
+static void
+ignore_event(ngx_event_t *ev)
+{
+    (void) ev;
+}
+
+
+static void
+ask_lua(ngx_stream_session_t *s, const dns_server_call_t *call)
+{
+    ngx_connection_t *c = s->connection;
+    stream_context_t *context = stream_context(s);
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(c->pool, 0);
+    if (context == NULL || cleanup == NULL) {
+        ngx_stream_finalize_session(s, NGX_STREAM_INTERNAL_SERVER_ERROR);
+        return;
+    }
+    cleanup->handler = cancel_ask;
+    cleanup->data = context;
+    c->read->handler = c->write->handler = ignore_event;
+    dns_server_ask_t *ask = dns_server_ask(call, c->log, send_answer, s);
+    if (ask != NULL) { /* else the session is over */
+        context->content = ask;
+    }
+}
 
 
 static void
@@ -21,11 +74,11 @@ serve_datagram(ngx_stream_session_t *s, const stream_conf_t *conf)
         .out = out,
     };
     dns_server_begin();
-    dns_server_verdict_t verdict = dns_server_answer(&call);
+    const dns_server_verdict_t verdict = dns_server_answer(&call);
     dns_server_end();
     if (verdict == DNS_SERVER_ASK) {
-        call.size = dns_server_error(&call, DNS_RCODE_SERVFAIL);
-        verdict = DNS_SERVER_SEND;
+        ask_lua(s, &call);
+        return;
     }
     if (verdict == DNS_SERVER_SEND && call.size > 0 &&
         c->send(c, out, call.size) < 0) {

@@ -3,7 +3,7 @@
 #include <ngx_event.h>
 
 #include "dns/type.h"
-#include "server/answer.h"
+#include "server/ask.h"
 #include "server/statistics.h"
 #include "stream/context.h"
 #include "stream/tcp_clients.h"
@@ -14,6 +14,8 @@ enum {
     IN_ROOM = PREFIX_SIZE + MESSAGE_MAX, /* octets read at once */
     OUT_ROOM = 4 * IN_ROOM,        /* answers written at once */
     READS_MAX = 8,                 /* in one wake-up: others wait too */
+    PENDING_MAX = 64,              /* queries of a connection that Lua answers:
+                                      no more are read meanwhile */
 };
 
 /* Octets that did not go through; owned, freed when empty. */
@@ -23,12 +25,23 @@ typedef struct {
     size_t size;
 } rest_t;
 
+/* A query that Lua answers; lives until it has. */
+typedef struct pending_s pending_t;
+struct pending_s {
+    tcp_t *tcp;
+    dns_server_ask_t *ask;
+    pending_t *next;
+    pending_t **link; /* what points here */
+};
+
 struct tcp_s {
     ngx_stream_session_t *session;
     const stream_conf_t *conf;
     tcp_client_t *client;
     rest_t query;   /* the beginning of a query */
     rest_t answers; /* what the client has not taken yet */
+    pending_t *pending;
+    unsigned pending_count;
     unsigned is_ended : 1; /* the client sends no more */
 };
 
@@ -68,12 +81,64 @@ keep_rest(rest_t *rest, const uint8_t *octets, size_t size, ngx_log_t *log)
 }
 
 
+static ngx_int_t
+append_rest(rest_t *rest, const uint8_t *octets, size_t size, ngx_log_t *log)
+{
+    const size_t before = rest->size - rest->at;
+    if (size == 0) {
+        return NGX_OK;
+    }
+    uint8_t *joined = ngx_alloc(before + size, log);
+    if (joined == NULL) {
+        return NGX_ERROR;
+    }
+    if (before > 0) {
+        ngx_memcpy(joined, rest->octets + rest->at, before);
+    }
+    ngx_memcpy(joined + before, octets, size);
+    drop_rest(rest);
+    rest->octets = joined;
+    rest->size = before + size;
+    return NGX_OK;
+}
+
+
+static void
+pending_remove(pending_t *p)
+{
+    *p->link = p->next;
+    if (p->next != NULL) {
+        p->next->link = p->link;
+    }
+    p->tcp->pending_count--;
+}
+
+
+static void
+pending_add(tcp_t *t, pending_t *p)
+{
+    p->next = t->pending;
+    p->link = &t->pending;
+    if (p->next != NULL) {
+        p->next->link = &p->next;
+    }
+    t->pending = p;
+    t->pending_count++;
+}
+
+
 static void
 clean_up(void *data)
 {
     tcp_t *t = data;
     drop_rest(&t->query);
     drop_rest(&t->answers);
+    while (t->pending != NULL) {
+        pending_t *p = t->pending;
+        pending_remove(p);
+        dns_server_ask_cancel(p->ask);
+        ngx_free(p);
+    }
     if (t->client != NULL) {
         tcp_clients_remove(t->client);
     }
@@ -116,11 +181,14 @@ flush(tcp_t *t)
     if (size == 0) {
         return NGX_OK;
     }
-    const ssize_t sent = send_some(c, out, size);
-    if (sent < 0) {
-        return NGX_ERROR;
+    ssize_t sent = 0;
+    if (t->answers.octets == NULL) {
+        sent = send_some(c, out, size);
+        if (sent < 0) {
+            return NGX_ERROR;
+        }
     }
-    return keep_rest(&t->answers, out + sent, size - (size_t) sent, c->log);
+    return append_rest(&t->answers, out + sent, size - (size_t) sent, c->log);
 }
 
 
@@ -145,9 +213,76 @@ flush_rest(tcp_t *t)
 }
 
 
+/* At the end of out, which has room. */
+static void
+put_answer(const uint8_t *octets, size_t size)
+{
+    uint8_t *at = out + out_size;
+    if (size == 0) {
+        return;
+    }
+    at[0] = (uint8_t) (size >> 8);
+    at[1] = (uint8_t) size;
+    if (octets != at + PREFIX_SIZE) {
+        ngx_memcpy(at + PREFIX_SIZE, octets, size);
+    }
+    out_size += PREFIX_SIZE + size;
+}
+
+
+/* An answer that comes while out may be another connection's. */
+static void
+put_late_answer(tcp_t *t, const uint8_t *octets, size_t size)
+{
+    ngx_connection_t *c = t->session->connection;
+    const uint8_t prefix[PREFIX_SIZE] = {(uint8_t) (size >> 8), (uint8_t) size};
+    if (size > 0 &&
+        (append_rest(&t->answers, prefix, PREFIX_SIZE, c->log) != NGX_OK ||
+         append_rest(&t->answers, octets, size, c->log) != NGX_OK)) {
+        t->is_ended = 1;
+    }
+    ngx_post_event(c->write, &ngx_posted_events);
+}
+
+
+/* Lua has answered, now or after a while. */
+static void
+on_answer(void *data, const uint8_t *octets, size_t size)
+{
+    pending_t *p = data;
+    tcp_t *t = p->tcp;
+    const ngx_uint_t is_late = p->ask != NULL;
+    pending_remove(p);
+    ngx_free(p);
+    if (is_late) {
+        put_late_answer(t, octets, size);
+    } else {
+        put_answer(octets, size);
+    }
+}
+
+
+static void
+ask_lua(tcp_t *t, const dns_server_call_t *call)
+{
+    ngx_log_t *log = t->session->connection->log;
+    pending_t *p = ngx_calloc(sizeof(*p), log);
+    if (p == NULL) {
+        put_answer(call->out, dns_server_error(call, DNS_RCODE_SERVFAIL));
+        return;
+    }
+    p->tcp = t;
+    pending_add(t, p);
+    dns_server_ask_t *ask = dns_server_ask(call, log, on_answer, p);
+    if (ask != NULL) {
+        p->ask = ask;
+    }
+}
+
+
 /* One query; its answer goes to the end of out, which has room. */
 static void
-answer(const tcp_t *t, const uint8_t *packet, size_t size)
+answer(tcp_t *t, const uint8_t *packet, size_t size)
 {
     const ngx_connection_t *c = t->session->connection;
     dns_server_call_t call = {
@@ -159,16 +294,20 @@ answer(const tcp_t *t, const uint8_t *packet, size_t size)
         .idle_timeout_ms = (uint32_t) t->conf->tcp_idle_timeout,
         .out = out + out_size + PREFIX_SIZE,
     };
-    dns_server_verdict_t verdict = dns_server_answer(&call);
+    const dns_server_verdict_t verdict = dns_server_answer(&call);
     if (verdict == DNS_SERVER_ASK) {
-        call.size = dns_server_error(&call, DNS_RCODE_SERVFAIL);
-        verdict = DNS_SERVER_SEND;
+        ask_lua(t, &call);
+    } else if (verdict == DNS_SERVER_SEND) {
+        put_answer(call.out, call.size);
     }
-    if (verdict == DNS_SERVER_SEND && call.size > 0) {
-        out[out_size] = (uint8_t) (call.size >> 8);
-        out[out_size + 1] = (uint8_t) call.size;
-        out_size += PREFIX_SIZE + call.size;
-    }
+}
+
+
+/* Others must go before more queries are looked at. */
+static ngx_uint_t
+is_held_up(const tcp_t *t)
+{
+    return t->answers.octets != NULL || t->pending_count >= PENDING_MAX;
 }
 
 
@@ -179,7 +318,7 @@ answer_all(tcp_t *t, const uint8_t *octets, size_t size)
 {
     size_t at = 0;
     dns_server_begin();
-    while (size - at >= PREFIX_SIZE && t->answers.octets == NULL) {
+    while (size - at >= PREFIX_SIZE && !is_held_up(t)) {
         const size_t query_size = (size_t) octets[at] << 8 | octets[at + 1];
         if (size - at - PREFIX_SIZE < query_size) {
             break;
@@ -201,7 +340,7 @@ static ngx_int_t
 answer_rest(tcp_t *t)
 {
     const size_t size = t->query.size;
-    if (size == 0 || t->answers.octets != NULL) {
+    if (size == 0 || is_held_up(t)) {
         return NGX_OK;
     }
     ngx_memcpy(in, t->query.octets, size);
@@ -246,7 +385,7 @@ read_all(tcp_t *t)
 {
     ngx_connection_t *c = t->session->connection;
     for (unsigned i = 0; i < READS_MAX; i++) {
-        if (t->answers.octets != NULL || t->is_ended) {
+        if (is_held_up(t) || t->is_ended) {
             return NGX_OK;
         }
         const ngx_int_t rc = read_some(t);
@@ -262,7 +401,8 @@ read_all(tcp_t *t)
 static ngx_uint_t
 is_idle(const tcp_t *t)
 {
-    return t->answers.octets == NULL && t->query.octets == NULL;
+    return t->answers.octets == NULL && t->query.octets == NULL &&
+           t->pending == NULL;
 }
 
 
@@ -272,7 +412,7 @@ wait_for_more(tcp_t *t)
 {
     ngx_connection_t *c = t->session->connection;
     const ngx_uint_t idle = is_idle(t);
-    if (t->answers.octets == NULL &&
+    if (t->answers.octets == NULL && t->pending == NULL &&
         (t->is_ended || (idle && (ngx_exiting || c->close)))) {
         finish(t);
         return;

@@ -1,0 +1,18 @@
+#ifndef RESOLUA_RUNTIME_JOB_H
+#define RESOLUA_RUNTIME_JOB_H
+
+/* Blocking work, on a thread of nginx's pool "default". */
+
+#include "runtime/request.h"
+
+/* In create_conf of a core module: the pool is there though no directive names
+   it. */
+ngx_int_t resolua_job_configure(ngx_cycle_t *cycle);
+
+/* (job, argument) from Lua: calls the C function `int job(void *)`, a cdata, on
+   another thread with argument, a cdata or nil, while the coroutine sleeps, and
+   returns its result.  Where no coroutine may sleep it is called at once.  The
+   argument lives until the job has ended, even when the request does not. */
+int resolua_job_run(lua_State *L);
+
+#endif
