@@ -43,6 +43,7 @@ struct tcp_s {
     pending_t *pending;
     unsigned pending_count;
     unsigned is_ended : 1; /* the client sends no more */
+    unsigned has_asked : 1;
 };
 
 /* The process's own; nothing stays there between two events. */
@@ -285,6 +286,7 @@ static void
 answer(tcp_t *t, const uint8_t *packet, size_t size)
 {
     const ngx_connection_t *c = t->session->connection;
+    t->has_asked = 1;
     dns_server_call_t call = {
         .conf = &t->conf->dns,
         .client = c->sockaddr,
@@ -411,7 +413,8 @@ static void
 wait_for_more(tcp_t *t)
 {
     ngx_connection_t *c = t->session->connection;
-    const ngx_uint_t idle = is_idle(t);
+    /* Who has connected and not yet asked is not turned away by a reload. */
+    const ngx_uint_t idle = is_idle(t) && t->has_asked;
     if (t->answers.octets == NULL && t->pending == NULL &&
         (t->is_ended || (idle && (ngx_exiting || c->close)))) {
         finish(t);
@@ -423,7 +426,7 @@ wait_for_more(tcp_t *t)
         return;
     }
     c->idle = idle ? 1 : 0;
-    ngx_reusable_connection(c, idle);
+    ngx_reusable_connection(c, is_idle(t));
     ngx_add_timer(c->read, t->conf->tcp_idle_timeout);
 }
 
