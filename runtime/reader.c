@@ -1,8 +1,9 @@
 #include "runtime/reader.h"
 
 
-void
-resolua_pattern_init(resolua_pattern_t *pattern)
+/* How much of the pattern is still matched when the next octet does not fit. */
+static void
+find_fallbacks(resolua_pattern_t *pattern)
 {
     size_t matched = 0;
     pattern->fallback[0] = 0;
@@ -16,6 +17,23 @@ resolua_pattern_init(resolua_pattern_t *pattern)
         }
         pattern->fallback[i + 1] = matched;
     }
+}
+
+
+resolua_pattern_t *
+resolua_pattern_push(lua_State *L, const char *octets, size_t size,
+                     int inclusive)
+{
+    resolua_pattern_t *pattern = lua_newuserdata(
+        L, sizeof(*pattern) + (size + 1) * sizeof(size_t) + size);
+    ngx_memzero(pattern, sizeof(*pattern));
+    pattern->size = size;
+    pattern->inclusive = inclusive ? 1 : 0;
+    pattern->fallback = (size_t *) (pattern + 1);
+    pattern->octets = (u_char *) (pattern->fallback + size + 1);
+    ngx_memcpy(pattern->octets, octets, size);
+    find_fallbacks(pattern);
+    return pattern;
 }
 
 

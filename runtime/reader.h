@@ -15,6 +15,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include <lua.h>
+
 typedef enum {
     RESOLUA_READ_LINE,  /* to a newline; CR and LF are left out */
     RESOLUA_READ_SIZE,  /* so many octets */
@@ -43,8 +45,9 @@ typedef struct {
     size_t room;
 } resolua_reader_t;
 
-/* Fills in fallback. */
-void resolua_pattern_init(resolua_pattern_t *pattern);
+/* Pushes a pattern as a userdata, which owns a copy of the octets. */
+resolua_pattern_t *resolua_pattern_push(lua_State *L, const char *octets,
+                                        size_t size, int inclusive);
 
 /* Begins a piece; the memory of the last is used again. */
 void resolua_reader_start(resolua_reader_t *r, resolua_read_t kind,

@@ -2,6 +2,7 @@
 
 #include "runtime/private/api.h"
 #include "runtime/run.h"
+#include "runtime/socket.h"
 #include "runtime/vm.h"
 
 static const char *const names[] = {
@@ -52,18 +53,29 @@ resolua_request_init(resolua_request_t *r, const resolua_host_t *host,
     r->pool = pool;
     r->log = log;
     r->ctx_ref = LUA_NOREF;
+    r->sockets = &resolua_socket_defaults;
 }
 
 
-resolua_cleanup_t *
-resolua_request_cleanup_add(resolua_request_t *r)
+void
+resolua_request_cleanup_link(resolua_request_t *r, resolua_cleanup_t *c)
 {
-    resolua_cleanup_t *c = ngx_pcalloc(r->pool, sizeof(*c));
-    if (c != NULL) {
-        c->next = r->cleanups;
-        r->cleanups = c;
+    c->next = r->cleanups;
+    c->link = &r->cleanups;
+    if (c->next != NULL) {
+        c->next->link = &c->next;
     }
-    return c;
+    r->cleanups = c;
+}
+
+
+void
+resolua_request_cleanup_remove(resolua_cleanup_t *c)
+{
+    *c->link = c->next;
+    if (c->next != NULL) {
+        c->next->link = c->link;
+    }
 }
 
 
@@ -76,11 +88,9 @@ resolua_request_end(resolua_request_t *r)
     r->ended = 1;
     resolua_run_abort(r);
     while (r->cleanups != NULL) {
-        const resolua_cleanup_t *c = r->cleanups;
-        r->cleanups = c->next;
-        if (c->handler != NULL) {
-            c->handler(c->data);
-        }
+        resolua_cleanup_t *c = r->cleanups;
+        resolua_request_cleanup_remove(c);
+        c->handler(c->data);
     }
     if (r->ctx_ref != LUA_NOREF && resolua_vm != NULL) {
         luaL_unref(resolua_vm, LUA_REGISTRYINDEX, r->ctx_ref);

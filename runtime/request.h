@@ -44,6 +44,7 @@ enum {
 typedef struct resolua_request_s resolua_request_t;
 typedef struct resolua_thread_s resolua_thread_t;
 typedef struct resolua_cleanup_s resolua_cleanup_t;
+typedef struct resolua_socket_conf_s resolua_socket_conf_t;
 
 /* Each member may be NULL: the API then is disabled for that host.  The
    lua_CFunctions find the request with resolua_request() (vm.h). */
@@ -73,6 +74,7 @@ struct resolua_cleanup_s {
     void (*handler)(void *data);
     void *data;
     resolua_cleanup_t *next;
+    resolua_cleanup_t **link; /* what points here */
 };
 
 struct resolua_request_s {
@@ -85,6 +87,7 @@ struct resolua_request_s {
     resolua_thread_t *entry;    /* NULL between runs */
     resolua_thread_t *threads;  /* all that belong to the running chunk */
     resolua_cleanup_t *cleanups;
+    const resolua_socket_conf_t *sockets; /* borrowed (socket.h) */
     int ctx_ref;                /* ngx.ctx in the registry, or LUA_NOREF */
     ngx_int_t exit_code;        /* what ngx.exit was given */
     unsigned exited : 1;
@@ -98,8 +101,10 @@ void resolua_request_init(resolua_request_t *r, const resolua_host_t *host,
    of ngx.ctx.  Harmless when called again. */
 void resolua_request_end(resolua_request_t *r);
 
-/* A handler to run at the request's end; NULL: no memory. */
-resolua_cleanup_t *resolua_request_cleanup_add(resolua_request_t *r);
+/* A handler to run at the request's end; c stays the caller's, who takes it out
+   again when it is not needed any more. */
+void resolua_request_cleanup_link(resolua_request_t *r, resolua_cleanup_t *c);
+void resolua_request_cleanup_remove(resolua_cleanup_t *c);
 
 /* "content", "init_worker" ...: the name in *_by_lua and in ngx.get_phase. */
 const char *resolua_phase_name(ngx_uint_t phase);

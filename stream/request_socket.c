@@ -364,15 +364,7 @@ socket_receiveuntil(lua_State *L)
     luaL_argcheck(L, size > 0, 2, "pattern is empty");
     luaL_argcheck(L, size <= PATTERN_MAX, 2, "pattern too long");
     lua_pushvalue(L, 1);
-    resolua_pattern_t *pattern = lua_newuserdata(
-        L, sizeof(*pattern) + (size + 1) * sizeof(size_t) + size);
-    ngx_memzero(pattern, sizeof(*pattern));
-    pattern->size = size;
-    pattern->inclusive = inclusive ? 1 : 0;
-    pattern->fallback = (size_t *) (pattern + 1);
-    pattern->octets = (u_char *) (pattern->fallback + size + 1);
-    ngx_memcpy(pattern->octets, text, size);
-    resolua_pattern_init(pattern);
+    (void) resolua_pattern_push(L, text, size, inclusive);
     lua_pushcclosure(L, read_until, 2);
     return 1;
 }

@@ -12,6 +12,8 @@ void resolua_timer_setup(lua_State *L);
 void resolua_thread_setup(lua_State *L);
 void resolua_args_setup(lua_State *L);
 void resolua_host_setup(lua_State *L);
+void resolua_tcp_setup(lua_State *L);
+void resolua_udp_setup(lua_State *L);
 
 /* "content_by_lua*" */
 const char *resolua_phase_directive(ngx_uint_t phase);

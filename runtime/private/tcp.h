@@ -1,0 +1,112 @@
+#ifndef RESOLUA_RUNTIME_PRIVATE_TCP_H
+#define RESOLUA_RUNTIME_PRIVATE_TCP_H
+
+/* ngx.socket.tcp: a userdata of Lua's that owns a connection while it has one.
+   tcp.c connects, tcp_io.c sends and receives, tcp_pool.c keeps connections
+   for later, tcp_ssl.c speaks TLS. */
+
+#include <ngx_event_connect.h>
+
+#include "runtime/private/peer.h"
+#include "runtime/reader.h"
+#include "runtime/wait.h"
+
+enum {
+    /* Phases in which a coroutine may sleep on a socket. */
+    RESOLUA_SOCKET_PHASES =
+        RESOLUA_TIMER | RESOLUA_SERVER_REWRITE | RESOLUA_REWRITE |
+        RESOLUA_ACCESS | RESOLUA_PRECONTENT | RESOLUA_CONTENT |
+        RESOLUA_PREREAD | RESOLUA_SSL_CERTIFICATE | RESOLUA_SSL_SESSION_FETCH |
+        RESOLUA_SSL_CLIENT_HELLO | RESOLUA_PROXY_SSL_CERTIFICATE |
+        RESOLUA_PROXY_SSL_VERIFY | RESOLUA_DNS_QUERY | RESOLUA_DNS_ANSWER |
+        RESOLUA_BALANCER | RESOLUA_EXIT_WORKER
+};
+
+typedef struct tcp_pool_s tcp_pool_t;
+
+/* What lives as long as the connection, over its stay in a pool too. */
+typedef struct {
+    ngx_connection_t *connection;
+    u_char *buffer; /* owned: octets read and not yet taken */
+    size_t room;
+    size_t at;
+    size_t end;
+    tcp_pool_t *pool; /* that counts it, or NULL */
+    ngx_uint_t reused; /* times */
+} tcp_link_t;
+
+typedef struct tcp_s tcp_t;
+struct tcp_s {
+    tcp_link_t link;
+    resolua_request_t *request;  /* whose it is; NULL: ended */
+    resolua_cleanup_t cleanup;
+    resolua_peer_t peer;
+    ngx_str_t host;              /* owned: what connect() was given */
+    in_port_t port;
+    ngx_str_t pool_name;         /* owned */
+    ngx_addr_t *local;           /* of bind(); owned */
+    ngx_msec_t connect_timeout;  /* ms */
+    ngx_msec_t send_timeout;
+    ngx_msec_t read_timeout;
+    resolua_reader_t reader;
+    resolua_thread_t *reading;   /* the coroutine that sleeps, or NULL */
+    resolua_thread_t *writing;   /* also while connecting and in a handshake */
+    u_char *output;              /* owned: not yet sent */
+    size_t output_at;
+    size_t output_size;
+    size_t sent;                 /* what send() will return */
+    ngx_queue_t queue;           /* among those that wait for a pool's slot */
+    ngx_event_t queue_timer;
+    const char *failed;          /* why nothing more can be read, or NULL */
+    unsigned is_waiting : 1;     /* in a pool's queue */
+    unsigned has_link : 1;       /* its turn has come with a connection */
+};
+
+/* The socket at 1, of the running request; raises "bad request". */
+tcp_t *tcp_check(lua_State *L);
+
+/* nil, reason */
+int tcp_fail(lua_State *L, const char *reason);
+int tcp_succeed(lua_State *L);
+
+const resolua_socket_conf_t *tcp_conf(const tcp_t *tcp);
+
+/* Lets the connection go; sleeping coroutines are not woken. */
+void tcp_close(tcp_t *tcp);
+
+/* Events back to the idle handler. */
+void tcp_rest(tcp_t *tcp);
+
+/* Connects to tcp->peer.  NGX_OK, NGX_AGAIN, or NGX_ERROR with peer.error. */
+ngx_int_t tcp_open(tcp_t *tcp);
+
+/* Ends a connect that slept, unless rc is NGX_AGAIN. */
+void tcp_connect_again(tcp_t *tcp, ngx_int_t rc);
+
+/* The turn of a connect that waited for its pool has come. */
+void tcp_connect_turn(tcp_t *tcp);
+
+/* Methods of tcp_io.c and tcp_pool.c. */
+int tcp_send(lua_State *L);
+int tcp_receive(lua_State *L);
+int tcp_receiveany(lua_State *L);
+int tcp_receiveuntil(lua_State *L);
+int tcp_peek(lua_State *L);
+int tcp_setkeepalive(lua_State *L);
+int tcp_getreusedtimes(lua_State *L);
+
+/* A kept connection of the pool, or a slot in it.  size and backlog < 0: not
+   given.  NGX_OK: tcp->link is connected; NGX_DECLINED: connect a new one;
+   NGX_AGAIN: it waits for its turn; NGX_BUSY: too many wait. */
+ngx_int_t tcp_pool_take(tcp_t *tcp, lua_Integer size, lua_Integer backlog);
+
+/* A link of a pool has been closed: who waits may connect. */
+void tcp_pool_release(tcp_pool_t *pool);
+
+/* Out of the queue of a pool. */
+void tcp_pool_leave(tcp_t *tcp);
+
+/* Lets go of what a link holds. */
+void tcp_link_close(tcp_link_t *link);
+
+#endif

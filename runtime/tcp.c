@@ -1,0 +1,648 @@
+/* ngx.socket.tcp: the object, connecting, options. */
+
+#include "runtime/private/tcp.h"
+
+#include <netinet/tcp.h>
+
+#include "runtime/private/api.h"
+#include "runtime/vm.h"
+
+static const char metatable[] = "resolua.tcp";
+
+
+int
+tcp_fail(lua_State *L, const char *reason)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, reason);
+    return 2;
+}
+
+
+int
+tcp_succeed(lua_State *L)
+{
+    lua_pushinteger(L, 1);
+    return 1;
+}
+
+
+tcp_t *
+tcp_check(lua_State *L)
+{
+    tcp_t *tcp = luaL_checkudata(L, 1, metatable);
+    if (tcp->request != resolua_request(L)) {
+        luaL_error(L, "bad request");
+    }
+    return tcp;
+}
+
+
+const resolua_socket_conf_t *
+tcp_conf(const tcp_t *tcp)
+{
+    return tcp->request->sockets;
+}
+
+
+static void
+on_idle(ngx_event_t *ev)
+{
+    (void) ev; /* nobody waits: what comes is seen by the next call */
+}
+
+
+void
+tcp_rest(tcp_t *tcp)
+{
+    ngx_connection_t *c = tcp->link.connection;
+    if (tcp->reading == NULL) {
+        c->read->handler = on_idle;
+        if (c->read->timer_set) {
+            ngx_del_timer(c->read);
+        }
+    }
+    if (tcp->writing == NULL) {
+        c->write->handler = on_idle;
+        if (c->write->timer_set) {
+            ngx_del_timer(c->write);
+        }
+    }
+}
+
+
+void
+tcp_link_close(tcp_link_t *link)
+{
+    ngx_connection_t *c = link->connection;
+    tcp_pool_t *pool = link->pool;
+    if (link->buffer != NULL) {
+        ngx_free(link->buffer);
+    }
+    if (c != NULL) {
+        ngx_pool_t *memory = c->pool;
+        if (c->ssl != NULL) {
+            c->ssl->no_wait_shutdown = 1;
+            (void) ngx_ssl_shutdown(c);
+        }
+        ngx_close_connection(c);
+        if (memory != NULL) {
+            ngx_destroy_pool(memory);
+        }
+    }
+    ngx_memzero(link, sizeof(*link));
+    if (pool != NULL) {
+        tcp_pool_release(pool);
+    }
+}
+
+
+void
+tcp_close(tcp_t *tcp)
+{
+    resolua_peer_cancel(&tcp->peer);
+    tcp_pool_leave(tcp);
+    if (tcp->queue_timer.posted) {
+        ngx_delete_posted_event(&tcp->queue_timer);
+    }
+    tcp->has_link = 0;
+    tcp_link_close(&tcp->link);
+    if (tcp->output != NULL) {
+        ngx_free(tcp->output);
+        tcp->output = NULL;
+    }
+    tcp->reading = NULL;
+    tcp->writing = NULL;
+    tcp->failed = NULL;
+}
+
+
+/* The request is over. */
+static void
+on_request_end(void *data)
+{
+    tcp_t *tcp = data;
+    tcp_close(tcp);
+    tcp->request = NULL;
+}
+
+
+static int
+collect(lua_State *L)
+{
+    tcp_t *tcp = lua_touserdata(L, 1);
+    if (tcp->request != NULL) {
+        resolua_request_cleanup_remove(&tcp->cleanup);
+    }
+    tcp_close(tcp);
+    resolua_reader_free(&tcp->reader);
+    if (tcp->pool_name.data != NULL) {
+        ngx_free(tcp->pool_name.data);
+    }
+    if (tcp->host.data != NULL) {
+        ngx_free(tcp->host.data);
+    }
+    if (tcp->local != NULL) {
+        ngx_free(tcp->local);
+    }
+    return 0;
+}
+
+
+/* ngx.socket.tcp() */
+static int
+tcp_new(lua_State *L)
+{
+    resolua_check_phase(L, RESOLUA_SOCKET_PHASES);
+    resolua_request_t *r = resolua_request(L);
+    const resolua_socket_conf_t *conf = r->sockets;
+    tcp_t *tcp = lua_newuserdata(L, sizeof(*tcp));
+    ngx_memzero(tcp, sizeof(*tcp));
+    tcp->request = r;
+    tcp->connect_timeout = conf->connect_timeout;
+    tcp->send_timeout = conf->send_timeout;
+    tcp->read_timeout = conf->read_timeout;
+    tcp->cleanup.handler = on_request_end;
+    tcp->cleanup.data = tcp;
+    resolua_request_cleanup_link(r, &tcp->cleanup);
+    luaL_getmetatable(L, metatable);
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+
+/* Ends a connect: what it returns to Lua. */
+static int
+push_connected(lua_State *L, tcp_t *tcp, ngx_int_t rc)
+{
+    if (rc == NGX_OK) {
+        tcp_rest(tcp);
+        return tcp_succeed(L);
+    }
+    const int count = tcp_fail(L, tcp->peer.error);
+    tcp_close(tcp);
+    return count;
+}
+
+
+void
+tcp_connect_again(tcp_t *tcp, ngx_int_t rc)
+{
+    resolua_thread_t *t = tcp->writing;
+    if (rc == NGX_AGAIN) {
+        return;
+    }
+    tcp->writing = NULL;
+    resolua_thread_wake(t, push_connected(resolua_thread_state(t), tcp, rc));
+}
+
+
+/* The kernel has an outcome. */
+static void
+on_connected(ngx_event_t *ev)
+{
+    ngx_connection_t *c = ev->data;
+    tcp_t *tcp = c->data;
+    int err = 0;
+    socklen_t size = sizeof(err);
+    if (c->write->timedout) {
+        c->write->timedout = 0;
+        ngx_memcpy(tcp->peer.error, "timeout", sizeof("timeout"));
+        tcp_connect_again(tcp, NGX_ERROR);
+        return;
+    }
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &size) == -1) {
+        err = ngx_socket_errno;
+    }
+    if (err != 0) {
+        resolua_peer_errno(&tcp->peer, err);
+        if (tcp_conf(tcp)->log_errors) {
+            ngx_log_error(NGX_LOG_ERR, tcp->request->log, err,
+                          "connect() of a cosocket failed");
+        }
+    }
+    tcp_connect_again(tcp, err == 0 ? NGX_OK : NGX_ERROR);
+}
+
+
+ngx_int_t
+tcp_open(tcp_t *tcp)
+{
+    static ngx_log_t silent;
+    static ngx_str_t name = ngx_string("cosocket");
+    ngx_peer_connection_t pc;
+    const ngx_flag_t logs = tcp_conf(tcp)->log_errors;
+    ngx_memzero(&pc, sizeof(pc));
+    pc.sockaddr = &tcp->peer.address.sockaddr;
+    pc.socklen = tcp->peer.address_size;
+    pc.name = &name;
+    pc.get = ngx_event_get_peer;
+    pc.log = logs ? tcp->request->log : &silent;
+    pc.log_error = NGX_ERROR_ERR;
+    pc.local = tcp->local;
+    ngx_set_socket_errno(0);
+    const ngx_int_t rc = ngx_event_connect_peer(&pc);
+    ngx_connection_t *c = pc.connection;
+    if (rc != NGX_OK && rc != NGX_AGAIN) {
+        resolua_peer_errno(&tcp->peer, ngx_socket_errno != 0
+                                           ? ngx_socket_errno
+                                           : NGX_ECONNREFUSED);
+        if (c != NULL) {
+            ngx_close_connection(c);
+        }
+        return NGX_ERROR;
+    }
+    tcp->link.connection = c;
+    c->data = tcp;
+    c->log = c->read->log = c->write->log = (ngx_log_t *) ngx_cycle->log;
+    c->sendfile = 0;
+    if (rc == NGX_AGAIN) {
+        c->read->handler = c->write->handler = on_connected;
+        ngx_add_timer(c->write, tcp->connect_timeout);
+    }
+    return rc;
+}
+
+
+static void
+on_found(void *owner, ngx_int_t rc)
+{
+    tcp_t *tcp = owner;
+    tcp_connect_again(tcp, rc == NGX_OK ? tcp_open(tcp) : rc);
+}
+
+
+/* Looks the name up and connects. */
+static ngx_int_t
+connect_new(tcp_t *tcp)
+{
+    tcp->peer.found = on_found;
+    tcp->peer.owner = tcp;
+    const ngx_int_t rc = resolua_peer_find(&tcp->peer, tcp_conf(tcp),
+                                           tcp->host, tcp->port);
+    return rc == NGX_OK ? tcp_open(tcp) : rc;
+}
+
+
+void
+tcp_connect_turn(tcp_t *tcp)
+{
+    const unsigned has_link = tcp->has_link;
+    tcp->has_link = 0;
+    tcp_connect_again(tcp, has_link ? NGX_OK : connect_new(tcp));
+}
+
+
+static void
+on_cancel(void *data)
+{
+    tcp_close(data);
+}
+
+
+static void
+keep_text(lua_State *L, int index, ngx_str_t *text)
+{
+    size_t size;
+    const char *octets = lua_tolstring(L, index, &size);
+    if (text->data != NULL) {
+        ngx_free(text->data);
+    }
+    text->len = 0;
+    text->data = ngx_alloc(size + 1, ngx_cycle->log);
+    if (text->data == NULL) {
+        luaL_error(L, "no memory");
+    }
+    ngx_memcpy(text->data, octets, size);
+    text->len = size;
+}
+
+
+/* The name of the connection's pool: options.pool, or the peer's. */
+static void
+set_pool_name(lua_State *L, tcp_t *tcp, int options)
+{
+    const int top = lua_gettop(L);
+    lua_pushnil(L);
+    if (options > 0) {
+        lua_getfield(L, options, "pool");
+        luaL_argcheck(L, lua_isstring(L, -1) || lua_isnil(L, -1), options,
+                      "bad \"pool\" option");
+    }
+    if (lua_isnil(L, -1)) {
+        lua_pushvalue(L, 2);
+        if (!lua_isnil(L, 3)) {
+            lua_pushfstring(L, ":%d", (int) tcp->port);
+            lua_concat(L, 2);
+        }
+    }
+    keep_text(L, lua_gettop(L), &tcp->pool_name);
+    lua_settop(L, top);
+}
+
+
+static lua_Integer
+get_count(lua_State *L, int options, const char *name)
+{
+    lua_Integer value = -1;
+    if (options > 0) {
+        lua_getfield(L, options, name);
+        if (!lua_isnil(L, -1)) {
+            value = lua_tointeger(L, -1);
+            if (!lua_isnumber(L, -1) || value < (name[0] == 'p')) {
+                luaL_error(L, "bad \"%s\" option value: %s", name,
+                           lua_tostring(L, -1));
+            }
+        }
+        lua_pop(L, 1);
+    }
+    return value;
+}
+
+
+/* connect(host, port, options?) or connect("unix:PATH", options?): puts them to
+   2 and 3 and gives the options' index, or 0. */
+static int
+check_target(lua_State *L)
+{
+    const char *host = luaL_checkstring(L, 2);
+    if (ngx_strncmp(host, "unix:", 5) == 0) {
+        lua_settop(L, 3);
+        lua_pushnil(L);
+        lua_insert(L, 3);
+    } else {
+        lua_settop(L, 4);
+        luaL_checknumber(L, 3);
+        const lua_Integer port = lua_tointeger(L, 3);
+        if (port < 0 || port > 65535) {
+            luaL_error(L, "bad port number: %d", (int) port);
+        }
+    }
+    if (lua_isnil(L, 4)) {
+        return 0;
+    }
+    luaL_checktype(L, 4, LUA_TTABLE);
+    return 4;
+}
+
+
+static int
+tcp_connect(lua_State *L)
+{
+    tcp_t *tcp = tcp_check(L);
+    if (tcp->writing != NULL || tcp->reading != NULL) {
+        return tcp_fail(L, tcp->link.connection == NULL ? "socket busy connecting"
+                           : tcp->writing != NULL       ? "socket busy writing"
+                                                        : "socket busy reading");
+    }
+    const int options = check_target(L);
+    tcp_close(tcp);
+    keep_text(L, 2, &tcp->host);
+    tcp->port = (in_port_t) lua_tointeger(L, 3);
+    set_pool_name(L, tcp, options);
+    const lua_Integer size = get_count(L, options, "pool_size");
+    const lua_Integer backlog = get_count(L, options, "backlog");
+    ngx_int_t rc = tcp_pool_take(tcp, size, backlog);
+    if (rc == NGX_BUSY) {
+        return tcp_fail(L, "too many waiting connect operations");
+    }
+    if (rc == NGX_DECLINED) {
+        rc = connect_new(tcp);
+    }
+    if (rc != NGX_AGAIN) {
+        return push_connected(L, tcp, rc);
+    }
+    tcp->writing = resolua_thread(L);
+    return resolua_thread_sleep(tcp->writing, on_cancel, tcp);
+}
+
+
+/* ngx.socket.connect(...): a connected socket, or nil and why not. */
+static const char connect_source[] =
+    "local tcp = ngx.socket.tcp\n"
+    "function ngx.socket.connect(...)\n"
+    "    local socket = tcp()\n"
+    "    local ok, err = socket:connect(...)\n"
+    "    if not ok then return nil, err end\n"
+    "    return socket\n"
+    "end\n";
+
+
+static ngx_msec_t
+check_timeout(lua_State *L, int arg, ngx_msec_t usual)
+{
+    if (lua_isnoneornil(L, arg)) {
+        return usual;
+    }
+    const lua_Number ms = luaL_checknumber(L, arg);
+    luaL_argcheck(L, ms >= 0 && ms <= 0x7fffffff, arg, "bad timeout value");
+    return ms > 0 ? (ngx_msec_t) ms : usual;
+}
+
+
+static int
+tcp_settimeout(lua_State *L)
+{
+    tcp_t *tcp = tcp_check(L);
+    const resolua_socket_conf_t *conf = tcp_conf(tcp);
+    tcp->connect_timeout = check_timeout(L, 2, conf->connect_timeout);
+    tcp->send_timeout = check_timeout(L, 2, conf->send_timeout);
+    tcp->read_timeout = check_timeout(L, 2, conf->read_timeout);
+    return 0;
+}
+
+
+static int
+tcp_settimeouts(lua_State *L)
+{
+    tcp_t *tcp = tcp_check(L);
+    const resolua_socket_conf_t *conf = tcp_conf(tcp);
+    tcp->connect_timeout = check_timeout(L, 2, conf->connect_timeout);
+    tcp->send_timeout = check_timeout(L, 3, conf->send_timeout);
+    tcp->read_timeout = check_timeout(L, 4, conf->read_timeout);
+    return 0;
+}
+
+
+static int
+tcp_close_method(lua_State *L)
+{
+    tcp_t *tcp = tcp_check(L);
+    if (tcp->link.connection == NULL) {
+        return tcp_fail(L, "closed");
+    }
+    if (tcp->reading != NULL || tcp->writing != NULL) {
+        return tcp_fail(L, tcp->reading != NULL ? "socket busy reading"
+                                                : "socket busy writing");
+    }
+    tcp_close(tcp);
+    return tcp_succeed(L);
+}
+
+
+static int
+tcp_shutdown(lua_State *L)
+{
+    const tcp_t *tcp = tcp_check(L);
+    const char *direction = luaL_checkstring(L, 2);
+    luaL_argcheck(L, ngx_strcmp(direction, "send") == 0, 2,
+                  "bad shutdown argument");
+    if (tcp->link.connection == NULL) {
+        return tcp_fail(L, "closed");
+    }
+    if (ngx_shutdown_socket(tcp->link.connection->fd, NGX_WRITE_SHUTDOWN) ==
+        -1) {
+        return tcp_fail(L, "closed");
+    }
+    return tcp_succeed(L);
+}
+
+
+/* bind(address): what later connects come from. */
+static int
+tcp_bind(lua_State *L)
+{
+    tcp_t *tcp = tcp_check(L);
+    size_t size;
+    const char *text = luaL_checklstring(L, 2, &size);
+    ngx_addr_t address;
+    struct {
+        ngx_addr_t address;
+        ngx_sockaddr_t sockaddr;
+    } *local;
+    ngx_pool_t *pool = ngx_create_pool(NGX_MIN_POOL_SIZE, ngx_cycle->log);
+    if (pool == NULL) {
+        return tcp_fail(L, "no memory");
+    }
+    const ngx_int_t rc =
+        ngx_parse_addr(pool, &address, (u_char *) text, size);
+    local = rc == NGX_OK ? ngx_calloc(sizeof(*local), ngx_cycle->log) : NULL;
+    if (local != NULL) {
+        ngx_memcpy(&local->sockaddr, address.sockaddr, address.socklen);
+        local->address.sockaddr = &local->sockaddr.sockaddr;
+        local->address.socklen = address.socklen;
+    }
+    ngx_destroy_pool(pool);
+    if (local == NULL) {
+        return tcp_fail(L, "bad address");
+    }
+    if (tcp->local != NULL) {
+        ngx_free(tcp->local);
+    }
+    tcp->local = &local->address;
+    return tcp_succeed(L);
+}
+
+
+static const struct {
+    const char *name;
+    int level;
+    int option;
+} options[] = {
+    {"keepalive", SOL_SOCKET, SO_KEEPALIVE},
+    {"reuseaddr", SOL_SOCKET, SO_REUSEADDR},
+    {"tcp-nodelay", IPPROTO_TCP, TCP_NODELAY},
+    {"sndbuf", SOL_SOCKET, SO_SNDBUF},
+    {"rcvbuf", SOL_SOCKET, SO_RCVBUF},
+};
+
+
+static int
+find_option(lua_State *L, size_t *found)
+{
+    const char *name = luaL_checkstring(L, 2);
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        if (ngx_strcmp(options[i].name, name) == 0) {
+            *found = i;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+
+static int
+tcp_setoption(lua_State *L)
+{
+    const tcp_t *tcp = tcp_check(L);
+    size_t i;
+    luaL_checkany(L, 3);
+    if (tcp->link.connection == NULL) {
+        return tcp_fail(L, "closed");
+    }
+    if (!find_option(L, &i)) {
+        return tcp_fail(L, "unsupported option");
+    }
+    const int value = lua_isboolean(L, 3) ? lua_toboolean(L, 3)
+                                          : (int) luaL_checkinteger(L, 3);
+    if (setsockopt(tcp->link.connection->fd, options[i].level,
+                   options[i].option, &value, sizeof(value)) == -1) {
+        return tcp_fail(L, strerror(ngx_socket_errno));
+    }
+    return tcp_succeed(L);
+}
+
+
+static int
+tcp_getoption(lua_State *L)
+{
+    const tcp_t *tcp = tcp_check(L);
+    size_t i;
+    int value = 0;
+    socklen_t size = sizeof(value);
+    if (tcp->link.connection == NULL) {
+        return tcp_fail(L, "closed");
+    }
+    if (!find_option(L, &i)) {
+        return tcp_fail(L, "unsupported option");
+    }
+    if (getsockopt(tcp->link.connection->fd, options[i].level,
+                   options[i].option, &value, &size) == -1) {
+        return tcp_fail(L, strerror(ngx_socket_errno));
+    }
+    lua_pushinteger(L, value);
+    return 1;
+}
+
+
+void
+resolua_tcp_setup(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"connect", tcp_connect},
+        {"settimeout", tcp_settimeout},
+        {"settimeouts", tcp_settimeouts},
+        {"close", tcp_close_method},
+        {"shutdown", tcp_shutdown},
+        {"bind", tcp_bind},
+        {"setoption", tcp_setoption},
+        {"getoption", tcp_getoption},
+        {"send", tcp_send},
+        {"receive", tcp_receive},
+        {"receiveany", tcp_receiveany},
+        {"receiveuntil", tcp_receiveuntil},
+        {"peek", tcp_peek},
+        {"setkeepalive", tcp_setkeepalive},
+        {"getreusedtimes", tcp_getreusedtimes},
+        {NULL, NULL},
+    };
+    luaL_newmetatable(L, metatable);
+    lua_newtable(L);
+    luaL_register(L, NULL, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, collect);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+
+    lua_newtable(L);
+    lua_pushcfunction(L, tcp_new);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "stream");
+    lua_setfield(L, -2, "tcp");
+    lua_setfield(L, -2, "socket");
+    if (luaL_loadbuffer(L, connect_source, sizeof(connect_source) - 1,
+                        "=ngx.socket") != 0 ||
+        lua_pcall(L, 0, 0, 0) != 0) {
+        lua_pop(L, 1);
+    }
+}

@@ -1,0 +1,493 @@
+/* ngx.socket.tcp: send and the receive functions. */
+
+#include "runtime/private/tcp.h"
+#include "runtime/text.h"
+#include "runtime/vm.h"
+
+enum { PATTERN_MAX = 4096 }; /* octets */
+
+static void on_readable(ngx_event_t *ev);
+static void on_writable(ngx_event_t *ev);
+
+
+/* The socket at 1 with a connection that can be read from; NULL: the reason is
+   pushed, *count values. */
+static tcp_t *
+check_readable(lua_State *L, int *count)
+{
+    tcp_t *tcp = tcp_check(L);
+    if (tcp->link.connection == NULL || tcp->failed != NULL) {
+        *count = tcp_fail(L, tcp->failed != NULL ? tcp->failed : "closed");
+        return NULL;
+    }
+    if (tcp->reading != NULL || (tcp->writing != NULL && tcp->output == NULL)) {
+        *count = tcp_fail(L, tcp->reading != NULL ? "socket busy reading"
+                                                  : "socket busy connecting");
+        return NULL;
+    }
+    return tcp;
+}
+
+
+/* More octets into the empty buffer.  NGX_OK, NGX_AGAIN, NGX_DONE: the end of
+   the stream; NGX_ERROR. */
+static ngx_int_t
+fill(tcp_t *tcp)
+{
+    tcp_link_t *link = &tcp->link;
+    ngx_connection_t *c = link->connection;
+    if (link->buffer == NULL) {
+        link->room = tcp_conf(tcp)->buffer_size;
+        link->buffer = ngx_alloc(link->room, c->log);
+        if (link->buffer == NULL) {
+            return NGX_ERROR;
+        }
+    }
+    link->at = link->end = 0;
+    const ssize_t n = c->recv(c, link->buffer, link->room);
+    if (n > 0) {
+        link->end = (size_t) n;
+        return NGX_OK;
+    }
+    return n == 0 ? NGX_DONE : n == NGX_AGAIN ? NGX_AGAIN : NGX_ERROR;
+}
+
+
+static ngx_int_t
+feed(tcp_t *tcp)
+{
+    tcp_link_t *link = &tcp->link;
+    size_t used = 0;
+    const ngx_int_t rc = resolua_reader_feed(
+        &tcp->reader, link->buffer + link->at, link->end - link->at, &used);
+    link->at += used;
+    return rc;
+}
+
+
+static int
+push_piece(lua_State *L, tcp_t *tcp)
+{
+    lua_pushlstring(L, (char *) tcp->reader.octets, tcp->reader.count);
+    tcp->reader.count = 0;
+    return 1;
+}
+
+
+/* nil, reason, what came of the piece */
+static int
+push_failure(lua_State *L, tcp_t *tcp, const char *reason)
+{
+    tcp_fail(L, reason);
+    push_piece(L, tcp);
+    return 3;
+}
+
+
+/* The stream has ended: what was wanted of it may be whole. */
+static int
+push_end(lua_State *L, tcp_t *tcp, ngx_int_t rc)
+{
+    const char *reason = "closed";
+    if (rc == NGX_ERROR) {
+        resolua_peer_errno(&tcp->peer,
+                           ngx_socket_errno != 0 ? ngx_socket_errno
+                                                 : NGX_ECONNRESET);
+        reason = tcp->peer.error;
+    }
+    const int count =
+        rc == NGX_DONE && resolua_reader_is_whole_at_end(&tcp->reader)
+            ? push_piece(L, tcp)
+            : push_failure(L, tcp, reason);
+    tcp->failed = "closed";
+    if (rc == NGX_ERROR && tcp->writing == NULL) {
+        tcp_link_close(&tcp->link);
+    }
+    return count;
+}
+
+
+/* Reads until the piece is whole.  0: nothing more is there yet; else the
+   count of the pushed values. */
+static int
+read_piece(lua_State *L, tcp_t *tcp)
+{
+    for (;;) {
+        if (tcp->link.at < tcp->link.end) {
+            const ngx_int_t fed = feed(tcp);
+            if (fed == NGX_OK) {
+                return push_piece(L, tcp);
+            }
+            if (fed == NGX_ERROR) {
+                return push_failure(L, tcp, "no memory");
+            }
+        }
+        const ngx_int_t rc = fill(tcp);
+        if (rc == NGX_AGAIN) {
+            return 0;
+        }
+        if (rc != NGX_OK) {
+            return push_end(L, tcp, rc);
+        }
+    }
+}
+
+
+static void
+on_read_cancel(void *data)
+{
+    tcp_t *tcp = data;
+    tcp->reading = NULL;
+    if (tcp->link.connection != NULL) {
+        tcp_rest(tcp);
+    }
+}
+
+
+/* Reads, or sleeps until it can. */
+static int
+receive(lua_State *L, tcp_t *tcp)
+{
+    ngx_connection_t *c = tcp->link.connection;
+    const int count = read_piece(L, tcp);
+    if (count > 0) {
+        return count;
+    }
+    tcp->reading = resolua_thread(L);
+    c->read->handler = on_readable;
+    if (tcp->writing == NULL) {
+        c->write->handler = on_writable; /* TLS may want to write to read */
+    }
+    if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+        tcp->reading = NULL;
+        return tcp_fail(L, "the socket cannot be watched");
+    }
+    ngx_add_timer(c->read, tcp->read_timeout);
+    return resolua_thread_sleep(tcp->reading, on_read_cancel, tcp);
+}
+
+
+static void
+on_readable(ngx_event_t *ev)
+{
+    ngx_connection_t *c = ev->data;
+    tcp_t *tcp = c->data;
+    resolua_thread_t *t = tcp->reading;
+    if (t == NULL) {
+        return;
+    }
+    lua_State *L = resolua_thread_state(t);
+    int count;
+    if (c->read->timedout) {
+        c->read->timedout = 0;
+        count = push_failure(L, tcp, "timeout");
+        if (tcp_conf(tcp)->log_errors) {
+            ngx_log_error(NGX_LOG_ERR, tcp->request->log, 0,
+                          "lua tcp socket read timed out");
+        }
+    } else {
+        count = read_piece(L, tcp);
+        if (count == 0) {
+            (void) ngx_handle_read_event(c->read, 0);
+            return;
+        }
+    }
+    tcp->reading = NULL;
+    if (tcp->link.connection != NULL) {
+        tcp_rest(tcp);
+    }
+    resolua_thread_wake(t, count);
+}
+
+
+/* receive(), receive("*l" | "*a" | size); without the star too. */
+int
+tcp_receive(lua_State *L)
+{
+    int count = 0;
+    tcp_t *tcp = check_readable(L, &count);
+    if (tcp == NULL) {
+        return count;
+    }
+    if (lua_isnoneornil(L, 2)) {
+        resolua_reader_start(&tcp->reader, RESOLUA_READ_LINE, 0);
+    } else if (lua_isnumber(L, 2)) {
+        const lua_Integer size = lua_tointeger(L, 2);
+        luaL_argcheck(L, size >= 0, 2, "bad number of bytes");
+        if (size == 0) {
+            lua_pushliteral(L, "");
+            return 1;
+        }
+        resolua_reader_start(&tcp->reader, RESOLUA_READ_SIZE, (size_t) size);
+    } else {
+        const char *kind = luaL_checkstring(L, 2);
+        kind += *kind == '*';
+        luaL_argcheck(L, *kind == 'l' || *kind == 'a', 2,
+                      "bad pattern argument");
+        resolua_reader_start(&tcp->reader, *kind == 'l' ? RESOLUA_READ_LINE
+                                                        : RESOLUA_READ_ALL, 0);
+    }
+    return receive(L, tcp);
+}
+
+
+int
+tcp_receiveany(lua_State *L)
+{
+    int count = 0;
+    const lua_Integer max = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, max > 0, 2, "bad max argument");
+    tcp_t *tcp = check_readable(L, &count);
+    if (tcp == NULL) {
+        return count;
+    }
+    resolua_reader_start(&tcp->reader, RESOLUA_READ_ANY, (size_t) max);
+    return receive(L, tcp);
+}
+
+
+/* The iterator of receiveuntil; upvalues: the socket, the pattern. */
+static int
+read_until(lua_State *L)
+{
+    int count = 0;
+    const lua_Integer size = luaL_optinteger(L, 1, 0);
+    resolua_pattern_t *pattern = lua_touserdata(L, lua_upvalueindex(2));
+    luaL_argcheck(L, size >= 0, 1, "bad number of bytes");
+    lua_settop(L, 0);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    tcp_t *tcp = check_readable(L, &count);
+    if (tcp == NULL) {
+        return count;
+    }
+    if (pattern->is_found && size > 0) { /* the end of a piecewise read */
+        pattern->is_found = 0;
+        lua_pushnil(L);
+        lua_pushnil(L);
+        lua_pushnil(L);
+        return 3;
+    }
+    resolua_reader_start_until(&tcp->reader, pattern, (size_t) size);
+    return receive(L, tcp);
+}
+
+
+static int
+option_is_set(lua_State *L, int arg, const char *name)
+{
+    if (lua_isnoneornil(L, arg)) {
+        return 0;
+    }
+    luaL_checktype(L, arg, LUA_TTABLE);
+    lua_getfield(L, arg, name);
+    const int is_set = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return is_set;
+}
+
+
+int
+tcp_receiveuntil(lua_State *L)
+{
+    size_t size;
+    (void) tcp_check(L);
+    const char *text = luaL_checklstring(L, 2, &size);
+    const int inclusive = option_is_set(L, 3, "inclusive");
+    luaL_argcheck(L, size > 0, 2, "pattern is empty");
+    luaL_argcheck(L, size <= PATTERN_MAX, 2, "pattern too long");
+    lua_pushvalue(L, 1);
+    (void) resolua_pattern_push(L, text, size, inclusive);
+    lua_pushcclosure(L, read_until, 2);
+    return 1;
+}
+
+
+/* peek(size): octets that the next receive will see again. */
+int
+tcp_peek(lua_State *L)
+{
+    int count = 0;
+    const lua_Integer size = luaL_checkinteger(L, 2);
+    tcp_t *tcp = check_readable(L, &count);
+    if (tcp == NULL) {
+        return count;
+    }
+    tcp_link_t *link = &tcp->link;
+    luaL_argcheck(L, size > 0, 2, "bad number of bytes");
+    if ((size_t) size > link->end - link->at) {
+        return tcp_fail(L, "again");
+    }
+    lua_pushlstring(L, (char *) link->buffer + link->at, (size_t) size);
+    return 1;
+}
+
+
+/* Sends from octets.  Gives how many went, or NGX_ERROR with peer.error. */
+static ssize_t
+send_some(tcp_t *tcp, u_char *octets, size_t size)
+{
+    ngx_connection_t *c = tcp->link.connection;
+    size_t done = 0;
+    while (done < size) {
+        const ssize_t n = c->send(c, octets + done, size - done);
+        if (n == NGX_AGAIN) {
+            break;
+        }
+        if (n < 0) {
+            resolua_peer_errno(&tcp->peer, ngx_socket_errno);
+            return NGX_ERROR;
+        }
+        done += (size_t) n;
+    }
+    return (ssize_t) done;
+}
+
+
+static const char *
+send_error(tcp_t *tcp)
+{
+    return ngx_strcmp(tcp->peer.error, "broken pipe") == 0 ? "closed"
+                                                           : tcp->peer.error;
+}
+
+
+static void
+on_write_cancel(void *data)
+{
+    tcp_t *tcp = data;
+    tcp->writing = NULL;
+    if (tcp->output != NULL) {
+        ngx_free(tcp->output);
+        tcp->output = NULL;
+    }
+    if (tcp->link.connection != NULL) {
+        tcp_rest(tcp);
+    }
+}
+
+
+/* A send has ended: what it returns.  error NULL: all has gone. */
+static int
+push_sent(lua_State *L, tcp_t *tcp, const char *error)
+{
+    if (tcp->output != NULL) {
+        ngx_free(tcp->output);
+        tcp->output = NULL;
+    }
+    if (error == NULL) {
+        lua_pushinteger(L, (lua_Integer) tcp->sent);
+        return 1;
+    }
+    return tcp_fail(L, error);
+}
+
+
+static void
+on_writable(ngx_event_t *ev)
+{
+    ngx_connection_t *c = ev->data;
+    tcp_t *tcp = c->data;
+    resolua_thread_t *t = tcp->writing;
+    const char *error = NULL;
+    if (t == NULL || tcp->output == NULL) {
+        return;
+    }
+    if (c->write->timedout) {
+        c->write->timedout = 0;
+        error = "timeout";
+        if (tcp_conf(tcp)->log_errors) {
+            ngx_log_error(NGX_LOG_ERR, tcp->request->log, 0,
+                          "lua tcp socket write timed out");
+        }
+    } else {
+        const ssize_t n = send_some(tcp, tcp->output + tcp->output_at,
+                                    tcp->output_size - tcp->output_at);
+        if (n >= 0) {
+            tcp->output_at += (size_t) n;
+            if (tcp->output_at < tcp->output_size) {
+                (void) ngx_handle_write_event(c->write, 0);
+                return;
+            }
+        } else {
+            error = send_error(tcp);
+        }
+    }
+    lua_State *L = resolua_thread_state(t);
+    const int count = push_sent(L, tcp, error);
+    tcp->writing = NULL;
+    tcp_rest(tcp);
+    resolua_thread_wake(t, count);
+}
+
+
+/* The rest of what send() was given goes out as the peer takes it. */
+static int
+send_rest(lua_State *L, tcp_t *tcp, u_char *octets, size_t size)
+{
+    ngx_connection_t *c = tcp->link.connection;
+    tcp->output = octets;
+    tcp->output_at = 0;
+    tcp->output_size = size;
+    tcp->writing = resolua_thread(L);
+    c->write->handler = on_writable;
+    if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+        tcp->writing = NULL;
+        return push_sent(L, tcp, "the socket cannot be watched");
+    }
+    ngx_add_timer(c->write, tcp->send_timeout);
+    return resolua_thread_sleep(tcp->writing, on_write_cancel, tcp);
+}
+
+
+/* A string is sent from where it stands. */
+static int
+send_string(lua_State *L, tcp_t *tcp)
+{
+    const char *text = lua_tolstring(L, 2, &tcp->sent);
+    const ssize_t n = send_some(tcp, (u_char *) text, tcp->sent);
+    if (n < 0) {
+        return tcp_fail(L, send_error(tcp));
+    }
+    const size_t rest = tcp->sent - (size_t) n;
+    if (rest == 0) {
+        return push_sent(L, tcp, NULL);
+    }
+    u_char *copy = ngx_alloc(rest, ngx_cycle->log);
+    if (copy == NULL) {
+        return tcp_fail(L, "no memory");
+    }
+    ngx_memcpy(copy, text + n, rest);
+    return send_rest(L, tcp, copy, rest);
+}
+
+
+/* send(text): a string, number, boolean or nested array of these. */
+int
+tcp_send(lua_State *L)
+{
+    tcp_t *tcp = tcp_check(L);
+    luaL_checkany(L, 2);
+    if (tcp->link.connection == NULL) {
+        return tcp_fail(L, "closed");
+    }
+    if (tcp->writing != NULL) {
+        return tcp_fail(L, "socket busy writing");
+    }
+    if (lua_type(L, 2) == LUA_TSTRING) {
+        return send_string(L, tcp);
+    }
+    const size_t size = resolua_text_size(L, 2);
+    u_char *text = ngx_alloc(size + 1, ngx_cycle->log);
+    if (text == NULL) {
+        return tcp_fail(L, "no memory");
+    }
+    (void) resolua_text_copy(L, 2, text);
+    tcp->sent = size;
+    const ssize_t n = send_some(tcp, text, size);
+    if (n < 0 || (size_t) n == size) {
+        ngx_free(text);
+        return n < 0 ? tcp_fail(L, send_error(tcp)) : push_sent(L, tcp, NULL);
+    }
+    ngx_memmove(text, text + n, size - (size_t) n);
+    return send_rest(L, tcp, text, size - (size_t) n);
+}

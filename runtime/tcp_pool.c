@@ -1,0 +1,374 @@
+/* Connections kept for later: a pool for each name, in each worker. */
+
+#include "runtime/private/tcp.h"
+#include "runtime/vm.h"
+
+struct tcp_pool_s {
+    ngx_str_node_t node;  /* by name */
+    ngx_queue_t idle;     /* kept_t, the last used first */
+    ngx_queue_t waiting;  /* tcp_t, the first come first */
+    ngx_uint_t idle_count;
+    ngx_uint_t link_count; /* connected, idle ones too, and being connected */
+    ngx_uint_t waiting_count;
+    ngx_uint_t size;
+    ngx_int_t backlog;    /* < 0: connects do not wait */
+    u_char name[];
+};
+
+typedef struct {
+    tcp_link_t link;
+    ngx_queue_t queue;
+} kept_t;
+
+static ngx_rbtree_t pools;
+static ngx_rbtree_node_t pools_sentinel;
+
+
+static tcp_pool_t *
+pool_find(const ngx_str_t *name)
+{
+    if (pools.root == NULL) {
+        ngx_rbtree_init(&pools, &pools_sentinel, ngx_str_rbtree_insert_value);
+    }
+    const uint32_t hash = ngx_crc32_short(name->data, name->len);
+    return (tcp_pool_t *) ngx_str_rbtree_lookup(&pools, (ngx_str_t *) name,
+                                                hash);
+}
+
+
+static tcp_pool_t *
+pool_new(const ngx_str_t *name, ngx_uint_t size, ngx_int_t backlog)
+{
+    tcp_pool_t *pool = ngx_calloc(sizeof(*pool) + name->len, ngx_cycle->log);
+    if (pool == NULL) {
+        return NULL;
+    }
+    ngx_memcpy(pool->name, name->data, name->len);
+    pool->node.str.data = pool->name;
+    pool->node.str.len = name->len;
+    pool->node.node.key = ngx_crc32_short(name->data, name->len);
+    pool->size = size;
+    pool->backlog = backlog;
+    ngx_queue_init(&pool->idle);
+    ngx_queue_init(&pool->waiting);
+    ngx_rbtree_insert(&pools, &pool->node.node);
+    return pool;
+}
+
+
+/* A pool that nobody uses goes. */
+static void
+pool_drop_if_unused(tcp_pool_t *pool)
+{
+    if (pool->link_count == 0 && pool->waiting_count == 0) {
+        ngx_rbtree_delete(&pools, &pool->node.node);
+        ngx_free(pool);
+    }
+}
+
+
+static void
+count_link(tcp_t *tcp, tcp_pool_t *pool)
+{
+    tcp->link.pool = pool;
+    pool->link_count++;
+}
+
+
+/* The last used connection of the pool into the socket. */
+static void
+take_idle(tcp_t *tcp, tcp_pool_t *pool)
+{
+    ngx_queue_t *first = ngx_queue_head(&pool->idle);
+    kept_t *kept = ngx_queue_data(first, kept_t, queue);
+    ngx_connection_t *c = kept->link.connection;
+    ngx_queue_remove(first);
+    pool->idle_count--;
+    tcp->link = kept->link;
+    tcp->link.reused++;
+    ngx_free(kept);
+    c->data = tcp;
+    c->idle = 0;
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
+    tcp_rest(tcp);
+}
+
+
+static void
+on_queue_timeout(ngx_event_t *ev)
+{
+    tcp_t *tcp = ev->data;
+    tcp_pool_leave(tcp);
+    ngx_memcpy(tcp->peer.error, "timeout", sizeof("timeout"));
+    tcp_connect_again(tcp, NGX_ERROR);
+}
+
+
+static ngx_int_t
+wait_for_turn(tcp_t *tcp, tcp_pool_t *pool)
+{
+    if (pool->waiting_count >= (ngx_uint_t) pool->backlog) {
+        return NGX_BUSY;
+    }
+    ngx_queue_insert_tail(&pool->waiting, &tcp->queue);
+    pool->waiting_count++;
+    tcp->is_waiting = 1;
+    tcp->link.pool = pool; /* not counted: tcp_pool_leave() forgets it */
+    tcp->queue_timer.handler = on_queue_timeout;
+    tcp->queue_timer.data = tcp;
+    tcp->queue_timer.log = ngx_cycle->log;
+    ngx_add_timer(&tcp->queue_timer, tcp->connect_timeout);
+    return NGX_AGAIN;
+}
+
+
+ngx_int_t
+tcp_pool_take(tcp_t *tcp, lua_Integer size, lua_Integer backlog)
+{
+    tcp_pool_t *pool = pool_find(&tcp->pool_name);
+    if (pool == NULL && (size > 0 || backlog >= 0)) {
+        pool = pool_new(&tcp->pool_name,
+                        size > 0 ? (ngx_uint_t) size
+                                 : (ngx_uint_t) tcp_conf(tcp)->pool_size,
+                        (ngx_int_t) backlog);
+    }
+    if (pool == NULL) {
+        return NGX_DECLINED;
+    }
+    if (pool->idle_count > 0) {
+        take_idle(tcp, pool);
+        return NGX_OK;
+    }
+    if (pool->backlog >= 0 && pool->link_count >= pool->size) {
+        return wait_for_turn(tcp, pool);
+    }
+    count_link(tcp, pool);
+    return NGX_DECLINED;
+}
+
+
+void
+tcp_pool_leave(tcp_t *tcp)
+{
+    tcp_pool_t *pool = tcp->link.pool;
+    if (!tcp->is_waiting) {
+        return;
+    }
+    ngx_queue_remove(&tcp->queue);
+    tcp->is_waiting = 0;
+    tcp->link.pool = NULL;
+    pool->waiting_count--;
+    if (tcp->queue_timer.timer_set) {
+        ngx_del_timer(&tcp->queue_timer);
+    }
+    pool_drop_if_unused(pool);
+}
+
+
+/* The first that waits has its turn. */
+static tcp_t *
+pop_waiting(tcp_pool_t *pool)
+{
+    ngx_queue_t *first = ngx_queue_head(&pool->waiting);
+    tcp_t *tcp = ngx_queue_data(first, tcp_t, queue);
+    pool->link_count++; /* before leave(), that the pool stays */
+    tcp_pool_leave(tcp);
+    tcp->link.pool = pool;
+    return tcp;
+}
+
+
+static void
+on_turn(ngx_event_t *ev)
+{
+    tcp_t *tcp = ev->data;
+    tcp_connect_turn(tcp);
+}
+
+
+void
+tcp_pool_release(tcp_pool_t *pool)
+{
+    pool->link_count--;
+    if (pool->waiting_count > 0 && pool->link_count < pool->size) {
+        tcp_t *tcp = pop_waiting(pool);
+        tcp->queue_timer.handler = on_turn;
+        ngx_post_event(&tcp->queue_timer, &ngx_posted_events);
+        return;
+    }
+    pool_drop_if_unused(pool);
+}
+
+
+static void
+drop_kept(kept_t *kept)
+{
+    tcp_pool_t *pool = kept->link.pool;
+    ngx_queue_remove(&kept->queue);
+    pool->idle_count--;
+    tcp_link_close(&kept->link);
+    ngx_free(kept);
+}
+
+
+/* The peer has closed, or sent what nobody asked for, or it is time. */
+static void
+on_kept_event(ngx_event_t *ev)
+{
+    ngx_connection_t *c = ev->data;
+    char octet;
+    if (!c->close && !c->read->timedout) {
+        const ssize_t n = recv(c->fd, &octet, 1, MSG_PEEK);
+        if (n < 0 && ngx_socket_errno == NGX_EAGAIN) {
+            c->read->ready = 0;
+            if (ngx_handle_read_event(c->read, 0) == NGX_OK) {
+                return;
+            }
+        }
+    }
+    drop_kept(c->data);
+}
+
+
+static void
+ignore(ngx_event_t *ev)
+{
+    (void) ev;
+}
+
+
+/* The socket's connection into the pool, or to the first that waits for one. */
+static void
+keep(tcp_t *tcp, tcp_pool_t *pool, kept_t *kept, ngx_msec_t timeout)
+{
+    ngx_connection_t *c = tcp->link.connection;
+    if (pool->idle_count >= pool->size) {
+        ngx_queue_t *last = ngx_queue_last(&pool->idle);
+        drop_kept(ngx_queue_data(last, kept_t, queue));
+    }
+    if (tcp->link.buffer != NULL) {
+        ngx_free(tcp->link.buffer);
+        tcp->link.buffer = NULL;
+    }
+    kept->link = tcp->link;
+    ngx_memzero(&tcp->link, sizeof(tcp->link));
+    ngx_queue_insert_head(&pool->idle, &kept->queue);
+    pool->idle_count++;
+    c->data = kept;
+    c->idle = 1;
+    c->read->handler = on_kept_event;
+    c->write->handler = ignore;
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+    if (timeout > 0) {
+        ngx_add_timer(c->read, timeout);
+    }
+}
+
+
+/* Who waits for a connection of the pool gets the one that was kept. */
+static void
+serve_waiting(tcp_pool_t *pool)
+{
+    if (pool->waiting_count == 0 || pool->idle_count == 0) {
+        return;
+    }
+    tcp_t *tcp = pop_waiting(pool);
+    pool->link_count--; /* it takes a link that is counted */
+    tcp->link.pool = NULL;
+    take_idle(tcp, pool);
+    tcp->has_link = 1;
+    tcp->queue_timer.handler = on_turn;
+    tcp->queue_timer.data = tcp;
+    ngx_post_event(&tcp->queue_timer, &ngx_posted_events);
+}
+
+
+static const char *
+why_not_kept(const tcp_t *tcp)
+{
+    ngx_connection_t *c = tcp->link.connection;
+    char octet;
+    if (tcp->link.at < tcp->link.end) {
+        return "unread data in buffer";
+    }
+    if (c->read->eof || c->read->error || c->write->error || c->error) {
+        return "invalid connection";
+    }
+    const ssize_t n = recv(c->fd, &octet, 1, MSG_PEEK);
+    if (n == 0) {
+        return "closed";
+    }
+    if (n > 0 && c->ssl == NULL) {
+        return "unread data in buffer";
+    }
+    return n < 0 && ngx_socket_errno != NGX_EAGAIN ? "connection in dubious state"
+                                                   : NULL;
+}
+
+
+/* setkeepalive(timeout_ms?, pool_size?) */
+int
+tcp_setkeepalive(lua_State *L)
+{
+    tcp_t *tcp = tcp_check(L);
+    const resolua_socket_conf_t *conf = tcp_conf(tcp);
+    const lua_Integer timeout =
+        luaL_optinteger(L, 2, (lua_Integer) conf->keepalive_timeout);
+    const lua_Integer size = luaL_optinteger(L, 3, conf->pool_size);
+    luaL_argcheck(L, timeout >= 0, 2, "bad timeout");
+    luaL_argcheck(L, size > 0, 3, "bad pool size");
+    if (tcp->link.connection == NULL || tcp->failed != NULL) {
+        tcp_close(tcp);
+        return tcp_fail(L, "closed");
+    }
+    if (tcp->reading != NULL || tcp->writing != NULL) {
+        return tcp_fail(L, tcp->reading != NULL ? "socket busy reading"
+                                                : "socket busy writing");
+    }
+    const char *reason = why_not_kept(tcp);
+    if (reason != NULL) {
+        return tcp_fail(L, reason);
+    }
+    if (ngx_exiting || ngx_terminate) {
+        tcp_close(tcp);
+        return tcp_succeed(L);
+    }
+    tcp_pool_t *pool = tcp->link.pool;
+    if (pool == NULL) {
+        pool = pool_find(&tcp->pool_name);
+        if (pool == NULL) {
+            pool = pool_new(&tcp->pool_name, (ngx_uint_t) size, -1);
+        }
+        if (pool == NULL) {
+            return tcp_fail(L, "no memory");
+        }
+        count_link(tcp, pool);
+    }
+    kept_t *kept = ngx_calloc(sizeof(*kept), ngx_cycle->log);
+    if (kept == NULL ||
+        ngx_handle_read_event(tcp->link.connection->read, 0) != NGX_OK) {
+        if (kept != NULL) {
+            ngx_free(kept);
+        }
+        return tcp_fail(L, "no memory");
+    }
+    keep(tcp, pool, kept, (ngx_msec_t) timeout);
+    serve_waiting(pool);
+    return tcp_succeed(L);
+}
+
+
+int
+tcp_getreusedtimes(lua_State *L)
+{
+    const tcp_t *tcp = tcp_check(L);
+    if (tcp->link.connection == NULL) {
+        return tcp_fail(L, "closed");
+    }
+    lua_pushinteger(L, (lua_Integer) tcp->link.reused);
+    return 1;
+}
