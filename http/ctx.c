@@ -53,6 +53,7 @@ http_ctx(ngx_http_request_t *r)
     resolua_request_init(&ctx->base, &http_host, ctx, r->pool,
                          r->connection->log);
     ctx->base.owner = r->connection;
+    ctx->base.sockets = &http_loc_conf(r)->sockets;
     ctx->request = r;
     ctx->output.end = &ctx->output.first;
     over->handler = abort_run;

@@ -62,6 +62,8 @@ static ngx_command_t commands[] = {
              transform_underscores),
     LOC_FLAG("lua_http10_buffering", http10_buffering),
     LOC_FLAG("lua_check_client_abort", check_client_abort),
+    RESOLUA_SOCKET_COMMANDS(ALL, NGX_HTTP_LOC_CONF_OFFSET,
+                            offsetof(http_loc_conf_t, sockets)),
     MAIN_FLAG("rewrite_by_lua_no_postpone", rewrite_no_postpone),
     MAIN_FLAG("access_by_lua_no_postpone", access_no_postpone),
     MAIN_FLAG("precontent_by_lua_no_postpone", precontent_no_postpone),
@@ -155,6 +157,7 @@ create_loc_conf(ngx_conf_t *cf)
         conf->transform_underscores = NGX_CONF_UNSET;
         conf->http10_buffering = NGX_CONF_UNSET;
         conf->check_client_abort = NGX_CONF_UNSET;
+        resolua_socket_conf_init(&conf->sockets);
     }
     return conf;
 }
@@ -196,6 +199,11 @@ merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->http10_buffering, from->http10_buffering, 1);
     ngx_conf_merge_value(conf->check_client_abort, from->check_client_abort,
                          0);
+    const ngx_http_core_loc_conf_t *clcf =
+        ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    resolua_socket_conf_merge(&conf->sockets, &from->sockets);
+    conf->sockets.resolver = clcf->resolver;
+    conf->sockets.resolver_timeout = clcf->resolver_timeout;
     return NGX_CONF_OK;
 }
 

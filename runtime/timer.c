@@ -96,6 +96,9 @@ timer_start(lua_State *L, int args, int nargs, ngx_msec_t ms, ngx_msec_t every)
     }
     resolua_request_init(&timer->request, &timer_host, timer, pool,
                          ngx_cycle->log);
+    if (resolua_running != NULL) {
+        timer->request.sockets = resolua_running->sockets;
+    }
     lua_createtable(L, nargs + 1, 0);
     for (int i = 0; i <= nargs; i++) {
         lua_pushvalue(L, args + i);

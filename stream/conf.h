@@ -7,12 +7,14 @@
 #include <ngx_core.h>
 #include <ngx_stream.h>
 
+#include "runtime/socket.h"
 #include "server/conf.h"
 
 typedef struct {
     ngx_flag_t serve;   /* dns_serve */
     ngx_flag_t express; /* dns_express */
     dns_server_conf_t dns;
+    resolua_socket_conf_t sockets;
     ngx_msec_t tcp_idle_timeout;
     ngx_int_t tcp_max_connections; /* in a worker; 0: any number */
     ngx_int_t tcp_max_per_client;

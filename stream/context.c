@@ -58,6 +58,9 @@ stream_context(ngx_stream_session_t *s)
     context = cleanup->data;
     ngx_memzero(context, sizeof(*context));
     resolua_request_init(&context->request, &host, context, c->pool, c->log);
+    const stream_conf_t *conf =
+        ngx_stream_get_module_srv_conf(s, ngx_stream_resolua_module);
+    context->request.sockets = &conf->sockets;
     context->session = s;
     context->send_timeout = SEND_TIMEOUT;
     cleanup->handler = clean_up;

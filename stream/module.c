@@ -29,6 +29,7 @@ create_srv_conf(ngx_conf_t *cf)
     conf->serve = NGX_CONF_UNSET;
     conf->express = NGX_CONF_UNSET;
     dns_server_conf_init(&conf->dns);
+    resolua_socket_conf_init(&conf->sockets);
     conf->tcp_idle_timeout = NGX_CONF_UNSET_MSEC;
     conf->tcp_max_connections = NGX_CONF_UNSET;
     conf->tcp_max_per_client = NGX_CONF_UNSET;
@@ -50,7 +51,11 @@ merge_srv_conf(ngx_conf_t *cf, void *outer, void *inner)
     };
     const stream_conf_t *prev = outer;
     stream_conf_t *conf = inner;
-    (void) cf;
+    const ngx_stream_core_srv_conf_t *core =
+        ngx_stream_conf_get_module_srv_conf(cf, ngx_stream_core_module);
+    resolua_socket_conf_merge(&conf->sockets, &prev->sockets);
+    conf->sockets.resolver = core->resolver;
+    conf->sockets.resolver_timeout = core->resolver_timeout;
     ngx_conf_merge_value(conf->serve, prev->serve, 0);
     ngx_conf_merge_value(conf->express, prev->express, 1);
     dns_server_conf_merge(&conf->dns, &prev->dns);
@@ -187,6 +192,8 @@ static ngx_command_t commands[] = {
      offsetof(stream_conf_t, tcp_max_per_client), NULL},
     DNS_SERVER_COMMANDS(SRV, NGX_STREAM_SRV_CONF_OFFSET,
                         offsetof(stream_conf_t, dns)),
+    RESOLUA_SOCKET_COMMANDS(SRV, NGX_STREAM_SRV_CONF_OFFSET,
+                            offsetof(stream_conf_t, sockets)),
     RESOLUA_CODE_COMMANDS("preread", SRV, resolua_conf_code,
                           NGX_STREAM_SRV_CONF_OFFSET,
                           offsetof(stream_conf_t, preread)),

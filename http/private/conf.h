@@ -8,6 +8,7 @@
 #include <ngx_http.h>
 
 #include "runtime/conf.h"
+#include "runtime/socket.h"
 
 extern ngx_module_t ngx_http_resolua_module;
 
@@ -41,6 +42,7 @@ typedef struct {
     ngx_flag_t transform_underscores;
     ngx_flag_t http10_buffering;
     ngx_flag_t check_client_abort;
+    resolua_socket_conf_t sockets;
 } http_loc_conf_t;
 
 /* An ngx_command_t set handler: reads an http_code_t to cmd->offset of conf and
