@@ -51,6 +51,9 @@ static ngx_int_t
 append(resolua_reader_t *r, const u_char *octets, size_t size)
 {
     enum { ROOM_MIN = 256 };
+    if (size == 0) {
+        return NGX_OK;
+    }
     if (r->count + size > r->room) {
         size_t room = ngx_max(r->room * 2, (size_t) ROOM_MIN);
         room = ngx_max(room, r->count + size);

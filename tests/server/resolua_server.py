@@ -115,7 +115,8 @@ def sanitizer_environment():
                        capture_output=True, text=True).stdout.strip()
         for name in ("asan", "ubsan")]
     return {"LD_PRELOAD": ":".join(libraries),
-            "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
+            "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:"
+                            "quarantine_size_mb=1",
             "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
 
 
