@@ -232,7 +232,7 @@ dns_ffi_query_parse(struct dns_ffi_query *query, const uint8_t *packet,
 
 int
 dns_ffi_query_error(const uint8_t *packet, size_t size, uint16_t rcode,
-                    uint16_t flags, uint8_t *out)
+                    uint16_t flags, int why, uint8_t *out)
 {
     dns_query_t q;
     int parse_rcode;
@@ -243,7 +243,9 @@ dns_ffi_query_error(const uint8_t *packet, size_t size, uint16_t rcode,
         return DNS_EMALFORMED;
     }
 
-    size_t written = dns_query_error(&q, rcode, out);
+    size_t written =
+        why < 0 ? dns_query_error(&q, rcode, out)
+                : dns_query_error_explained(&q, rcode, (dns_ede_t) why, out);
 
     put16(out + DNS_HEADER_FLAGS_AT,
           get16(out + DNS_HEADER_FLAGS_AT) | (unsigned) flags);

@@ -346,3 +346,22 @@ dns_query_error(const dns_query_t *query, int rcode, uint8_t *out)
 
     return size;
 }
+
+size_t
+dns_query_error_explained(const dns_query_t *query, int rcode, dns_ede_t why,
+                          uint8_t *out)
+{
+    enum { OPTION_SIZE = 6 };
+    const size_t size = dns_query_error(query, rcode, out);
+    uint8_t *option = out + size;
+
+    if (!query->edns.is_present) {
+        return size;
+    }
+
+    put16(option - 2, OPTION_SIZE); /* the OPT is last, its RDLENGTH before */
+    put16(option, DNS_OPTION_EXTENDED_ERROR);
+    put16(option + 2, 2);
+    put16(option + 4, (unsigned) why);
+    return size + OPTION_SIZE;
+}

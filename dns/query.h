@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dns/edns.h"
 #include "dns/name.h"
 #include "dns/status.h"
 
@@ -81,12 +82,16 @@ DNS_EXPORT size_t dns_query_response_limit(const dns_query_t *query,
  * needs EDNS, otherwise its low bits).  Gives its size; out has room for
  * DNS_QUERY_ERROR_MAX octets.
  */
-enum { DNS_QUERY_ERROR_MAX = 12 + DNS_NAME_MAX + 4 + 11 };
+enum { DNS_QUERY_ERROR_MAX = 12 + DNS_NAME_MAX + 4 + 11 + 6 };
 enum {
     DNS_UDP_SIZE = 1232
 }; /* octets that we say we take in the OPT of errors
       (DNS flag day 2020) */
 DNS_EXPORT size_t dns_query_error(const dns_query_t *query, int rcode,
                                   uint8_t *out);
+
+/* The same with an extended error (RFC 8914), where the query had an OPT. */
+DNS_EXPORT size_t dns_query_error_explained(const dns_query_t *query, int rcode,
+                                            dns_ede_t why, uint8_t *out);
 
 #endif

@@ -226,9 +226,10 @@ DNS_EXPORT void dns_ffi_query_parse(struct dns_ffi_query *query,
                                     int transport, uint16_t udp_limit);
 
 /* A response without records to a packet that could be parsed; flags are added
-   to its header (RA).  out has room for 512 octets; gives the size. */
+   to its header (RA); why: an extended error's code (RFC 8914), -1: none.  out
+   has room for 512 octets; gives the size. */
 DNS_EXPORT int dns_ffi_query_error(const uint8_t *packet, size_t size,
-                                   uint16_t rcode, uint16_t flags,
+                                   uint16_t rcode, uint16_t flags, int why,
                                    uint8_t *out);
 
 /*

@@ -109,10 +109,26 @@ may_forward(const dns_server_conf_t *conf, const dns_query_t *query)
 }
 
 
+/* Why, for who asks with EDNS (RFC 8914). */
+static dns_ede_t
+explain(const dns_query_t *query, int rcode)
+{
+    if (rcode == DNS_RCODE_SERVFAIL) {
+        return DNS_EDE_NOT_READY;
+    }
+    return query->qclass == DNS_CLASS_IN ? DNS_EDE_NOT_AUTHORITATIVE
+                                         : DNS_EDE_NOT_SUPPORTED;
+}
+
+
 static size_t
 put_error(const dns_server_call_t *call, const dns_query_t *query, int rcode)
 {
-    const size_t size = dns_query_error(query, rcode, call->out);
+    const size_t size =
+        rcode == DNS_RCODE_REFUSED || rcode == DNS_RCODE_SERVFAIL
+            ? dns_query_error_explained(query, rcode, explain(query, rcode),
+                                        call->out)
+            : dns_query_error(query, rcode, call->out);
     if (call->conf->forward.len > 0) {
         call->out[DNS_HEADER_FLAGS_AT + 1] |= DNS_FLAG_RA;
     }

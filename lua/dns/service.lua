@@ -21,6 +21,7 @@ local CLASS_IN = dns.class.IN
 local CNAME, A, ANY = dns.type.CNAME, dns.type.A, dns.type.ANY
 
 local UDP, TCP = 0, 1 -- transports
+local NOT_READY, NOT_AUTHORITATIVE, NO_REACHABLE = 14, 20, 22 -- RFC 8914
 local UDP_LIMIT = 1232 -- octets, DNS flag day 2020
 
 local service = {}
@@ -70,9 +71,9 @@ local function forwarder(text)
     return found
 end
 
-local function error_response(packet, rcode, forward)
+local function error_response(packet, rcode, forward, why)
     local size = C.dns_ffi_query_error(packet, #packet, rcode,
-        forward and RA or 0, library.octets)
+        forward and RA or 0, why or -1, library.octets)
 
     return size > 0 and ffi.string(library.octets, size) or nil
 end
@@ -94,7 +95,7 @@ local function forward_query(forward, packet, query)
     local response, err = forward:ask(ask_of(query))
     if not response then
         ngx.log(ngx.WARN, "no upstream answered: ", err)
-        return error_response(packet, SERVFAIL, forward)
+        return error_response(packet, SERVFAIL, forward, NO_REACHABLE)
     end
 
     local size = C.dns_ffi_relay(packet, #packet, response, #response,
@@ -173,7 +174,7 @@ function service.answer(packet, transport, forward)
     local wire, result, failure = answer_from_zones(packet, transport)
     if failure then
         ngx.log(ngx.ERR, "the zone store failed: ", failure)
-        return error_response(packet, SERVFAIL, upstreams)
+        return error_response(packet, SERVFAIL, upstreams, NOT_READY)
     end
 
     local forwards = upstreams and may_forward(query)
@@ -183,7 +184,7 @@ function service.answer(packet, transport, forward)
     end
 
     return forwards and forward_query(upstreams, packet, query)
-        or error_response(packet, REFUSED, upstreams)
+        or error_response(packet, REFUSED, upstreams, NOT_AUTHORITATIVE)
 end
 
 --- The records that answer a question, for callers that have no packet.

@@ -127,7 +127,8 @@ def lua_path():
 
 
 def environment():
-    return {**os.environ, "LUA_PATH": lua_path(), "LC_ALL": "C",
+    return {**os.environ, **sanitizer_environment(),
+            "LUA_PATH": lua_path(), "LC_ALL": "C",
             "RESOLUA_LIBRARY": str(BUILD / "lib/libresolua.so")}
 
 
@@ -219,7 +220,7 @@ events {{ worker_connections 4096; {self.events} }}
         """`nginx -t`: its exit code and what it said."""
         done = subprocess.run(
             self.command("-t"), capture_output=True, text=True, timeout=30,
-            env={**environment(), **sanitizer_environment(), **self.env})
+            env={**environment(), **self.env})
         return done.returncode, done.stderr + done.stdout
 
     def start(self, seconds=20.0):
@@ -227,7 +228,7 @@ events {{ worker_connections 4096; {self.events} }}
         self.process = subprocess.Popen(
             self.command(), stdout=self.stderr, stderr=self.stderr,
             stdin=subprocess.DEVNULL,
-            env={**environment(), **sanitizer_environment(), **self.env})
+            env={**environment(), **self.env})
         wait_for(self._is_ready, seconds, "nginx's start")
         return self
 

@@ -187,6 +187,35 @@ builds_errors_with_the_question_and_opt(void **state)
     assert_memory_equal(out, expected, sizeof(expected) - 1);
 }
 
+static void
+explains_errors_to_who_has_edns(void **state)
+{
+    (void) state;
+    dns_query_t q;
+    uint8_t out[DNS_QUERY_ERROR_MAX];
+    int rcode;
+    static const char with[] = "\0\0\51\4\xd0\0\0\0\0\0\6\0\17\0\2\0\24";
+
+    assert_int_equal(PARSE(&q,
+                           HEADER("\1\0", "\0\1", "\0\0", "\0\0", "\0\1")
+                               QUESTION "\0\0\51\4\xd0\0\0\0\0\0\0",
+                           &rcode),
+                     DNS_OK);
+    size_t size = dns_query_error_explained(&q, DNS_RCODE_REFUSED,
+                                            DNS_EDE_NOT_AUTHORITATIVE, out);
+    assert_memory_equal(out + size - (sizeof(with) - 1), with,
+                        sizeof(with) - 1);
+
+    assert_int_equal(PARSE(&q,
+                           HEADER("\1\0", "\0\1", "\0\0", "\0\0", "\0\0")
+                               QUESTION,
+                           &rcode),
+                     DNS_OK);
+    assert_int_equal(dns_query_error_explained(&q, DNS_RCODE_REFUSED,
+                                               DNS_EDE_NOT_AUTHORITATIVE, out),
+                     dns_query_error(&q, DNS_RCODE_REFUSED, out));
+}
+
 static double
 now_ns(void)
 {
@@ -267,6 +296,7 @@ main(void)
         cmocka_unit_test(parses_edns_rfc6891),
         cmocka_unit_test(judges_as_the_other_servers_do),
         cmocka_unit_test(builds_errors_with_the_question_and_opt),
+        cmocka_unit_test(explains_errors_to_who_has_edns),
         cmocka_unit_test(measures_a_query_and_its_answer),
     };
 
