@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from engine_driver import Record, ZonefileOptions
+from structures import Record, ZonefileOptions
 from resolua_server import BUILD
 
 ENOTFOUND = -3
