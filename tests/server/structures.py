@@ -14,7 +14,3 @@ class ZonefileOptions(ctypes.Structure):  # dns_zonefile_options_t
                 ("text", ctypes.c_char_p), ("size", ctypes.c_size_t),
                 ("origin", ctypes.c_char_p), ("ttl", ctypes.c_uint32),
                 ("allows_include", ctypes.c_bool)]
-
-
-class AnswerOptions(ctypes.Structure):  # dns_answer_options_t
-    _fields_ = [("udp_size", ctypes.c_uint16),
