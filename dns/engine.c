@@ -7,46 +7,12 @@
 #include "dns/edns.h"
 #include "dns/private/engine.h"
 #include "dns/private/octets.h"
+#include "dns/private/opt.h"
 
 enum {
     CHAOS_TTL = 0,        /* seconds */
     CHAOS_TEXT_MAX = 255, /* octets of one character string */
 };
-
-/* Options of the response's OPT; they are reserved before anything is put. */
-typedef struct {
-    uint8_t octets[DNS_EDNS_OPTIONS_MAX];
-    dns_options_t list;
-} opt_options_t;
-
-static dns_status_t
-ignore_full(dns_status_t status)
-{
-    return status == DNS_ENOSPACE ? DNS_OK : status;
-}
-
-static void
-collect_options(const answering_t *a, opt_options_t *o)
-{
-    const dns_answer_options_t *options = a->options;
-    const dns_query_edns_t *edns = &a->query->edns;
-    dns_option_t asked;
-
-    o->list = (dns_options_t){o->octets, sizeof(o->octets), 0};
-
-    if (options->edns_options != NULL &&
-        options->edns_options_size <= sizeof(o->octets)) {
-        memcpy(o->octets, options->edns_options, options->edns_options_size);
-        o->list.size = options->edns_options_size;
-    }
-
-    if (options->nsid != NULL &&
-        dns_option_find(edns->options, edns->options_size, DNS_OPTION_NSID,
-                        &asked)) {
-        (void) ignore_full(dns_options_put(&o->list, DNS_OPTION_NSID,
-                                           options->nsid, options->nsid_size));
-    }
-}
 
 /* Header, question, and room for OPT. */
 static dns_status_t
@@ -71,13 +37,18 @@ begin(answering_t *a, uint8_t *out, size_t limit, opt_options_t *opt)
         return status;
     }
 
-    collect_options(a, opt);
+    opt_collect(opt, query, a->options);
     return dns_writer_reserve(&a->writer, DNS_OPT_SIZE + opt->list.size);
 }
 
 static void
-put_opt(answering_t *a, const opt_options_t *opt)
+put_opt(answering_t *a, opt_options_t *opt)
 {
+    dns_writer_t *w = &a->writer;
+
+    dns_writer_release(w, DNS_OPT_SIZE + opt->list.size);
+    opt_pad(opt, a->query, w->used + DNS_OPT_SIZE + opt->list.size);
+
     dns_writer_opt_t record = {
         .udp_size = a->options->udp_size,
         .dnssec_ok = a->dnssec_ok,
@@ -85,17 +56,15 @@ put_opt(answering_t *a, const opt_options_t *opt)
         .options = opt->octets,
     };
 
-    dns_writer_release(&a->writer, DNS_OPT_SIZE + opt->list.size);
-
-    /* Cannot fail: just as much was reserved. */
-    dns_status_t status = dns_writer_put_opt(&a->writer, &record);
+    /* Cannot fail: just as much was reserved, and padding keeps the limit. */
+    dns_status_t status = dns_writer_put_opt(w, &record);
 
     assert(status == DNS_OK);
     (void) status;
 }
 
 static void
-finish(answering_t *a, int rcode, const opt_options_t *opt)
+finish(answering_t *a, int rcode, opt_options_t *opt)
 {
     dns_answer_t *answer = a->answer;
 
