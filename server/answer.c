@@ -3,6 +3,8 @@
 #include "dns/engine.h"
 #include "dns/type.h"
 #include "ffi/store_ffi.h"
+#include "server/cache.h"
+#include "server/options.h"
 #include "server/statistics.h"
 #include "store/ffi_store.h"
 
@@ -162,63 +164,12 @@ dns_server_error(const dns_server_call_t *call, int rcode)
 }
 
 
-/* The client's cookie with ours behind it (RFC 7873 section 5.2). */
-static void
-put_cookie(const dns_server_call_t *call, dns_options_t *options)
+static dns_server_verdict_t
+answer_from_cache(dns_server_call_t *call, const dns_answer_options_t *options)
 {
-    const dns_query_edns_t *edns = &worker.query.edns;
-    const struct sockaddr *client = call->client;
-    dns_option_t asked;
-    uint8_t cookie[DNS_COOKIE_SIZE];
-    if (!dns_option_find(edns->options, edns->options_size, DNS_OPTION_COOKIE,
-                         &asked)) {
-        return;
-    }
-    dns_cookie_context_t context = {
-        .secret = call->conf->cookie_secret.data,
-        .now = (uint32_t) ngx_time(),
-    };
-    if (client->sa_family == AF_INET6) {
-        context.address =
-            (void *) &((const struct sockaddr_in6 *) client)->sin6_addr;
-        context.address_size = sizeof(struct in6_addr);
-    } else {
-        context.address =
-            (void *) &((const struct sockaddr_in *) client)->sin_addr;
-        context.address_size = sizeof(struct in_addr);
-    }
-    dns_cookie_make(&context, asked.data, cookie);
-    if (dns_options_put(options, DNS_OPTION_COOKIE, cookie, sizeof(cookie)) !=
-        DNS_OK) {
-        return; /* no room: the client does without */
-    }
-}
-
-
-static void
-put_options(const dns_server_call_t *call, dns_options_t *options)
-{
-    const dns_query_edns_t *edns = &worker.query.edns;
-    dns_option_t asked;
-    if (edns->options_size == 0) {
-        return;
-    }
-    if (call->conf->cookie_secret.len > 0 && call->client != NULL) {
-        put_cookie(call, options);
-    }
-    if (call->idle_timeout_ms > 0 &&
-        dns_option_find(edns->options, edns->options_size,
-                        DNS_OPTION_KEEPALIVE, &asked) &&
-        dns_options_put_keepalive(options, call->idle_timeout_ms) != DNS_OK) {
-        return; /* no room */
-    }
-}
-
-
-static const char *
-text_or_null(const ngx_str_t *text)
-{
-    return text->len > 0 ? (const char *) text->data : NULL;
+    call->size = dns_server_cache_get(call, &worker.query, options);
+    call->may_keep = 1;
+    return call->size > 0 ? DNS_SERVER_SEND : DNS_SERVER_ASK;
 }
 
 
@@ -227,18 +178,8 @@ answer_from_zones(dns_server_call_t *call)
 {
     const dns_server_conf_t *conf = call->conf;
     uint8_t octets[DNS_EDNS_OPTIONS_MAX];
-    dns_options_t extra = {.octets = octets, .room = sizeof(octets)};
-    put_options(call, &extra);
-    const dns_answer_options_t options = {
-        .udp_size = (uint16_t) conf->udp_size,
-        .recursion_available = conf->forward.len > 0,
-        .nsid = conf->nsid.len > 0 ? conf->nsid.data : NULL,
-        .nsid_size = (uint16_t) conf->nsid.len,
-        .edns_options = octets,
-        .edns_options_size = (uint16_t) extra.size,
-        .version = text_or_null(&conf->version),
-        .hostname = text_or_null(&conf->hostname),
-    };
+    dns_answer_options_t options;
+    dns_server_options(call, &worker.query, octets, &options);
     const size_t limit =
         dns_query_response_limit(&worker.query, conf->udp_size);
     const dns_status_t status = dns_answer(&worker.query, &worker.source,
@@ -246,7 +187,7 @@ answer_from_zones(dns_server_call_t *call)
                                            &worker.answer);
     if (status == DNS_ENOTFOUND) {
         return may_forward(conf, &worker.query)
-                   ? DNS_SERVER_ASK
+                   ? answer_from_cache(call, &options)
                    : send_error(call, DNS_RCODE_REFUSED);
     }
     if (status != DNS_OK) {

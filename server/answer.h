@@ -36,6 +36,7 @@ typedef struct {
     uint8_t *out;                   /* borrowed; see dns_server_room() */
     size_t size;                    /* set: octets of the answer */
     ngx_uint_t skip_hooks;          /* the hooks have seen it */
+    ngx_uint_t may_keep;            /* set: what Lua answers may be cached */
 } dns_server_call_t;
 
 /* Octets that out must have. */

@@ -1,9 +1,12 @@
 #include "server/ask.h"
 
 #include "dns/type.h"
+#include "dns/writer.h"
 #include "runtime/job.h"
 #include "runtime/run.h"
 #include "runtime/vm.h"
+#include "server/cache.h"
+#include "server/options.h"
 
 enum {
     POOL_SIZE = 1024, /* bytes: a query and what its cosockets note */
@@ -13,6 +16,8 @@ enum {
 struct dns_server_ask_s {
     resolua_request_t request;
     dns_server_call_t call;  /* packet and out are ours */
+    dns_query_t query;
+    dns_cache_ticket_t ticket; /* of the time before the upstream was asked */
     dns_server_answered_pt answered;
     void *data;
 };
@@ -21,7 +26,7 @@ static int answer_ref = LUA_NOREF; /* dns.service.answer */
 
 /* From results() to ended(), between which nothing else runs. */
 static struct {
-    uint8_t octets[ANSWER_MAX];
+    uint8_t octets[ANSWER_MAX + DNS_EDNS_OPTIONS_MAX];
     size_t size;
 } answer;
 
@@ -48,6 +53,38 @@ destroy(dns_server_ask_t *ask)
 }
 
 
+/* Keeps the answer for others and gives it the OPT that this client is due. */
+static void
+complete(const dns_server_ask_t *ask)
+{
+    const dns_query_t *query = &ask->query;
+    const dns_server_conf_t *conf = ask->call.conf;
+    uint8_t octets[DNS_EDNS_OPTIONS_MAX];
+    dns_answer_options_t options;
+    dns_response_t response;
+    if (answer.size == 0 ||
+        dns_response_scan(&response, query, answer.octets, answer.size) !=
+            DNS_OK) {
+        return;
+    }
+    if (ask->call.may_keep) {
+        dns_server_cache_put(conf, query, &ask->ticket, &response,
+                             answer.octets);
+    }
+    if (query->edns.is_present &&
+        answer.size - response.size == DNS_OPT_SIZE) {
+        answer.octets[DNS_HEADER_ARCOUNT_AT] =
+            (uint8_t) (response.additional_count >> 8);
+        answer.octets[DNS_HEADER_ARCOUNT_AT + 1] =
+            (uint8_t) response.additional_count;
+        dns_server_options(&ask->call, query, octets, &options);
+        answer.size = dns_response_put_opt(
+            query, &options, response.rcode, answer.octets, response.size,
+            dns_query_response_limit(query, conf->udp_size));
+    }
+}
+
+
 static void
 ended(resolua_request_t *r, ngx_int_t rc)
 {
@@ -57,6 +94,8 @@ ended(resolua_request_t *r, ngx_int_t rc)
     if (rc != NGX_OK) {
         ask->call.out = answer.octets;
         answer.size = dns_server_error(&ask->call, DNS_RCODE_SERVFAIL);
+    } else {
+        complete(ask);
     }
     destroy(ask);
     answered(data, answer.octets, answer.size);
@@ -86,6 +125,13 @@ ask_new(const dns_server_call_t *call, ngx_log_t *log)
     ngx_memcpy(packet, call->packet, call->packet_size);
     ask->call = *call;
     ask->call.packet = packet;
+    int rcode;
+    if (dns_query_parse(&ask->query, packet, call->packet_size,
+                        call->transport, &rcode) != DNS_OK) {
+        ask->call.may_keep = 0; /* a hook's business */
+    } else if (dns_server_cache != NULL) {
+        ask->ticket = dns_cache_ticket(dns_server_cache, &ask->query, NULL, 0);
+    }
     resolua_request_init(&ask->request, &host, ask, pool, log);
     return ask;
 }

@@ -25,6 +25,7 @@ dns_server_conf_merge(dns_server_conf_t *conf, const dns_server_conf_t *outer)
 {
     ngx_conf_merge_uint_value(conf->udp_size, outer->udp_size, 1232);
     merge_text(&conf->forward, &outer->forward);
+    conf->view = ngx_crc32_long(conf->forward.data, conf->forward.len);
     merge_text(&conf->nsid, &outer->nsid);
     merge_text(&conf->cookie_secret, &outer->cookie_secret);
     merge_text(&conf->version, &outer->version);

@@ -49,6 +49,7 @@ dns_main_conf_t *dns_main_conf(const ngx_cycle_t *cycle);
 /* What one server says about answers. */
 typedef struct {
     ngx_str_t forward;       /* upstreams with spaces between; empty: none */
+    uint32_t view;           /* tells servers with other upstreams apart */
     ngx_uint_t udp_size;     /* octets, our limit over UDP */
     ngx_str_t nsid;          /* octets; empty: none */
     ngx_str_t cookie_secret; /* DNS_COOKIE_SECRET_SIZE octets, or empty */

@@ -1,7 +1,9 @@
 /* The directives of the main level, and the module that they belong to. */
 
+#include "runtime/vm.h"
 #include "server/answer.h"
 #include "server/ask.h"
+#include "server/cache.h"
 #include "server/conf.h"
 #include "server/statistics.h"
 
@@ -24,6 +26,9 @@ create_conf(ngx_cycle_t *cycle)
     if (conf == NULL ||
         ngx_array_init(&conf->stores, cycle->pool, STORES_EXPECTED,
                        sizeof(dns_store_conf_t)) != NGX_OK) {
+        return NULL;
+    }
+    if (resolua_vm_add_setup(dns_server_cache_setup) != NGX_OK) {
         return NULL;
     }
     conf->cache_size = NGX_CONF_UNSET_SIZE;
@@ -154,7 +159,8 @@ set_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
         return complain(cf, &value[1], "not a size of at least 1m");
     }
     conf->cache_size = (size_t) size;
-    return NGX_CONF_OK;
+    return dns_server_cache_conf(cf, conf) == NGX_OK ? NGX_CONF_OK
+                                                     : NGX_CONF_ERROR;
 }
 
 
@@ -224,6 +230,7 @@ init_process(ngx_cycle_t *cycle)
     if (ngx_process == NGX_PROCESS_WORKER ||
         ngx_process == NGX_PROCESS_SINGLE) {
         dns_server_open(cycle);
+        dns_server_cache_open(cycle);
         dns_server_ask_open(cycle);
     }
     return NGX_OK;
