@@ -3,6 +3,7 @@
 #include "dns/engine.h"
 #include "dns/type.h"
 #include "ffi/store_ffi.h"
+#include "server/ask.h"
 #include "server/cache.h"
 #include "server/options.h"
 #include "server/statistics.h"
@@ -167,7 +168,8 @@ dns_server_error(const dns_server_call_t *call, int rcode)
 static dns_server_verdict_t
 answer_from_cache(dns_server_call_t *call, const dns_answer_options_t *options)
 {
-    call->size = dns_server_cache_get(call, &worker.query, options);
+    call->size = dns_server_cache_get(call->conf->view, call, &worker.query,
+                                      options);
     call->may_keep = 1;
     return call->size > 0 ? DNS_SERVER_SEND : DNS_SERVER_ASK;
 }
@@ -202,6 +204,24 @@ answer_from_zones(dns_server_call_t *call)
 }
 
 
+static dns_server_verdict_t
+answer_with_hooks(dns_server_call_t *call)
+{
+    if (call->conf->hook_keeps) {
+        uint8_t octets[DNS_EDNS_OPTIONS_MAX];
+        dns_answer_options_t options;
+        dns_server_options(call, &worker.query, octets, &options);
+        call->size = dns_server_cache_get(
+            call->conf->view ^ DNS_SERVER_HOOK_VIEW, call, &worker.query,
+            &options);
+        if (call->size > 0) {
+            return DNS_SERVER_SEND;
+        }
+    }
+    return dns_server_hooked(call);
+}
+
+
 dns_server_verdict_t
 dns_server_answer(dns_server_call_t *call)
 {
@@ -212,7 +232,7 @@ dns_server_answer(dns_server_call_t *call)
         return send_error(call, rcode);
     }
     if (dns_server_has_hooks(conf) && !call->skip_hooks) {
-        return DNS_SERVER_ASK;
+        return answer_with_hooks(call);
     }
     return has_source() ? answer_from_zones(call)
                         : send_error(call, DNS_RCODE_SERVFAIL);

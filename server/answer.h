@@ -37,6 +37,9 @@ typedef struct {
     size_t size;                    /* set: octets of the answer */
     ngx_uint_t skip_hooks;          /* the hooks have seen it */
     ngx_uint_t may_keep;            /* set: what Lua answers may be cached */
+    struct dns_server_ask_s *pending; /* set with DNS_SERVER_ASK: what Lua has
+                                         begun; goes to dns_server_ask() or
+                                         dns_server_ask_cancel() */
 } dns_server_call_t;
 
 /* Octets that out must have. */

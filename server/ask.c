@@ -3,26 +3,17 @@
 #include "dns/type.h"
 #include "dns/writer.h"
 #include "runtime/job.h"
-#include "runtime/run.h"
 #include "runtime/vm.h"
-#include "server/cache.h"
 #include "server/options.h"
+#include "server/private/ask.h"
 
-enum {
-    POOL_SIZE = 1024, /* bytes: a query and what its cosockets note */
-    ANSWER_MAX = 65535
-};
-
-struct dns_server_ask_s {
-    resolua_request_t request;
-    dns_server_call_t call;  /* packet and out are ours */
-    dns_query_t query;
-    dns_cache_ticket_t ticket; /* of the time before the upstream was asked */
-    dns_server_answered_pt answered;
-    void *data;
-};
+enum { ANSWER_MAX = 65535, FREE_MAX = 1024 };
 
 static int answer_ref = LUA_NOREF; /* dns.service.answer */
+
+/* Recycled asks; they belong to one VM. */
+static dns_server_ask_t *free_asks;
+static ngx_uint_t free_count;
 
 /* From results() to ended(), between which nothing else runs. */
 static struct {
@@ -30,13 +21,18 @@ static struct {
     size_t size;
 } answer;
 
+static void ended(resolua_request_t *r, ngx_int_t rc);
+
 
 /* What dns.service.answer returned: octets or nil. */
 static void
 results(resolua_request_t *r, lua_State *L)
 {
-    (void) r;
+    const dns_server_ask_t *ask = r->data;
     size_t size = 0;
+    if (ask->step != ASK_SERVICE) {
+        return;
+    }
     const char *octets = lua_tolstring(L, 1, &size);
     answer.size = octets != NULL && size <= ANSWER_MAX ? size : 0;
     if (answer.size > 0) {
@@ -45,11 +41,97 @@ results(resolua_request_t *r, lua_State *L)
 }
 
 
-static void
-destroy(dns_server_ask_t *ask)
+static const resolua_host_t host = {
+    .subsystem = "stream",
+    .results = results,
+    .resumed = ended,
+};
+
+
+static dns_server_ask_t *
+ask_new(ngx_log_t *log)
+{
+    dns_server_ask_t *ask = free_asks;
+    if (ask != NULL) {
+        free_asks = ask->next;
+        free_count--;
+        return ask;
+    }
+    ask = ngx_alloc(sizeof(*ask), log);
+    if (ask != NULL) {
+        ask->object = LUA_NOREF;
+    }
+    return ask;
+}
+
+
+/* Its own copies of what the call borrows. */
+static ngx_int_t
+copy_call(dns_server_ask_t *ask, const dns_server_call_t *call, ngx_log_t *log)
+{
+    uint8_t *packet = ask->few;
+    int rcode;
+    ask->many = NULL;
+    if (call->packet_size > sizeof(ask->few)) {
+        packet = ask->many = ngx_alloc(call->packet_size, log);
+        if (packet == NULL) {
+            return NGX_ERROR;
+        }
+    }
+    ngx_memcpy(packet, call->packet, call->packet_size);
+    ask->call = *call;
+    ask->call.packet = packet;
+    ask->call.pending = NULL;
+    ngx_memcpy(&ask->client, call->client,
+               call->client->sa_family == AF_INET6
+                   ? sizeof(struct sockaddr_in6)
+                   : sizeof(struct sockaddr_in));
+    ask->call.client = &ask->client.sockaddr;
+    if (dns_query_parse(&ask->query, packet, call->packet_size,
+                        call->transport, &rcode) != DNS_OK) {
+        return NGX_ERROR;
+    }
+    return NGX_OK;
+}
+
+
+dns_server_ask_t *
+ask_take(const dns_server_call_t *call, ngx_log_t *log)
+{
+    dns_server_ask_t *ask = ask_new(log);
+    if (ask == NULL) {
+        return NULL;
+    }
+    resolua_request_init(&ask->request, &host, ask, NULL, log);
+    if (copy_call(ask, call, log) != NGX_OK) {
+        ask_release(ask);
+        return NULL;
+    }
+    if (dns_server_cache != NULL) {
+        ask->ticket = dns_cache_ticket(dns_server_cache, &ask->query, NULL, 0);
+    }
+    ask->hook.forward_size = 0;
+    ask->hook.new_name_size = 0;
+    return ask;
+}
+
+
+void
+ask_release(dns_server_ask_t *ask)
 {
     resolua_request_end(&ask->request);
-    ngx_destroy_pool(ask->request.pool);
+    if (ask->many != NULL) {
+        ngx_free(ask->many);
+        ask->many = NULL;
+    }
+    if (free_count < FREE_MAX) {
+        ask->next = free_asks;
+        free_asks = ask;
+        free_count++;
+        return;
+    }
+    luaL_unref(resolua_vm, LUA_REGISTRYINDEX, ask->object);
+    ngx_free(ask);
 }
 
 
@@ -68,7 +150,7 @@ complete(const dns_server_ask_t *ask)
         return;
     }
     if (ask->call.may_keep) {
-        dns_server_cache_put(conf, query, &ask->ticket, &response,
+        dns_server_cache_put(conf->view, query, &ask->ticket, &response,
                              answer.octets);
     }
     if (query->edns.is_present &&
@@ -85,72 +167,136 @@ complete(const dns_server_ask_t *ask)
 }
 
 
-static void
-ended(resolua_request_t *r, ngx_int_t rc)
-{
-    dns_server_ask_t *ask = r->data;
-    const dns_server_answered_pt answered = ask->answered;
-    void *data = ask->data;
-    if (rc != NGX_OK) {
-        ask->call.out = answer.octets;
-        answer.size = dns_server_error(&ask->call, DNS_RCODE_SERVFAIL);
-    } else {
-        complete(ask);
-    }
-    destroy(ask);
-    answered(data, answer.octets, answer.size);
-}
-
-
-static const resolua_host_t host = {
-    .subsystem = "stream",
-    .results = results,
-    .resumed = ended,
-};
-
-
-static dns_server_ask_t *
-ask_new(const dns_server_call_t *call, ngx_log_t *log)
-{
-    ngx_pool_t *pool = ngx_create_pool(POOL_SIZE, log);
-    if (pool == NULL) {
-        return NULL;
-    }
-    dns_server_ask_t *ask = ngx_pcalloc(pool, sizeof(*ask));
-    uint8_t *packet = ngx_pnalloc(pool, call->packet_size);
-    if (ask == NULL || packet == NULL) {
-        ngx_destroy_pool(pool);
-        return NULL;
-    }
-    ngx_memcpy(packet, call->packet, call->packet_size);
-    ask->call = *call;
-    ask->call.packet = packet;
-    int rcode;
-    if (dns_query_parse(&ask->query, packet, call->packet_size,
-                        call->transport, &rcode) != DNS_OK) {
-        ask->call.may_keep = 0; /* a hook's business */
-    } else if (dns_server_cache != NULL) {
-        ask->ticket = dns_cache_ticket(dns_server_cache, &ask->query, NULL, 0);
-    }
-    resolua_request_init(&ask->request, &host, ask, pool, log);
-    return ask;
-}
-
-
 static ngx_int_t
-run(dns_server_ask_t *ask)
+run_service(dns_server_ask_t *ask)
 {
     lua_State *L = resolua_vm;
+    const struct dns_ffi_hook *hook = &ask->hook;
     const dns_server_call_t *call = &ask->call;
     const ngx_str_t *forward = &call->conf->forward;
+    ask->step = ASK_SERVICE;
     if (answer_ref == LUA_NOREF) {
         return NGX_ERROR;
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, answer_ref);
     lua_pushlstring(L, (const char *) call->packet, call->packet_size);
     lua_pushinteger(L, call->transport);
-    lua_pushlstring(L, (const char *) forward->data, forward->len);
-    return resolua_run_function(&ask->request, 3, RESOLUA_DNS_QUERY);
+    if (hook->forward_size > 0) {
+        lua_pushlstring(L, hook->forward_to, hook->forward_size);
+    } else {
+        lua_pushlstring(L, (const char *) forward->data, forward->len);
+    }
+    if (hook->new_name_size > 0) {
+        lua_pushlstring(L, (const char *) hook->new_name, hook->new_name_size);
+    } else {
+        lua_pushnil(L);
+    }
+    lua_pushboolean(L, hook->forward_size > 0);
+    return resolua_run_function(&ask->request, 5, RESOLUA_DNS_QUERY);
+}
+
+
+/* The end: out holds size octets. */
+static void
+deliver(dns_server_ask_t *ask, uint8_t *out, size_t size)
+{
+    const dns_server_answered_pt answered = ask->answered;
+    void *data = ask->data;
+    if (dns_server_has_hooks(ask->call.conf)) {
+        size = hook_finish(ask, out, size);
+    }
+    if (out == ask->out) { /* which the next ask may have */
+        ngx_memcpy(answer.octets, out, size);
+        out = answer.octets;
+    }
+    ask_release(ask);
+    answered(data, out, size);
+}
+
+
+static void
+service_ended(dns_server_ask_t *ask, ngx_int_t rc)
+{
+    if (rc != NGX_OK) {
+        ask->call.out = answer.octets;
+        answer.size = dns_server_error(&ask->call, DNS_RCODE_SERVFAIL);
+    } else {
+        complete(ask);
+    }
+    deliver(ask, answer.octets, answer.size);
+}
+
+
+/* A query hook that slept has ended. */
+static void
+hook_ended(dns_server_ask_t *ask, ngx_int_t rc)
+{
+    ask->call.out = answer.octets;
+    dns_server_begin();
+    const dns_server_verdict_t verdict = hook_decide(ask, rc);
+    dns_server_end();
+    if (verdict != DNS_SERVER_ASK) {
+        deliver(ask, ask->call.out,
+                verdict == DNS_SERVER_SEND ? ask->call.size : 0);
+        return;
+    }
+    rc = run_service(ask);
+    if (rc != NGX_AGAIN) {
+        service_ended(ask, rc);
+    }
+}
+
+
+static void
+ended(resolua_request_t *r, ngx_int_t rc)
+{
+    dns_server_ask_t *ask = r->data;
+    if (ask->step == ASK_QUERY_HOOK) {
+        hook_ended(ask, rc);
+    } else {
+        service_ended(ask, rc);
+    }
+}
+
+
+/* The hook sleeps: what it has written moves out of the caller's buffer. */
+static void
+take_along(dns_server_ask_t *ask)
+{
+    struct dns_ffi_hook *hook = &ask->hook;
+    ngx_memcpy(ask->out, hook->out, hook->out_size);
+    hook->out = ask->out;
+    hook->out_room = ASK_OUT_ROOM;
+}
+
+
+dns_server_verdict_t
+dns_server_hooked(dns_server_call_t *call)
+{
+    dns_server_ask_t *ask = ask_take(call, ngx_cycle->log);
+    ngx_int_t rc = NGX_OK;
+    if (ask == NULL) {
+        call->size = dns_server_error(call, DNS_RCODE_SERVFAIL);
+        return DNS_SERVER_SEND;
+    }
+    hook_prepare(ask, call->out, ASK_OUT_ROOM);
+    if (call->conf->on_query != NULL) {
+        rc = hook_query(ask);
+    }
+    if (rc == NGX_AGAIN) {
+        take_along(ask);
+        call->pending = ask;
+        return DNS_SERVER_ASK;
+    }
+    const dns_server_verdict_t verdict = hook_decide(ask, rc);
+    if (verdict == DNS_SERVER_ASK) {
+        call->pending = ask;
+        return verdict;
+    }
+    call->size = hook_finish(
+        ask, call->out, verdict == DNS_SERVER_SEND ? ask->call.size : 0);
+    ask_release(ask);
+    return call->size > 0 ? DNS_SERVER_SEND : DNS_SERVER_DROP;
 }
 
 
@@ -158,18 +304,23 @@ dns_server_ask_t *
 dns_server_ask(const dns_server_call_t *call, ngx_log_t *log,
                dns_server_answered_pt answered, void *data)
 {
-    dns_server_ask_t *ask = ask_new(call, log);
+    dns_server_ask_t *ask =
+        call->pending != NULL ? call->pending : ask_take(call, log);
     if (ask == NULL) {
         answered(data, NULL, 0);
         return NULL;
     }
     ask->answered = answered;
     ask->data = data;
-    const ngx_int_t rc = run(ask);
+    ask->request.log = log;
+    if (ask->request.entry != NULL) {
+        return ask; /* its hook sleeps */
+    }
+    const ngx_int_t rc = run_service(ask);
     if (rc == NGX_AGAIN) {
         return ask;
     }
-    ended(&ask->request, rc);
+    service_ended(ask, rc);
     return NULL;
 }
 
@@ -177,7 +328,7 @@ dns_server_ask(const dns_server_call_t *call, ngx_log_t *log,
 void
 dns_server_ask_cancel(dns_server_ask_t *ask)
 {
-    destroy(ask);
+    ask_release(ask);
 }
 
 

@@ -59,14 +59,15 @@ dns_server_cache_open(ngx_cycle_t *cycle)
 
 
 size_t
-dns_server_cache_get(const dns_server_call_t *call, const dns_query_t *query,
+dns_server_cache_get(uint32_t view, const dns_server_call_t *call,
+                     const dns_query_t *query,
                      const dns_answer_options_t *options)
 {
     uint16_t rcode;
     if (dns_server_cache == NULL) {
         return 0;
     }
-    const size_t size = dns_cache_get(dns_server_cache, query, call->conf->view,
+    const size_t size = dns_cache_get(dns_server_cache, query, view,
                                       (uint32_t) ngx_time(), call->out, &rcode);
     if (size == 0) {
         return 0;
@@ -79,13 +80,13 @@ dns_server_cache_get(const dns_server_call_t *call, const dns_query_t *query,
 
 
 void
-dns_server_cache_put(const dns_server_conf_t *conf, const dns_query_t *query,
+dns_server_cache_put(uint32_t view, const dns_query_t *query,
                      const dns_cache_ticket_t *ticket,
                      const dns_response_t *response, const uint8_t *wire)
 {
     if (dns_server_cache != NULL) {
         rules.now = (uint32_t) ngx_time();
-        dns_cache_put(dns_server_cache, query, conf->view, ticket, response,
+        dns_cache_put(dns_server_cache, query, view, ticket, response,
                       wire, &rules);
     }
 }

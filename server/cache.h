@@ -16,13 +16,15 @@ void dns_server_cache_open(ngx_cycle_t *cycle);
 /* The workers' cache; NULL: none. */
 extern dns_cache_t *dns_server_cache;
 
+/* Scripted answers (q:cache) are in a view of their own: conf->view ^ this. */
+enum { DNS_SERVER_HOOK_VIEW = 0x484f4f4b };
+
 /* Puts the kept answer to call->out, OPT and all.  0: there is none. */
-size_t dns_server_cache_get(const dns_server_call_t *call,
+size_t dns_server_cache_get(uint32_t view, const dns_server_call_t *call,
                             const dns_query_t *query,
                             const dns_answer_options_t *options);
 
-void dns_server_cache_put(const dns_server_conf_t *conf,
-                          const dns_query_t *query,
+void dns_server_cache_put(uint32_t view, const dns_query_t *query,
                           const dns_cache_ticket_t *ticket,
                           const dns_response_t *response, const uint8_t *wire);
 

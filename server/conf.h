@@ -55,6 +55,7 @@ typedef struct {
     ngx_str_t cookie_secret; /* DNS_COOKIE_SECRET_SIZE octets, or empty */
     ngx_str_t version;       /* zero-terminated; empty: refused */
     ngx_str_t hostname;
+    ngx_uint_t hook_keeps;    /* a script has said q:cache() */
     resolua_code_t *on_query; /* NULL: none */
     resolua_code_t *on_answer;
     resolua_code_t *on_log;

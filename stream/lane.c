@@ -2,9 +2,10 @@
 
 #include <ngx_event.h>
 
-#include "server/answer.h"
+#include "server/ask.h"
 #include "server/statistics.h"
 #include "stream/datagram.h"
+#include "stream/serve.h"
 #include "stream/session.h"
 
 enum {
@@ -16,6 +17,7 @@ enum {
 typedef struct {
     unsigned count;
     uint8_t number[DATAGRAM_BATCH];
+    dns_server_ask_t *pending[DATAGRAM_BATCH]; /* what Lua has begun, or NULL */
 } left_t;
 
 
@@ -64,6 +66,14 @@ conf_of_datagram(const ngx_listening_t *ls, unsigned number)
 
 
 static void
+leave(left_t *left, unsigned number, dns_server_ask_t *pending)
+{
+    left->number[left->count] = (uint8_t) number;
+    left->pending[left->count++] = pending;
+}
+
+
+static void
 handle(const ngx_listening_t *ls, unsigned number, left_t *left)
 {
     const stream_conf_t *conf = conf_of_datagram(ls, number);
@@ -74,7 +84,7 @@ handle(const ngx_listening_t *ls, unsigned number, left_t *left)
         return;
     }
     if (!conf->is_express) {
-        left->number[left->count++] = (uint8_t) number;
+        leave(left, number, NULL);
         return;
     }
     dns_server_call_t call = {
@@ -90,7 +100,7 @@ handle(const ngx_listening_t *ls, unsigned number, left_t *left)
         datagram_reply(number, call.size);
         break;
     case DNS_SERVER_ASK:
-        left->number[left->count++] = (uint8_t) number;
+        leave(left, number, call.pending);
         break;
     default:
         break;
@@ -117,7 +127,12 @@ handle_batch(lane_t *lane, ngx_connection_t *listener)
     dns_server_end();
     datagram_send(listener->fd, listener->log);
     for (unsigned i = 0; i < left.count; i++) {
+        serve_pending = left.pending[i];
         session_of_datagram(lane, left.number[i]);
+        if (serve_pending != NULL) { /* no session could be made */
+            dns_server_ask_cancel(serve_pending);
+            serve_pending = NULL;
+        }
     }
     return count;
 }

@@ -155,13 +155,47 @@ local function answer_from_zones(packet, transport)
     return result.is_final ~= 0 and wire or nil, result
 end
 
+-- The answer for another name, given under the name that was asked.
+local function answer_renamed(packet, transport, forward, new_name, only)
+    local query = dns.decode(packet)
+    local question = query.questions[1]
+    local asked = question.name
+    question.name = dns.name.from_wire(new_name)
+
+    local wire = service.answer(assert(dns.encode(query)), transport, forward,
+        nil, only)
+    local answer = wire and dns.decode(wire)
+    if not answer then
+        return nil
+    end
+
+    local new = question.name:lower()
+    answer.questions[1].name = asked
+    for _, section in ipairs { "answers", "authorities" } do
+        for _, record in ipairs(answer[section]) do
+            if record.name:lower() == new then
+                record.name = asked
+            end
+        end
+    end
+
+    return dns.encode(answer)
+end
+
 --- Answers one query; yields while upstreams are asked.
 -- @tparam string packet
 -- @tparam number transport 0 UDP, 1 TCP, 2 TLS, 3 HTTPS
 -- @tparam[opt] string forward the server's upstreams with spaces between;
 --   without it those of configure()
+-- @tparam[opt] string new_name wire form: the name to look up instead
+-- @tparam[opt] boolean forward_only leave the zones out
 -- @treturn string|nil the response; nil: send nothing
-function service.answer(packet, transport, forward)
+function service.answer(packet, transport, forward, new_name, forward_only)
+    if new_name then
+        return answer_renamed(packet, transport, forward, new_name,
+            forward_only)
+    end
+
     local query = ffi.new("struct dns_ffi_query")
     C.dns_ffi_query_parse(query, packet, #packet, transport or UDP,
         settings.udp_limit)
@@ -171,7 +205,10 @@ function service.answer(packet, transport, forward)
             and error_response(packet, query.rcode, upstreams) or nil
     end
 
-    local wire, result, failure = answer_from_zones(packet, transport)
+    local wire, result, failure
+    if not forward_only then
+        wire, result, failure = answer_from_zones(packet, transport)
+    end
     if failure then
         ngx.log(ngx.ERR, "the zone store failed: ", failure)
         return error_response(packet, SERVFAIL, upstreams, NOT_READY)

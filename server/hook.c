@@ -1,0 +1,224 @@
+/* dns_query_by_lua*, dns_answer_by_lua* and dns_log_by_lua*. */
+
+#include "dns/type.h"
+#include "dns/writer.h"
+#include "runtime/vm.h"
+#include "server/options.h"
+#include "server/private/ask.h"
+
+
+static void
+set_client(struct dns_ffi_hook *hook, const struct sockaddr *client)
+{
+    if (client->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *sin6 = (const void *) client;
+        hook->client_family = 6;
+        hook->client_port = ntohs(sin6->sin6_port);
+        ngx_memcpy(hook->client_octets, &sin6->sin6_addr, sizeof(sin6->sin6_addr));
+    } else if (client->sa_family == AF_INET) {
+        const struct sockaddr_in *sin = (const void *) client;
+        hook->client_family = 4;
+        hook->client_port = ntohs(sin->sin_port);
+        ngx_memcpy(hook->client_octets, &sin->sin_addr, sizeof(sin->sin_addr));
+    } else {
+        hook->client_family = 0;
+    }
+}
+
+
+void
+hook_prepare(dns_server_ask_t *ask, uint8_t *out, size_t room)
+{
+    struct dns_ffi_hook *hook = &ask->hook;
+    const dns_query_t *query = &ask->query;
+    hook->packet = ask->call.packet;
+    hook->packet_size = (uint32_t) ask->call.packet_size;
+    hook->limit = (uint32_t) dns_query_response_limit(
+        query, ask->call.conf->udp_size);
+    hook->id = query->id;
+    hook->flags = query->flags;
+    hook->type = query->qtype;
+    hook->class_code = query->qclass;
+    hook->transport = (uint8_t) query->transport;
+    hook->dnssec_ok = query->edns.is_present && query->edns.dnssec_ok;
+    hook->udp_size = query->edns.is_present ? query->edns.udp_size : 0;
+    hook->qname_size = query->qname.size;
+    ngx_memcpy(hook->qname, query->qname.octets, query->qname.size);
+    set_client(hook, ask->call.client);
+    hook->out = out;
+    hook->out_room = (uint32_t) room;
+    hook->out_size = 0;
+    hook->cache_seconds = 0;
+    hook->started = (uint32_t) ngx_current_msec;
+    hook->action = DNS_FFI_HOOK_NONE;
+    hook->rcode = 0;
+    hook->tag_size = 0;
+    hook->forward_size = 0;
+    hook->new_name_size = 0;
+}
+
+
+/* The script's view of the query on the stack: made once for each ask. */
+static ngx_int_t
+push_object(lua_State *L, dns_server_ask_t *ask)
+{
+    if (ask->object == LUA_NOREF) {
+        lua_getglobal(L, "require");
+        lua_pushliteral(L, "dns.query");
+        if (lua_pcall(L, 1, 1, 0) != 0) {
+            return NGX_ERROR;
+        }
+        lua_getfield(L, -1, "wrap");
+        lua_remove(L, -2);
+        lua_pushlightuserdata(L, &ask->hook);
+        if (lua_pcall(L, 1, 1, 0) != 0) {
+            return NGX_ERROR;
+        }
+        ask->object = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, ask->object);
+    return NGX_OK;
+}
+
+
+/* The chunk and its argument on the stack. */
+static ngx_int_t
+push_call(dns_server_ask_t *ask, resolua_code_t *code)
+{
+    lua_State *L = resolua_vm;
+    const int top = lua_gettop(L);
+    if (resolua_code_push(L, code) == NGX_OK &&
+        push_object(L, ask) == NGX_OK) {
+        return NGX_OK;
+    }
+    ngx_log_error(NGX_LOG_ERR, ask->request.log, 0, "a DNS hook cannot run: %s",
+                  lua_tostring(L, -1));
+    lua_settop(L, top);
+    return NGX_ERROR;
+}
+
+
+ngx_int_t
+hook_query(dns_server_ask_t *ask)
+{
+    ask->step = ASK_QUERY_HOOK;
+    if (push_call(ask, ask->call.conf->on_query) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    return resolua_run_function(&ask->request, 1, RESOLUA_DNS_QUERY);
+}
+
+
+static size_t
+put_opt(dns_server_ask_t *ask, uint8_t *out, size_t size, uint16_t rcode)
+{
+    uint8_t octets[DNS_EDNS_OPTIONS_MAX];
+    dns_answer_options_t options;
+    dns_server_options(&ask->call, &ask->query, octets, &options);
+    return dns_response_put_opt(&ask->query, &options, rcode, out, size,
+                                ask->hook.limit);
+}
+
+
+/* Takes the OPT off what a script set: the client's own comes in its place. */
+static size_t
+finish_answer(dns_server_ask_t *ask)
+{
+    struct dns_ffi_hook *hook = &ask->hook;
+    dns_response_t response;
+    size_t size = hook->out_size;
+    if (dns_response_scan(&response, &ask->query, hook->out, size) == DNS_OK &&
+        response.size < size) {
+        size = response.size;
+        hook->out[DNS_HEADER_ARCOUNT_AT] =
+            (uint8_t) (response.additional_count >> 8);
+        hook->out[DNS_HEADER_ARCOUNT_AT + 1] =
+            (uint8_t) response.additional_count;
+    }
+    return put_opt(ask, hook->out, size, hook->rcode);
+}
+
+
+/* q:cache(seconds): for all clients that ask the same. */
+static void
+keep(dns_server_ask_t *ask)
+{
+    const struct dns_ffi_hook *hook = &ask->hook;
+    dns_response_t response;
+    if (hook->cache_seconds == 0 || dns_server_cache == NULL ||
+        dns_response_scan(&response, &ask->query, hook->out, hook->out_size) !=
+            DNS_OK) {
+        return;
+    }
+    const dns_cache_ticket_t ticket = dns_cache_ticket(
+        dns_server_cache, &ask->query,
+        hook->tag_size > 0 ? (const uint8_t *) hook->tag : NULL,
+        hook->tag_size);
+    response.ttl = hook->cache_seconds;
+    response.may_be_kept = !response.is_truncated;
+    dns_server_cache_put(ask->call.conf->view ^ DNS_SERVER_HOOK_VIEW, &ask->query, &ticket,
+                         &response, hook->out);
+    ((dns_server_conf_t *) ask->call.conf)->hook_keeps = 1;
+}
+
+
+dns_server_verdict_t
+hook_decide(dns_server_ask_t *ask, ngx_int_t rc)
+{
+    struct dns_ffi_hook *hook = &ask->hook;
+    if (rc != NGX_OK) {
+        ask->call.out = hook->out;
+        ask->call.size = dns_server_error(&ask->call, DNS_RCODE_SERVFAIL);
+        return DNS_SERVER_SEND;
+    }
+    switch (hook->action) {
+    case DNS_FFI_HOOK_ANSWER:
+        keep(ask);
+        ask->call.out = hook->out;
+        ask->call.size = finish_answer(ask);
+        return DNS_SERVER_SEND;
+    case DNS_FFI_HOOK_DROP:
+        return DNS_SERVER_DROP;
+    case DNS_FFI_HOOK_ASK:
+        return DNS_SERVER_ASK;
+    default:
+        ask->call.skip_hooks = 1;
+        return dns_server_answer(&ask->call);
+    }
+}
+
+
+/* Runs a hook that may not sleep. */
+static void
+run_sync(dns_server_ask_t *ask, resolua_code_t *code, ngx_uint_t phase)
+{
+    if (code != NULL && push_call(ask, code) == NGX_OK) {
+        (void) resolua_run_function_sync(&ask->request, 1, phase, 0);
+    }
+}
+
+
+size_t
+hook_finish(dns_server_ask_t *ask, uint8_t *out, size_t size)
+{
+    struct dns_ffi_hook *hook = &ask->hook;
+    const dns_server_conf_t *conf = ask->call.conf;
+    hook->out = out;
+    hook->out_size = (uint32_t) size;
+    hook->rcode = size > 3 ? out[3] & DNS_RCODE_MASK : 0;
+    hook->action = DNS_FFI_HOOK_NONE;
+    if (size > 0 && conf->on_answer != NULL) {
+        run_sync(ask, conf->on_answer, RESOLUA_DNS_ANSWER);
+        if (hook->action == DNS_FFI_HOOK_ANSWER) {
+            size = finish_answer(ask);
+        } else if (hook->action == DNS_FFI_HOOK_DROP) {
+            size = 0;
+        }
+    }
+    if (conf->on_log != NULL) {
+        hook->out_size = (uint32_t) size;
+        hook->duration = (uint32_t) ngx_current_msec - hook->started;
+        run_sync(ask, conf->on_log, RESOLUA_DNS_LOG);
+    }
+    return size;
+}

@@ -1,0 +1,54 @@
+#ifndef SERVER_PRIVATE_ASK_H
+#define SERVER_PRIVATE_ASK_H
+
+/* A query in Lua's hands: its hooks, and dns.service.  Recycled. */
+
+#include "ffi/hook_ffi.h"
+#include "server/ask.h"
+#include "server/cache.h"
+#include "runtime/run.h"
+
+enum {
+    ASK_FEW = 1024,        /* octets of a query that need no memory of their own */
+    ASK_OUT_ROOM = 4096,   /* octets of a hook's answer */
+};
+
+typedef enum {
+    ASK_QUERY_HOOK, /* dns_query_by_lua */
+    ASK_SERVICE,    /* dns.service */
+} ask_step_t;
+
+struct dns_server_ask_s {
+    resolua_request_t request;
+    dns_server_call_t call;    /* packet, client and out are ours */
+    dns_query_t query;
+    dns_cache_ticket_t ticket; /* of the time before anybody was asked */
+    ask_step_t step;
+    dns_server_answered_pt answered;
+    void *data;
+    struct dns_ffi_hook hook;
+    int object;                /* Lua's view of hook, in the registry */
+    ngx_sockaddr_t client;
+    uint8_t *many;             /* owned: a query of more octets */
+    dns_server_ask_t *next;    /* among the free ones */
+    uint8_t few[ASK_FEW];
+    uint8_t out[ASK_OUT_ROOM + DNS_EDNS_OPTIONS_MAX];
+};
+
+/* One with copies of the call's packet and client; NULL: no memory. */
+dns_server_ask_t *ask_take(const dns_server_call_t *call, ngx_log_t *log);
+void ask_release(dns_server_ask_t *ask);
+
+/* Fills the hook's view in, with out as the place for its answer. */
+void hook_prepare(dns_server_ask_t *ask, uint8_t *out, size_t room);
+
+/* Runs the query hook: as resolua_run(). */
+ngx_int_t hook_query(dns_server_ask_t *ask);
+
+/* What its end with rc means; an answer is in ask->call.out, size octets. */
+dns_server_verdict_t hook_decide(dns_server_ask_t *ask, ngx_int_t rc);
+
+/* The answer and the log hook over the answer in out; gives its size. */
+size_t hook_finish(dns_server_ask_t *ask, uint8_t *out, size_t size);
+
+#endif

@@ -1,0 +1,337 @@
+"""dns_query_by_lua, dns_answer_by_lua, dns_log_by_lua."""
+
+import dns.edns
+import dns.flags
+import dns.message
+import dns.rcode
+import pytest
+
+from resolua_server import wait_for
+from service_conf import SAMPLE, resolua
+from upstream import Upstream
+
+CONF = """
+dns_store lmdb path=@FOLDER@/data;
+%(main)s
+
+stream {
+    %(stream)s
+    server {
+        listen 127.0.0.1:@DNS@ udp;
+        listen 127.0.0.1:@DNS@;
+        dns_serve on;
+        %(server)s
+    }
+}
+%(more)s
+"""
+
+
+@pytest.fixture
+def serve(start):
+    def go(query="", answer="", log="", server="", express="on", main="",
+           stream="", more="", **options):
+        text = f"dns_express {express};" + server
+        for phase, code in (("query", query), ("answer", answer),
+                            ("log", log)):
+            if code:
+                text += "dns_%s_by_lua_block { local q = ... %s }\n" % (
+                    phase, code)
+        one = start(CONF % {"server": text, "main": main, "stream": stream,
+                            "more": more}, run=False, **options)
+        resolua(one, "zone", "load", SAMPLE)
+        return one.start()
+    return go
+
+
+@pytest.fixture
+def upstream():
+    made = []
+
+    def make(*arguments, **options):
+        made.append(Upstream(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+def texts(response):
+    return sorted(rdata.to_text() for r in response.answer for rdata in r)
+
+
+WAYS = pytest.mark.parametrize("express, tcp", [
+    ("on", False), ("off", False), ("on", True)], ids=["lane", "session", "tcp"])
+
+
+@WAYS
+def test_a_hook_that_does_nothing(serve, express, tcp):
+    server = serve("local _ = q.name", express=express)
+    assert texts(server.query("www.example.test", tcp=tcp)) == [
+        "192.0.2.80", "192.0.2.81"]
+    assert server.query("no.example.test", tcp=tcp).rcode() == 3
+
+
+@WAYS
+def test_answers_from_a_script(serve, express, tcp):
+    server = serve("""
+        if q.name == "www.script.test" then
+            q:answer("A", 60, "10.1.2.3", "10.1.2.4")
+        elseif q.name == "txt.script.test" then
+            q:answer(16, 5, '"a b" c')
+            q:add("authority", "script.test", "NS", 7, "ns.script.test.")
+            q:add("additional", "ns.script.test", "AAAA", 7, "2001:db8::1")
+        end
+    """, express=express)
+    response = server.query("wWw.Script.test", tcp=tcp, use_edns=0)
+    assert texts(response) == ["10.1.2.3", "10.1.2.4"]
+    assert response.question[0].name.to_text() == "wWw.Script.test."
+    assert response.flags & dns.flags.AA and response.edns == 0
+    response = server.query("txt.script.test", "TXT", tcp=tcp)
+    assert texts(response) == ['"a b" "c"']
+    assert response.edns == -1
+    assert len(response.authority) == len(response.additional) == 1
+    assert server.query("mail.example.test", tcp=tcp).answer
+
+
+@WAYS
+def test_decisions(serve, express, tcp):
+    server = serve("""
+        local first = q.name:match("^[^.]+")
+        if first == "refused" then q:refuse()
+        elseif first == "none" then q:nxdomain()
+        elseif first == "notimp" then q:respond("NOTIMP")
+        elseif first == "badvers" then q:respond(16)
+        elseif first == "drop" then q:drop()
+        elseif first == "tc" then q:truncate() end
+    """, express=express)
+
+    def rcode(name, **options):
+        return dns.rcode.to_text(
+            server.query(name, tcp=tcp, **options).rcode())
+
+    assert rcode("refused.example.test") == "REFUSED"
+    assert rcode("none.example.test") == "NXDOMAIN"
+    assert rcode("notimp.example.test") == "NOTIMP"
+    assert rcode("badvers.example.test", use_edns=0) == "BADVERS"
+    response = server.query("tc.example.test", tcp=tcp)
+    assert bool(response.flags & dns.flags.TC) == (not tcp)
+    if not tcp:
+        query = dns.message.make_query("drop.example.test", "A").to_wire()
+        assert server.send_raw(query, timeout=0.2) is None
+
+
+@WAYS
+def test_what_a_hook_sees(serve, express, tcp):
+    server = serve("""
+        local subnet, bits = q:subnet()
+        q:answer("TXT", 0, ('"%s|%s|%d|%s|%d|%d|%d|%s|%s"'):format(
+            q.name, q.type_name, q.class_code, q.client, q.transport,
+            q.dnssec_ok, q.udp_size, tostring(q.rd),
+            subnet and #subnet .. "/" .. bits or "none"))
+    """, express=express)
+    response = server.query("A.b.Test", "TXT", tcp=tcp, rd=True, payload=1400,
+                            want_dnssec=True)
+    assert texts(response) == [
+        f'"a.b.test|TXT|1|127.0.0.1|{1 if tcp else 0}|1|1400|true|none"']
+    subnet = dns.edns.ECSOption("192.0.2.0", 24)
+    response = server.query("x.test", "TXT", tcp=tcp, options=[subnet],
+                            use_edns=0)
+    assert texts(response)[0].endswith("|false|4/24\"")
+
+
+def test_the_clients_address_decides(serve):
+    server = serve("""
+        q:answer("A", 1, q:client_in("127.0.0.0/8") and "10.0.0.1" or "10.0.0.2")
+        assert(not q:client_in("10.0.0.0/8") and not q:client_in("::/0"))
+        assert(q:client_in("127.0.0.1") and not q:client_in("127.0.0.2/32"))
+        assert(q:client_in("0.0.0.0/0") and q:client_in("127.128.0.0/9") == false)
+        assert(not pcall(q.client_in, q, "10.0.0.0/33"))
+    """)
+    assert texts(server.query("x.test")) == ["10.0.0.1"]
+
+
+@WAYS
+def test_a_hook_may_sleep(serve, express, tcp):
+    server = serve("""
+        ngx.sleep(0.02)
+        if q.name == "slow.test" then q:answer("A", 60, "10.9.9.9") end
+    """, express=express)
+    assert texts(server.query("slow.test", tcp=tcp)) == ["10.9.9.9"]
+    assert texts(server.query("mail.example.test", tcp=tcp)) == ["192.0.2.25"]
+    assert server.query("else.test", tcp=tcp).rcode() == dns.rcode.REFUSED
+
+
+@WAYS
+def test_what_was_said_before_a_sleep_stays(serve, express, tcp):
+    server = serve("""
+        q:answer("A", 60, "10.0.0.1")
+        ngx.sleep(0.01)
+        q:answer("A", 60, "10.0.0.2")
+    """, express=express)
+    assert texts(server.query("x.test", tcp=tcp)) == ["10.0.0.1", "10.0.0.2"]
+
+
+@WAYS
+def test_forward_to_others(serve, upstream, express, tcp):
+    one, two = upstream(1), upstream(2)
+    server = serve("""
+        if q.name:find("two") then q:forward("%s") end
+    """ % two.address, server=f"dns_forward {one.address};", express=express)
+    assert texts(server.query("one.test", rd=True, tcp=tcp)) == ["192.0.0.1"]
+    assert texts(server.query("two.test", rd=True, tcp=tcp)) == ["192.0.0.2"]
+    # Even what the zones hold.
+    assert texts(server.query("two.example.test", rd=True, tcp=tcp)) == [
+        "192.0.0.2"]
+
+
+@WAYS
+def test_rewrite(serve, express, tcp):
+    server = serve("""
+        if q.name == "alias.test" then q:rewrite("mail.example.test") end
+    """, express=express)
+    response = server.query("Alias.test", tcp=tcp)
+    assert texts(response) == ["192.0.2.25"]
+    assert response.answer[0].name.to_text().lower() == "alias.test."
+    assert response.question[0].name.to_text() == "Alias.test."
+
+
+@WAYS
+def test_an_error_is_a_servfail(serve, express, tcp):
+    server = serve("error('oops ' .. q.name)", express=express)
+    server.allow_log("oops x.test")
+    assert server.query("x.test", tcp=tcp).rcode() == dns.rcode.SERVFAIL
+
+
+def test_bad_calls(serve):
+    server = serve("""
+        local function check(pattern, f, ...)
+            local ok, err = pcall(f, q, ...)
+            assert(not ok and err:find(pattern), tostring(err))
+        end
+        check("unknown type", q.answer, "NOTYPE", 1, "x")
+        check("not a rdata", q.answer, "A", 1, "1.2.3")
+        check("not a owner", q.add, "answer", "a..b", "A", 1, "1.2.3.4")
+        check("no such section", q.add, "x", "a", "A", 1, "1.2.3.4")
+        check("unknown rcode", q.respond, "X")
+        check("not a domain name", q.rewrite, "a..b")
+        check("bad upstreams", q.forward, "")
+        check("not a response", q.set_response, "xx")
+        q:respond(0)
+        q:add("authority", "a.test", "A", 1, "1.2.3.4")
+        check("not a section", q.answer, "A", 1, "1.2.3.4")
+        q:nxdomain()
+    """)
+    assert server.query("x.test").rcode() == 3
+
+
+def test_too_much_is_cut(serve):
+    server = serve("""
+        for i = 1, 40 do
+            q:answer("TXT", 1, '"' .. ("x"):rep(50) .. '"')
+        end
+    """)
+    response = server.query("x.test", "TXT")
+    assert response.flags & dns.flags.TC and not response.answer
+    assert len(texts(server.query("x.test", "TXT", tcp=True))) >= 1
+
+
+@WAYS
+def test_the_answer_hook(serve, express, tcp):
+    server = serve(answer="""
+        local message = q:response()
+        if q.rcode == 3 then
+            message.rcode = 0
+            message.authorities = {}
+            message.answers = {
+                { name = q.name, type = 1, ttl = 5, record = "10.0.0.9" } }
+            q:set_response(message)
+        elseif q.name == "mail.example.test" then
+            for _, record in ipairs(message.answers) do record.ttl = 1 end
+            q:set_response(message)
+        elseif q.name == "ftp.example.test" then
+            q:refuse()
+        end
+    """, express=express)
+    assert texts(server.query("no.example.test", tcp=tcp, use_edns=0)) == [
+        "10.0.0.9"]
+    assert server.query("mail.example.test", tcp=tcp).answer[0].ttl == 1
+    assert server.query("ftp.example.test", tcp=tcp).rcode() == 5
+    assert server.query("www.example.test", tcp=tcp).answer[0].ttl == 300
+
+
+@WAYS
+def test_the_log_hook(serve, express, tcp):
+    server = serve("if q.name == 'slow.test' then ngx.sleep(0.05) end", log="""
+        ngx.log(ngx.WARN, "LOG ", q.name, " ", q.rcode, " ",
+            q.out_size > 12 and "answered" or "nothing", " ",
+            q.duration >= 40 and "slow" or "fast")
+    """, express=express)
+    server.query("no.example.test", tcp=tcp)
+    server.query("slow.test", tcp=tcp)
+    server.wait_for_log("LOG no.example.test 3 answered fast")
+    server.wait_for_log("LOG slow.test 5 answered slow")
+
+
+def test_answer_hooks_see_forwarded_answers(serve, upstream):
+    one = upstream(3)
+    server = serve(server=f"dns_forward {one.address};", answer="""
+        local message = q:response()
+        message.answers[1].ttl = 7
+        q:set_response(message)
+    """)
+    assert server.query("x.else.test", rd=True).answer[0].ttl == 7
+
+
+def test_kept_answers(serve):
+    server = serve("""
+        counter = (counter or 0) + 1
+        q:answer("TXT", 100, tostring(counter))
+        if q.name ~= "free.test" then q:cache(60, "mine") end
+    """, main="dns_cache 2m;", more="""
+        http { server { listen 127.0.0.1:@HTTP@; location / {
+            content_by_lua_block { require("dns.cache").purge("mine") } } } }
+    """)
+    assert texts(server.query("free.test", "TXT")) == ['"1"']
+    assert texts(server.query("free.test", "TXT")) == ['"2"']
+    assert texts(server.query("kept.test", "TXT")) == ['"3"']
+    assert texts(server.query("Kept.test", "TXT", use_edns=0)) == ['"3"']
+    assert texts(server.query("kept.test", "TXT", tcp=True)) == ['"3"']
+    server.http("/")
+    assert texts(server.query("kept.test", "TXT")) == ['"4"']
+
+
+def test_many_sleeping_hooks_and_memory(serve):
+    import socket
+    server = serve("ngx.sleep(0.05) q:answer('A', 1, '10.0.0.1')")
+
+    def burst():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(5)
+            s.connect(("127.0.0.1", server.port("DNS")))
+            for i in range(200):
+                s.send(dns.message.make_query(f"n{i}.test", "A",
+                                              id=i).to_wire())
+            return {int.from_bytes(s.recv(512)[:2], "big")
+                    for _ in range(200)}
+
+    for _ in range(3):
+        assert burst() == set(range(200))
+    before = server.workers_memory()
+    for _ in range(5):
+        burst()
+    assert server.workers_memory() < before + 2_000_000
+
+
+def test_a_reload_while_a_hook_sleeps(serve):
+    import threading
+    server = serve("ngx.sleep(0.5) q:answer('A', 1, '10.0.0.1')")
+    got = []
+    thread = threading.Thread(
+        target=lambda: got.append(texts(server.query("x.test", timeout=5))))
+    thread.start()
+    wait_for(lambda: True)
+    server.reload()
+    thread.join()
+    assert got == [["10.0.0.1"]]
