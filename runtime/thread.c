@@ -7,6 +7,12 @@
 #include "runtime/vm.h"
 #include "runtime/wait.h"
 
+enum { FREE_MAX = 256 };
+
+/* Coroutines for the next chunks; of one VM. */
+static resolua_thread_t *free_entries;
+static ngx_uint_t free_count;
+static const lua_State *free_vm;
 
 resolua_thread_t *
 resolua_thread(lua_State *L)
@@ -46,6 +52,15 @@ resolua_thread_sleep(resolua_thread_t *t, void (*cancel)(void *), void *data)
 }
 
 
+static void
+thread_link(resolua_thread_t *t, resolua_request_t *r)
+{
+    t->request = r;
+    t->next = r->threads;
+    r->threads = t;
+}
+
+
 /* A new coroutine on top of L. */
 static resolua_thread_t *
 thread_new(lua_State *L, resolua_request_t *r)
@@ -58,10 +73,52 @@ thread_new(lua_State *L, resolua_request_t *r)
     lua_setexdata(t->L, t);
     lua_pushvalue(L, -1);
     t->ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    t->request = r;
-    t->next = r->threads;
-    r->threads = t;
+    thread_link(t, r);
     return t;
+}
+
+
+/* A coroutine for a chunk, recycled where there is one. */
+static resolua_thread_t *
+entry_new(resolua_request_t *r)
+{
+    resolua_thread_t *t = free_entries;
+    if (t != NULL && free_vm == resolua_vm) {
+        free_entries = t->next;
+        free_count--;
+        thread_link(t, r);
+        return t;
+    }
+    t = thread_new(resolua_vm, r);
+    if (t != NULL) {
+        lua_pop(resolua_vm, 1);
+    }
+    return t;
+}
+
+
+/* A chunk that has returned leaves its coroutine for the next. */
+static ngx_uint_t
+entry_keep(resolua_thread_t *t)
+{
+    const int ref = t->ref;
+    lua_State *L = t->L;
+    if (free_vm != resolua_vm) { /* those of an older VM went with it */
+        free_vm = resolua_vm;
+        free_entries = NULL;
+        free_count = 0;
+    }
+    if (!t->has_returned || free_count == FREE_MAX) {
+        return 0;
+    }
+    lua_settop(L, 0);
+    ngx_memzero(t, sizeof(*t));
+    t->L = L;
+    t->ref = ref;
+    t->next = free_entries;
+    free_entries = t;
+    free_count++;
+    return 1;
 }
 
 
@@ -73,6 +130,9 @@ resolua_run_abort(resolua_request_t *r)
         r->threads = t->next;
         if (t->cancel != NULL) {
             t->cancel(t->cancel_data);
+        }
+        if (entry_keep(t)) {
+            continue;
         }
         lua_setexdata(t->L, NULL);
         luaL_unref(resolua_vm, LUA_REGISTRYINDEX, t->ref);
@@ -146,6 +206,7 @@ go_on(resolua_thread_t *t, int nargs)
             if (r->host->results != NULL) {
                 r->host->results(r, t->L);
             }
+            t->has_returned = 1;
             result = NGX_OK;
         } else if (rc == LUA_YIELD) {
             lua_settop(t->L, 0); /* the entry's own yield: go on at once */
@@ -181,14 +242,12 @@ resolua_thread_wake(resolua_thread_t *t, int nresults)
 ngx_int_t
 resolua_run_function(resolua_request_t *r, int nargs, ngx_uint_t phase)
 {
-    resolua_thread_t *t = thread_new(resolua_vm, r);
+    resolua_thread_t *t = entry_new(r);
     if (t == NULL) {
         lua_pop(resolua_vm, nargs + 1);
         return NGX_ERROR;
     }
-    lua_insert(resolua_vm, -(nargs + 2));
     lua_xmove(resolua_vm, t->L, nargs + 1);
-    lua_pop(resolua_vm, 1);
     r->phase = phase;
     r->entry = t;
     r->exited = 0;

@@ -23,6 +23,7 @@ struct resolua_thread_s {
     ngx_event_t timer;
     ngx_connection_t *connection; /* resolua_wait_fd */
     unsigned done : 1;
+    unsigned has_returned : 1; /* the entry, whole */
     unsigned wraps : 1; /* made by coroutine.wrap: errors go through */
 };
 
