@@ -11,6 +11,9 @@ import subprocess
 import sys
 import tempfile
 
+import forwarders
+import scale
+import scripted
 import servers
 
 NAMES = 10_000
@@ -60,12 +63,25 @@ def run_load(build, port, seconds, rate, queries):
     return json.loads(done.stdout)
 
 
-def run_dnsperf(port, seconds, queries):
+def run_dnsperf(port, seconds, queries, mode="udp"):
     done = subprocess.run(
         ["taskset", "-c", str(LOAD_CORE), "dnsperf", "-s", servers.HOST, "-p",
          str(port), "-d", f"{queries}.txt", "-l", str(seconds), "-c", "8",
-         "-q", str(OUTSTANDING)], check=True, capture_output=True, text=True)
+         "-q", str(OUTSTANDING), "-m", mode],
+        check=True, capture_output=True, text=True)
     return float(re.search(r"Queries per second:\s+([\d.]+)", done.stdout)[1])
+
+
+def measure_tcp(server, seconds, queries):
+    """dnsperf's queries a second, and what they cost the server."""
+    run_dnsperf(server.port, 1, queries, "tcp")
+    pids = server.pids()
+    cpu = servers.cpu_seconds(pids)
+    qps = run_dnsperf(server.port, max(1, round(seconds)), queries, "tcp")
+    cpu = servers.cpu_seconds(pids) - cpu
+    return {"qps": qps, "per_cpu": qps * max(1, round(seconds)) / cpu,
+            "p50_us": "-", "p99_us": "-", "wrong": "-",
+            "memory": servers.resident_bytes(pids)}
 
 
 def measure(server, build, seconds, queries, with_dnsperf):
@@ -118,57 +134,119 @@ def print_table(title, rows):
         print(f"{name:<28}" + "".join(f"{cell:>12}" for cell in cells))
 
 
+TABLES = {  # name: (title, servers, share of missing names)
+    "store": ("existing names, UDP",
+              [servers.Resolua, *servers.PEERS, servers.Echo], 0.0),
+    "missing": ("20% NXDOMAIN, UDP",
+                [servers.Resolua, *servers.PEERS, servers.Echo], 0.2),
+    "random": ("100% NXDOMAIN, UDP",
+               [servers.Resolua, *servers.PEERS, servers.Echo], 1.0),
+    "forward": ("cached forwarding, UDP",
+                [*forwarders.FORWARDERS, servers.Echo], 0.0),
+    "scripts": ("scripted answers, UDP",
+                [*scripted.SCRIPTED, servers.Nsd, servers.Knot, servers.Echo],
+                0.0),
+    "tcp": ("pipelined, TCP, dnsperf",
+            [servers.Resolua, *servers.PEERS[:-1]], 0.0),
+    "workers": ("one worker and two, UDP",
+                [servers.Resolua, servers.ResoluaTwo], 0.0),
+}
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="tools/bench", add_help=False)
     parser.add_argument("root", type=pathlib.Path)
     parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--only", default="resolua,nsd,knot,bind,powerdns,"
-                                          "limit")
+    parser.add_argument("--tables", default=",".join(TABLES))
+    parser.add_argument("--only", default="")
     parser.add_argument("--dnsperf", action="store_true")
+    parser.add_argument("--scale", action="store_true")
     return parser.parse_args()
 
 
-def wanted(arguments):
-    words = arguments.only.lower().split(",")
-    every = [servers.Resolua, *servers.PEERS, servers.Echo]
-    return [one for one in every
-            if one.name.lower().split(" ")[0] in words and one.is_installed()]
+def is_wanted(kind, arguments):
+    words = arguments.only.lower().split(",") if arguments.only else []
+    name = kind.name.lower().split(" ")[0]
+    return (not words or name in words) and kind.is_installed()
 
 
-def bench(arguments, folder):
-    build = arguments.root / "build/release"
-    zone = folder / "bench.test.zone"
-    write_zone(zone)
-    loads = [("existing names", 0.0), ("20% NXDOMAIN", 0.2),
-             ("100% NXDOMAIN", 1.0)]
-    tables = {title: [] for title, _ in loads}
+class Bench:
+    """Servers under one folder, each on a port of its own."""
 
-    for number, kind in enumerate(wanted(arguments)):
-        server = kind(arguments.root, build, folder / str(number), zone,
-                      15300 + number)
-        server.start(SERVER_CORE)
+    def __init__(self, arguments, folder):
+        self.arguments = arguments
+        self.folder = folder
+        self.build = arguments.root / "build/release"
+        self.zone = folder / "bench.test.zone"
+        self.count = 0
+        write_zone(self.zone)
+
+    def make(self, kind):
+        self.count += 1
+        return kind(self.arguments.root, self.build,
+                    self.folder / str(self.count), self.zone,
+                    15300 + self.count)
+
+    def start(self, kind):
+        """A running server and, of a forwarder, its upstream."""
+        upstream = None
+        server = self.make(kind)
+        if issubclass(kind, forwarders.Forwarding):
+            upstream = self.make(servers.Nsd)
+            upstream.start(LOAD_CORE)
+            servers.wait_until_answering(upstream, packet("h1.bench.test"))
+            server.upstream_port = upstream.port
+        two = kind is servers.ResoluaTwo
+        server.start(f"{SERVER_CORE},{LOAD_CORE}" if two else SERVER_CORE)
         if not servers.wait_until_answering(server, packet("h1.bench.test")):
             log = (server.folder / "output.log").read_text(errors="replace")
             print(f"{kind.name} does not answer:\n{log[-500:]}",
                   file=sys.stderr)
-            server.stop()
-            continue
-        for title, share in loads:
-            queries = folder / f"{number}.queries"
-            write_queries(queries, share, kind is not servers.Echo)
-            tables[title].append((kind.name, measure(
-                server, build, arguments.seconds, queries,
-                arguments.dnsperf)))
-        server.stop()
+            self.stop(server, upstream)
+            return None, None
+        return server, upstream
 
-    for title, rows in tables.items():
-        print_table(f"{title}, UDP, {NAMES:,} names, one core", rows)
+    @staticmethod
+    def stop(*running):
+        for server in running:
+            if server is not None:
+                server.stop()
+
+    def row(self, kind, name, share):
+        server, upstream = self.start(kind)
+        if server is None:
+            return None
+        queries = self.folder / "queries"
+        # A hook that answers all alike is asked for its own address.
+        write_queries(queries, share, kind.is_dns)
+        try:
+            if name == "tcp":
+                return measure_tcp(server, self.arguments.seconds, queries)
+            if upstream is not None:  # every name is asked once
+                run_load(self.build, server.port, 2, 0, queries)
+            return measure(server, self.build, self.arguments.seconds,
+                           queries, self.arguments.dnsperf)
+        finally:
+            self.stop(server, upstream)
+
+    def table(self, name):
+        title, kinds, share = TABLES[name]
+        rows = [(kind.name, self.row(kind, name, share)) for kind in kinds
+                if is_wanted(kind, self.arguments)]
+        print_table(f"{title}, {NAMES:,} names, one core",
+                    [row for row in rows if row[1] is not None])
 
 
 def main():
+    arguments = parse_arguments()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="resolua-bench-"))
+    folder.chmod(0o755)
     try:
-        bench(parse_arguments(), folder)
+        bench = Bench(arguments, folder)
+        for name in arguments.tables.split(","):
+            bench.table(name)
+        if arguments.scale:
+            scale.run(bench)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -54,6 +54,8 @@ class Server:
 
     name = ""
     program = ""
+    is_dns = True       # its answers can be checked
+    upstream_port = 0   # of a forwarder
 
     def __init__(self, root, build, folder, zone, port):
         self.root = root
@@ -98,6 +100,7 @@ class Server:
 
 class Echo(Server):
     name = "limit (echo)"
+    is_dns = False
     program = "taskset"
 
     def command(self):
@@ -107,13 +110,24 @@ class Echo(Server):
 class Resolua(Server):
     name = "Resolua"
     program = "nginx"
+    workers = 1
+    main = ""
 
-    def prepare(self):
+    def stream_lines(self):
+        return ""
+
+    def server_lines(self):
+        return ""
+
+    def load_zone(self):
         subprocess.run(
             [self.root / "tools/resolua", "--data", self.folder / "data",
              "zone", "load", self.zone, "--origin", "bench.test"],
             check=True, stdout=subprocess.DEVNULL,
             env={**os.environ, "RESOLUA_BUILD": str(self.build)})
+
+    def prepare(self):
+        self.load_zone()
         user = "user root;" if os.geteuid() == 0 else ""
         (self.folder / "nginx.conf").write_text(f"""
 load_module /usr/lib/nginx/modules/ndk_http_module.so;
@@ -121,17 +135,20 @@ load_module /usr/lib/nginx/modules/ngx_stream_module.so;
 load_module {self.build}/modules/ngx_resolua_module.so;
 {user}
 daemon off;
-worker_processes 1;
+worker_processes {self.workers};
 pid {self.folder}/nginx.pid;
 error_log {self.folder}/error.log warn;
 dns_store lmdb path={self.folder}/data;
+{self.main}
 events {{ worker_connections 4096; }}
 stream {{
     lua_package_path "{self.root}/lua/?.lua;{self.build}/lua/?.lua;;";
+    {self.stream_lines()}
     server {{
-        listen {HOST}:{self.port} udp;
+        listen {HOST}:{self.port} udp{" reuseport" * (self.workers > 1)};
         listen {HOST}:{self.port};
         dns_serve on;
+        {self.server_lines()}
     }}
 }}
 """)
@@ -139,6 +156,11 @@ stream {{
     def command(self):
         return ["nginx", "-p", self.folder, "-c", self.folder / "nginx.conf",
                 "-e", self.folder / "error.log"]
+
+
+class ResoluaTwo(Resolua):
+    name = "Resolua (two workers)"
+    workers = 2
 
 
 class Nsd(Server):
