@@ -10,6 +10,7 @@
 #include "dns/private/octets.h"
 #include "dns/query.h"
 #include "dns/rdata_text.h"
+#include "dns/response.h"
 #include "dns/type.h"
 #include "ffi/dns_ffi.h"
 
@@ -141,6 +142,26 @@ dns_ffi_hook_add(struct dns_ffi_hook *hook, int section, const char *owner,
     return DNS_OK;
 }
 
+/* The client's own OPT comes in the place of the response's. */
+static size_t
+without_opt(struct dns_ffi_hook *hook, const uint8_t *wire, size_t size)
+{
+    dns_query_t query;
+    dns_response_t response;
+    int rcode;
+
+    hook->additional_count = get16(wire + DNS_HEADER_ARCOUNT_AT);
+
+    if (dns_query_parse(&query, hook->packet, hook->packet_size, DNS_OVER_TCP,
+                        &rcode) != DNS_OK ||
+        dns_response_scan(&response, &query, wire, size) != DNS_OK) {
+        return size;
+    }
+
+    hook->additional_count = response.additional_count;
+    return response.size;
+}
+
 int
 dns_ffi_hook_set(struct dns_ffi_hook *hook, const uint8_t *wire, size_t size)
 {
@@ -154,7 +175,9 @@ dns_ffi_hook_set(struct dns_ffi_hook *hook, const uint8_t *wire, size_t size)
         return DNS_EMALFORMED;
     }
 
+    size = without_opt(hook, wire, size);
     memmove(hook->out, wire, size);
+    put16(hook->out + DNS_HEADER_ARCOUNT_AT, hook->additional_count);
     put16(hook->out, hook->id);
     put16(hook->out + DNS_HEADER_FLAGS_AT, m.flags | DNS_FLAG_QR);
     memcpy(hook->out + DNS_HEADER_SIZE, hook->packet + DNS_HEADER_SIZE,

@@ -47,6 +47,7 @@ struct dns_ffi_hook {
     uint16_t rcode;        /* of the response, 12 bits */
     uint8_t action;
     uint8_t tag_size;
+    uint16_t additional_count; /* of a whole response that was set */
     uint16_t forward_size;
     uint16_t new_name_size; /* 0: the question's own */
     char tag[64];

@@ -85,6 +85,7 @@ resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
     resolua_host_setup(L);
     resolua_tcp_setup(L);
     resolua_udp_setup(L);
+    resolua_require_setup(L);
     for (ngx_uint_t i = 0; i < nsetups; i++) {
         setups[i](L);
     }

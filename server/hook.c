@@ -58,18 +58,29 @@ hook_prepare(dns_server_ask_t *ask, uint8_t *out, size_t room)
 }
 
 
+/* A field of dns.query on the stack, or an error's message. */
+static ngx_int_t
+push_field(lua_State *L, const char *name)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "dns.query");
+    if (lua_pcall(L, 1, 1, 0) != 0) {
+        return NGX_ERROR;
+    }
+    lua_getfield(L, -1, name);
+    lua_remove(L, -2);
+    return NGX_OK;
+}
+
+
 /* The script's view of the query on the stack: made once for each ask. */
 static ngx_int_t
 push_object(lua_State *L, dns_server_ask_t *ask)
 {
     if (ask->object == LUA_NOREF) {
-        lua_getglobal(L, "require");
-        lua_pushliteral(L, "dns.query");
-        if (lua_pcall(L, 1, 1, 0) != 0) {
+        if (push_field(L, "wrap") != NGX_OK) {
             return NGX_ERROR;
         }
-        lua_getfield(L, -1, "wrap");
-        lua_remove(L, -2);
         lua_pushlightuserdata(L, &ask->hook);
         if (lua_pcall(L, 1, 1, 0) != 0) {
             return NGX_ERROR;
@@ -81,13 +92,30 @@ push_object(lua_State *L, dns_server_ask_t *ask)
 }
 
 
-/* The chunk and its argument on the stack. */
+static ngx_int_t
+push_runner(lua_State *L)
+{
+    static const lua_State *vm;
+    static int runner;
+    if (vm != L) {
+        if (push_field(L, "run") != NGX_OK) {
+            return NGX_ERROR;
+        }
+        runner = luaL_ref(L, LUA_REGISTRYINDEX);
+        vm = L;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runner);
+    return NGX_OK;
+}
+
+
+/* dns.query.run, the chunk and its argument on the stack. */
 static ngx_int_t
 push_call(dns_server_ask_t *ask, resolua_code_t *code)
 {
     lua_State *L = resolua_vm;
     const int top = lua_gettop(L);
-    if (resolua_code_push(L, code) == NGX_OK &&
+    if (push_runner(L) == NGX_OK && resolua_code_push(L, code) == NGX_OK &&
         push_object(L, ask) == NGX_OK) {
         return NGX_OK;
     }
@@ -105,7 +133,7 @@ hook_query(dns_server_ask_t *ask)
     if (push_call(ask, ask->call.conf->on_query) != NGX_OK) {
         return NGX_ERROR;
     }
-    return resolua_run_function(&ask->request, 1, RESOLUA_DNS_QUERY);
+    return resolua_run_function(&ask->request, 2, RESOLUA_DNS_QUERY);
 }
 
 
@@ -120,22 +148,11 @@ put_opt(dns_server_ask_t *ask, uint8_t *out, size_t size, uint16_t rcode)
 }
 
 
-/* Takes the OPT off what a script set: the client's own comes in its place. */
 static size_t
 finish_answer(dns_server_ask_t *ask)
 {
-    struct dns_ffi_hook *hook = &ask->hook;
-    dns_response_t response;
-    size_t size = hook->out_size;
-    if (dns_response_scan(&response, &ask->query, hook->out, size) == DNS_OK &&
-        response.size < size) {
-        size = response.size;
-        hook->out[DNS_HEADER_ARCOUNT_AT] =
-            (uint8_t) (response.additional_count >> 8);
-        hook->out[DNS_HEADER_ARCOUNT_AT + 1] =
-            (uint8_t) response.additional_count;
-    }
-    return put_opt(ask, hook->out, size, hook->rcode);
+    const struct dns_ffi_hook *hook = &ask->hook;
+    return put_opt(ask, hook->out, hook->out_size, hook->rcode);
 }
 
 
@@ -193,7 +210,7 @@ static void
 run_sync(dns_server_ask_t *ask, resolua_code_t *code, ngx_uint_t phase)
 {
     if (code != NULL && push_call(ask, code) == NGX_OK) {
-        (void) resolua_run_function_sync(&ask->request, 1, phase, 0);
+        (void) resolua_run_function_sync(&ask->request, 2, phase, 0);
     }
 }
 

@@ -237,4 +237,10 @@ function query.wrap(pointer)
     return ffi.cast(ffi.typeof("$ *", view), pointer)
 end
 
+--- Calls a hook.  A chunk takes its arguments as "..." and is not compiled by
+-- itself; within a call of this it is.
+function query.run(hook, q)
+    hook(q)
+end
+
 return query

@@ -14,6 +14,7 @@ void resolua_args_setup(lua_State *L);
 void resolua_host_setup(lua_State *L);
 void resolua_tcp_setup(lua_State *L);
 void resolua_udp_setup(lua_State *L);
+void resolua_require_setup(lua_State *L);
 
 /* "content_by_lua*" */
 const char *resolua_phase_directive(ngx_uint_t phase);
