@@ -19,7 +19,7 @@ import servers
 NAMES = 10_000
 SERVER_CORE, LOAD_CORE = 0, 1
 OUTSTANDING = 256
-NOERROR, NXDOMAIN, ANY = 0, 3, 255
+NOERROR, NXDOMAIN, ANY, NOT_DNS = 0, 3, 255, 254
 
 
 def write_zone(path):
@@ -33,22 +33,24 @@ def write_zone(path):
 def packet(name, qtype=1):
     labels = b"".join(bytes([len(label)]) + label.encode()
                       for label in name.split("."))
-    return (struct.pack(">6H", 0, 0, 1, 0, 0, 0) + labels + b"\0"
+    return (struct.pack(">6H", 0, 0x0100, 1, 0, 0, 0) + labels + b"\0"
             + struct.pack(">HH", qtype, 1))
 
 
-def write_queries(path, missing_share, is_checked=True):
+def write_queries(path, missing_share, kind):
     """`path` for our load generator, path.txt for dnsperf."""
     rng = random.Random(1)
     text = []
     with open(path, "wb") as file:
         for _ in range(50_000):
             is_missing = rng.random() < missing_share
-            kind = "x" if is_missing else "h"
-            name = f"{kind}{rng.randrange(NAMES)}.bench.test"
+            letter = "x" if is_missing else "h"
+            name = f"{letter}{rng.randrange(NAMES)}.bench.test"
             wire = packet(name)
             rcode, answers = (NXDOMAIN, 0) if is_missing else (NOERROR, 1)
-            if not is_checked:
+            if not kind.is_dns:
+                rcode, answers = NOT_DNS, ANY
+            elif not kind.is_checked:
                 rcode, answers = ANY, ANY
             file.write(struct.pack("=HBB", len(wire), rcode, answers) + wire)
             text.append(f"{name} A\n")
@@ -157,6 +159,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(prog="tools/bench", add_help=False)
     parser.add_argument("root", type=pathlib.Path)
     parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--tables", default=",".join(TABLES))
     parser.add_argument("--only", default="")
     parser.add_argument("--dnsperf", action="store_true")
@@ -217,9 +220,8 @@ class Bench:
         if server is None:
             return None
         queries = self.folder / "queries"
-        # A hook that answers all alike is asked for its own address.
-        write_queries(queries, share, kind.is_dns)
         try:
+            write_queries(queries, share, kind)
             if name == "tcp":
                 return measure_tcp(server, self.arguments.seconds, queries)
             if upstream is not None:  # every name is asked once
@@ -230,11 +232,18 @@ class Bench:
             self.stop(server, upstream)
 
     def table(self, name):
+        """The best of some rounds: what else runs on the machine can only
+        take away."""
         title, kinds, share = TABLES[name]
-        rows = [(kind.name, self.row(kind, name, share)) for kind in kinds
-                if is_wanted(kind, self.arguments)]
-        print_table(f"{title}, {NAMES:,} names, one core",
-                    [row for row in rows if row[1] is not None])
+        kinds = [kind for kind in kinds if is_wanted(kind, self.arguments)]
+        best = {}
+        for _ in range(self.arguments.rounds):
+            for kind in kinds:
+                row = self.row(kind, name, share)
+                if row is not None and row["per_cpu"] >= best.get(
+                        kind.name, {"per_cpu": 0})["per_cpu"]:
+                    best[kind.name] = row
+        print_table(f"{title}, {NAMES:,} names, one core", best.items())
 
 
 def main():
@@ -243,7 +252,7 @@ def main():
     folder.chmod(0o755)
     try:
         bench = Bench(arguments, folder)
-        for name in arguments.tables.split(","):
+        for name in filter(None, arguments.tables.split(",")):
             bench.table(name)
         if arguments.scale:
             scale.run(bench)

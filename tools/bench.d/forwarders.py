@@ -55,6 +55,7 @@ server:
     use-syslog: no
     num-threads: 1
     do-not-query-localhost: no
+    local-zone: "test." nodefault
     module-config: "iterator"
     rrset-cache-size: 64m
     msg-cache-size: 64m

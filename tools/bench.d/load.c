@@ -7,7 +7,8 @@
  * usage: load ADDR PORT SECONDS OUTSTANDING RATE FILE
  *   RATE     queries per second; 0: as many as are answered
  *   FILE     queries: size u16, rcode u8, answers u8 (255: any), packet,
- *            again and again; integers in the machine's order
+ *            again and again; integers in the machine's order.  rcode 254: any
+ *            datagram is a reply, for servers that do not speak DNS
  */
 
 #include <arpa/inet.h>
@@ -189,18 +190,41 @@ is_right(const query_t *q, const uint8_t *reply, unsigned size)
                   end - HEADER_SIZE) == 0;
 }
 
+enum { NOT_DNS = 254 };
+
+/* For replies that say nothing: a query that is under way. */
+static int
+any_busy_slot(const client_t *c)
+{
+    static int last;
+
+    for (int i = 0; i < SLOTS_MAX; i++) {
+        last = (last + 1) % SLOTS_MAX;
+
+        if (c->slots[last].query != NULL) {
+            return last;
+        }
+    }
+
+    return -1;
+}
+
 static void
 note_reply(client_t *c, const uint8_t *reply, unsigned size, int64_t now)
 {
-    int index = size >= HEADER_SIZE ? (reply[0] & 3) << 8 | reply[1] : -1;
+    bool is_dns = queries[0].rcode != NOT_DNS;
+    int index = !is_dns               ? any_busy_slot(c)
+                : size >= HEADER_SIZE ? (reply[0] & 3) << 8 | reply[1]
+                                      : -1;
     slot_t *slot = index >= 0 ? &c->slots[index] : NULL;
 
-    if (slot == NULL || slot->query == NULL || slot->round != reply[0] >> 2) {
+    if (slot == NULL || slot->query == NULL ||
+        (is_dns && slot->round != reply[0] >> 2)) {
         wrong_count++;
         return;
     }
 
-    if (is_right(slot->query, reply, size)) {
+    if (!is_dns || is_right(slot->query, reply, size)) {
         int64_t bucket = (now - slot->sent_at) / BUCKET_US;
 
         good_count++;

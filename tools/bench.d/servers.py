@@ -54,7 +54,8 @@ class Server:
 
     name = ""
     program = ""
-    is_dns = True       # its answers can be checked
+    is_dns = True
+    is_checked = True   # it answers what the zone holds
     upstream_port = 0   # of a forwarder
 
     def __init__(self, root, build, folder, zone, port):
@@ -100,7 +101,7 @@ class Server:
 
 class Echo(Server):
     name = "limit (echo)"
-    is_dns = False
+    is_checked = False
     program = "taskset"
 
     def command(self):
@@ -294,8 +295,10 @@ def wait_until_answering(server, packet, seconds=30):
         while time.monotonic() < deadline and server.process.poll() is None:
             try:
                 s.send(packet)
-                s.recv(65535)
-                return True
+                reply = s.recv(65535)
+                # REFUSED and the like: the zone is not loaded yet.
+                if not server.is_dns or reply[3] & 15 == 0:
+                    return True
             except OSError:
                 time.sleep(0.02)
     return False
