@@ -227,6 +227,9 @@ dns_server_answer(dns_server_call_t *call)
 {
     const dns_server_conf_t *conf = call->conf;
     int rcode;
+    if (!call->skip_hooks) { /* else it has been counted */
+        (&dns_counts.udp)[call->transport]++;
+    }
     if (dns_query_parse(&worker.query, call->packet, call->packet_size,
                         call->transport, &rcode) != DNS_OK) {
         return send_error(call, rcode);

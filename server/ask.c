@@ -325,6 +325,13 @@ dns_server_ask(const dns_server_call_t *call, ngx_log_t *log,
 }
 
 
+dns_server_ask_t *
+dns_server_ask_new(const dns_server_call_t *call, ngx_log_t *log)
+{
+    return ask_take(call, log);
+}
+
+
 void
 dns_server_ask_cancel(dns_server_ask_t *ask)
 {

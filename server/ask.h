@@ -21,6 +21,10 @@ typedef void (*dns_server_answered_pt)(void *data, const uint8_t *answer,
 dns_server_ask_t *dns_server_ask(const dns_server_call_t *call, ngx_log_t *log,
                                  dns_server_answered_pt answered, void *data);
 
+/* What a session will go on with: call->pending; NULL: no memory. */
+dns_server_ask_t *dns_server_ask_new(const dns_server_call_t *call,
+                                     ngx_log_t *log);
+
 /* dns_server_answer() for a server with hooks. */
 dns_server_verdict_t dns_server_hooked(dns_server_call_t *call);
 

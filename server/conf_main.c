@@ -28,7 +28,8 @@ create_conf(ngx_cycle_t *cycle)
                        sizeof(dns_store_conf_t)) != NGX_OK) {
         return NULL;
     }
-    if (resolua_vm_add_setup(dns_server_cache_setup) != NGX_OK) {
+    if (resolua_vm_add_setup(dns_server_cache_setup) != NGX_OK ||
+        resolua_vm_add_setup(dns_statistics_setup) != NGX_OK) {
         return NULL;
     }
     conf->cache_size = NGX_CONF_UNSET_SIZE;

@@ -75,3 +75,44 @@ dns_statistics_get(dns_statistics_t *out)
         to[i] = sum != NULL ? __atomic_load_n(&sum[i], __ATOMIC_RELAXED) : 0;
     }
 }
+
+
+/* dns.statistics.get(): the numbers by name. */
+static int
+get(lua_State *L)
+{
+    dns_statistics_t all;
+    const uint64_t *value = (const uint64_t *) &all;
+    static const char *const names[COUNTERS] = {
+        "udp", "tcp", "tls", "https", "cache_hits", "zone", "errors",
+        "ignored", "sessions", "send_errors", "dropped",
+    };
+    dns_statistics_get(&all);
+    lua_createtable(L, 0, COUNTERS);
+    for (ngx_uint_t i = 0; i < COUNTERS; i++) {
+        lua_pushnumber(L, (lua_Number) value[i]);
+        lua_setfield(L, -2, names[i]);
+    }
+    return 1;
+}
+
+
+static int
+open_module(lua_State *L)
+{
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, get);
+    lua_setfield(L, -2, "get");
+    return 1;
+}
+
+
+void
+dns_statistics_setup(lua_State *L)
+{
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "preload");
+    lua_pushcfunction(L, open_module);
+    lua_setfield(L, -2, "dns.statistics");
+    lua_pop(L, 2);
+}

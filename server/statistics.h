@@ -10,8 +10,11 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include <lauxlib.h>
+#include <lua.h>
+
 typedef struct {
-    uint64_t udp;         /* queries by the way they came */
+    uint64_t udp;         /* queries by dns_transport_t, in its order */
     uint64_t tcp;
     uint64_t tls;
     uint64_t https;
@@ -33,5 +36,8 @@ void dns_statistics_flush(void);
 
 /* The sum of all workers; all zero where DNS is not served. */
 void dns_statistics_get(dns_statistics_t *out);
+
+/* For each new VM: the Lua module dns.statistics. */
+void dns_statistics_setup(lua_State *L);
 
 #endif

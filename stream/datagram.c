@@ -197,6 +197,7 @@ datagram_send(ngx_socket_t fd, ngx_log_t *log)
                                   MSG_DONTWAIT);
         if (sent > 0) {
             done += (unsigned) sent;
+            waited = 0;
             continue;
         }
         const ngx_err_t error = ngx_socket_errno;

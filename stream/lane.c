@@ -100,7 +100,9 @@ handle(const ngx_listening_t *ls, unsigned number, left_t *left)
         datagram_reply(number, call.size);
         break;
     case DNS_SERVER_ASK:
-        leave(left, number, call.pending);
+        leave(left, number,
+              call.pending != NULL ? call.pending
+                                   : dns_server_ask_new(&call, ngx_cycle->log));
         break;
     default:
         break;

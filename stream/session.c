@@ -217,6 +217,7 @@ session_of_datagram(lane_t *lane, unsigned number)
     count(ngx_stat_accepted, 1);
     count(ngx_stat_active, 1);
     count(ngx_stat_handled, 1);
+    dns_counts.sessions++;
     hold->is_gone = &is_gone;
     lane->listening->handler(c);
     if (!is_gone) {
