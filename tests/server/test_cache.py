@@ -239,3 +239,54 @@ def test_time_does_not_go_backwards(serve):
     while time.monotonic() < deadline:
         ttls.append(ask(server).answer[0].ttl)
     assert ttls == sorted(ttls, reverse=True) and ttls[-1] < 60
+
+
+def test_no_old_answer_after_a_purge(start):
+    """Edits while hits are served: what was acknowledged is what is answered."""
+    import threading
+    server = start("""
+        dns_cache 1m;
+        stream {
+            server {
+                listen 127.0.0.1:@DNS@ udp;
+                dns_serve on;
+                dns_query_by_lua_block {
+                    local q = ...
+                    q:answer("TXT", 60, tostring(package.loaded.number or 0))
+                    q:cache(60, "numbers")
+                }
+            }
+        }
+        http {
+            server {
+                listen 127.0.0.1:@HTTP@;
+                keepalive_requests 100000;
+                location / {
+                    content_by_lua_block {
+                        package.loaded.number = tonumber(ngx.var.arg_n)
+                        require("dns.cache").purge("numbers")
+                    }
+                }
+            }
+        }""")
+    import http.client
+    stop = threading.Event()
+
+    def read():
+        while not stop.is_set():
+            server.query("x.test", "TXT")
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.port("HTTP"))
+    try:
+        for number in range(1, 1001):
+            connection.request("GET", f"/?n={number}")
+            connection.getresponse().read()
+            answer = server.query("x.test", "TXT").answer[0][0]
+            assert answer.to_text() == f'"{number}"'
+    finally:
+        stop.set()
+        for reader in readers:
+            reader.join()
