@@ -306,5 +306,5 @@ http_phases_init(ngx_conf_t *cf)
             return NGX_ERROR;
         }
     }
-    return NGX_OK;
+    return http_filters_init(conf);
 }

@@ -26,4 +26,9 @@ EXPORT char *ngx_module_names[] = {
     "ngx_http_resolua_module",
     NULL,
 };
-EXPORT char *ngx_module_order[] = {NULL};
+/* Our filters run behind nginx's copy filter, which gives them memory. */
+EXPORT char *ngx_module_order[] = {
+    "ngx_http_resolua_module",
+    "ngx_http_copy_filter_module",
+    NULL,
+};

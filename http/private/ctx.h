@@ -46,6 +46,9 @@ typedef struct {
     ngx_uint_t ended_phase;        /* a sleeping phase that has ended ... */
     ngx_int_t ended_rc;            /* ... and how */
     off_t body_size;               /* of the body that a script writes */
+    ngx_chain_t *filter_free;      /* the body filter's buffers */
+    ngx_chain_t *filter_busy;
+    unsigned filter_ended : 1;     /* the script has ended the response */
     unsigned asleep : 1;
     unsigned type_cleared : 1;     /* ngx.header.content_type = nil */
     unsigned reading_body : 1;     /* for lua_need_request_body */

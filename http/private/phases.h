@@ -6,6 +6,9 @@
 /* Postconfiguration: puts the handlers of the used phases into nginx's. */
 ngx_int_t http_phases_init(ngx_conf_t *cf);
 
+/* The same for the header and the body filter. */
+ngx_int_t http_filters_init(const http_main_conf_t *conf);
+
 /* The handler of locations with content_by_lua*. */
 ngx_int_t http_content_handler(ngx_http_request_t *r);
 

@@ -1,0 +1,213 @@
+/* header_filter_by_lua* and body_filter_by_lua*. */
+
+#include "http/private/phases.h"
+
+#define TAG ((ngx_buf_tag_t) &http_filters_init)
+
+static ngx_http_output_header_filter_pt next_header_filter;
+static ngx_http_output_body_filter_pt next_body_filter;
+
+
+static ngx_int_t
+header_filter(ngx_http_request_t *r)
+{
+    const http_loc_conf_t *conf = http_loc_conf(r);
+    if (conf->body_filter != NULL) {
+        r->filter_need_in_memory = 1;
+    }
+    if (conf->header_filter == NULL) {
+        return next_header_filter(r);
+    }
+    http_ctx_t *ctx = http_ctx(r);
+    if (ctx == NULL || http_code_push(ctx, conf->header_filter) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    const ngx_int_t rc =
+        resolua_run_function_sync(&ctx->base, 0, RESOLUA_HEADER_FILTER, 0);
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return ngx_http_filter_finalize_request(r, &ngx_http_resolua_module,
+                                                rc);
+    }
+    return rc == NGX_ERROR ? NGX_ERROR : next_header_filter(r);
+}
+
+
+/* What came, as one string; the buffers are used up. */
+static void
+push_text(lua_State *L, ngx_chain_t *in)
+{
+    luaL_Buffer text;
+    luaL_buffinit(L, &text);
+    for (ngx_chain_t *cl = in; cl != NULL; cl = cl->next) {
+        ngx_buf_t *b = cl->buf;
+        if (ngx_buf_in_memory(b)) {
+            luaL_addlstring(&text, (const char *) b->pos,
+                            (size_t) (b->last - b->pos));
+        }
+    }
+    luaL_pushresult(&text);
+}
+
+
+static void
+use_up(ngx_chain_t *in)
+{
+    for (; in != NULL; in = in->next) {
+        in->buf->pos = in->buf->last;
+        in->buf->file_pos = in->buf->file_last;
+    }
+}
+
+
+static ngx_uint_t
+is_last(const ngx_http_request_t *r, const ngx_chain_t *in)
+{
+    for (; in != NULL; in = in->next) {
+        if (in->buf->last_buf || (r != r->main && in->buf->last_in_chain)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+
+static ngx_uint_t
+wants_flush(const ngx_chain_t *in)
+{
+    for (; in != NULL; in = in->next) {
+        if (in->buf->flush) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+
+/* A buffer of ours with room for size octets. */
+static ngx_chain_t *
+make_link(http_ctx_t *ctx, size_t size)
+{
+    ngx_pool_t *pool = ctx->base.pool;
+    ngx_chain_t *cl = ngx_chain_get_free_buf(pool, &ctx->filter_free);
+    if (cl == NULL) {
+        return NULL;
+    }
+    ngx_buf_t *b = cl->buf;
+    u_char *memory = b->start;
+    if (memory == NULL || (size_t) (b->end - memory) < size) {
+        if (memory != NULL) {
+            (void) ngx_pfree(pool, memory);
+        }
+        memory = size > 0 ? ngx_palloc(pool, size) : NULL;
+        if (memory == NULL && size > 0) {
+            return NULL;
+        }
+        b->end = memory + size;
+    }
+    u_char *end = b->end;
+    ngx_memzero(b, sizeof(*b));
+    b->start = b->pos = b->last = memory;
+    b->end = end;
+    b->tag = TAG;
+    b->temporary = size > 0;
+    return cl;
+}
+
+
+static ngx_int_t
+pass(http_ctx_t *ctx, const u_char *text, size_t size, ngx_uint_t last,
+     ngx_uint_t flush)
+{
+    ngx_http_request_t *r = ctx->request;
+    if (size == 0 && !last && !flush) {
+        return NGX_OK;
+    }
+    ngx_chain_t *out = make_link(ctx, size);
+    if (out == NULL) {
+        return NGX_ERROR;
+    }
+    ngx_buf_t *b = out->buf;
+    if (size > 0) {
+        b->last = ngx_cpymem(b->last, text, size);
+    }
+    b->flush = flush ? 1 : 0;
+    b->last_buf = last && r == r->main;
+    b->last_in_chain = last ? 1 : 0;
+    b->sync = size == 0 && last && r != r->main;
+    const ngx_int_t rc = next_body_filter(r, out);
+    ngx_chain_update_chains(ctx->base.pool, &ctx->filter_free,
+                            &ctx->filter_busy, &out, TAG);
+    return rc;
+}
+
+
+/* Runs the chunk with ngx.arg = {text, last}; the table stays on the stack. */
+static ngx_int_t
+run(lua_State *L, http_ctx_t *ctx, http_code_t *code, ngx_chain_t *in,
+    ngx_uint_t last)
+{
+    lua_createtable(L, 2, 0);
+    push_text(L, in);
+    lua_rawseti(L, -2, 1);
+    lua_pushboolean(L, (int) last);
+    lua_rawseti(L, -2, 2);
+    lua_getglobal(L, "ngx");
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "arg");
+    lua_pop(L, 1);
+    if (http_code_push(ctx, code) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    return resolua_run_function_sync(&ctx->base, 0, RESOLUA_BODY_FILTER, 0);
+}
+
+
+static ngx_int_t
+body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    http_code_t *code = http_loc_conf(r)->body_filter;
+    if (code == NULL || in == NULL) {
+        return next_body_filter(r, in);
+    }
+    http_ctx_t *ctx = http_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+    if (ctx->filter_ended) { /* the script has said so */
+        use_up(in);
+        return NGX_OK;
+    }
+    lua_State *L = resolua_vm;
+    const int top = lua_gettop(L);
+    const ngx_uint_t flush = wants_flush(in);
+    ngx_int_t rc = run(L, ctx, code, in, is_last(r, in));
+    use_up(in);
+    if (rc == NGX_OK) {
+        size_t size = 0;
+        lua_rawgeti(L, top + 1, 1);
+        lua_rawgeti(L, top + 1, 2);
+        const char *text = lua_tolstring(L, -2, &size);
+        const ngx_uint_t last = (ngx_uint_t) lua_toboolean(L, -1);
+        ctx->filter_ended = last ? 1 : 0;
+        rc = pass(ctx, (const u_char *) text, size, last, flush);
+    } else {
+        rc = NGX_ERROR;
+    }
+    lua_settop(L, top);
+    return rc;
+}
+
+
+ngx_int_t
+http_filters_init(const http_main_conf_t *conf)
+{
+    if (conf->used & (RESOLUA_HEADER_FILTER | RESOLUA_BODY_FILTER)) {
+        next_header_filter = ngx_http_top_header_filter;
+        ngx_http_top_header_filter = header_filter;
+    }
+    if (conf->used & RESOLUA_BODY_FILTER) {
+        next_body_filter = ngx_http_top_body_filter;
+        ngx_http_top_body_filter = body_filter;
+    }
+    return NGX_OK;
+}
