@@ -189,11 +189,6 @@ static const struct {
     const char *name;
     int value;
 } constants[] = {
-    {"OK", NGX_OK},
-    {"ERROR", NGX_ERROR},
-    {"AGAIN", NGX_AGAIN},
-    {"DONE", NGX_DONE},
-    {"DECLINED", NGX_DECLINED},
     {"HTTP_GET", NGX_HTTP_GET},
     {"HTTP_HEAD", NGX_HTTP_HEAD},
     {"HTTP_POST", NGX_HTTP_POST},

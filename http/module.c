@@ -40,6 +40,8 @@ static ngx_command_t commands[] = {
     RESOLUA_CODE_COMMANDS("exit_worker", MAIN, resolua_conf_init, 0, 0),
     {ngx_string("lua_package_path"), MAIN | NGX_CONF_TAKE1, resolua_conf_path,
      0, 0, NULL},
+    {ngx_string("lua_shared_dict"), MAIN | NGX_CONF_TAKE2, resolua_conf_dict,
+     0, 0, NULL},
     {ngx_string("lua_package_cpath"), MAIN | NGX_CONF_TAKE1, resolua_conf_path,
      0, 0, NULL},
     BLOCK_AND_FILE("server_rewrite", MAIN_SRV, http_conf_code,

@@ -1,5 +1,6 @@
 #include "runtime/conf.h"
 
+#include "runtime/dict.h"
 #include "runtime/private/conf_block.h"
 
 static int
@@ -123,4 +124,21 @@ resolua_conf_code_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     const ngx_str_t *value = cf->args->elts;
     resolua_core_conf(cf->cycle)->code_cache = value[1].len == 2;
     return NGX_CONF_OK;
+}
+
+
+/* lua_shared_dict NAME SIZE */
+char *
+resolua_conf_dict(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t *value = cf->args->elts;
+    const ssize_t size = ngx_parse_size(&value[2]);
+    (void) cmd;
+    (void) conf;
+    if (size == NGX_ERROR || size <= 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid lua shared dict size \"%V\"", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+    return resolua_dict_conf(cf, &value[1], (size_t) size);
 }

@@ -17,6 +17,7 @@ char *resolua_conf_code(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 /* Handlers of the directives that speak of the one VM. */
 char *resolua_conf_init(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *resolua_conf_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *resolua_conf_dict(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *resolua_conf_code_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* *_by_lua_block, _file in one context, e.g.
@@ -41,6 +42,8 @@ char *resolua_conf_code_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
      resolua_conf_path, 0, 0, NULL},                                           \
     {ngx_string("lua_package_cpath"), (where) | NGX_CONF_TAKE1,                \
      resolua_conf_path, 0, 0, NULL},                                           \
+    {ngx_string("lua_shared_dict"), (where) | NGX_CONF_TAKE2,                  \
+     resolua_conf_dict, 0, 0, NULL},                                           \
     {ngx_string("lua_code_cache"), (where) | NGX_CONF_FLAG,                    \
      resolua_conf_code_cache, 0, 0, NULL}
 
@@ -49,6 +52,7 @@ typedef struct {
     ngx_array_t init;        /* resolua_code_t *, in order */
     ngx_array_t init_worker;
     ngx_array_t exit_worker;
+    ngx_array_t dicts; /* ngx_shm_zone_t * */
     ngx_str_t path;
     ngx_str_t cpath;
     ngx_flag_t code_cache;

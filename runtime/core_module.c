@@ -24,7 +24,9 @@ create_conf(ngx_cycle_t *cycle)
     if (conf == NULL ||
         ngx_array_init(&conf->init, cycle->pool, 1, size) != NGX_OK ||
         ngx_array_init(&conf->init_worker, cycle->pool, 1, size) != NGX_OK ||
-        ngx_array_init(&conf->exit_worker, cycle->pool, 1, size) != NGX_OK) {
+        ngx_array_init(&conf->exit_worker, cycle->pool, 1, size) != NGX_OK ||
+        ngx_array_init(&conf->dicts, cycle->pool, 4,
+                       sizeof(ngx_shm_zone_t *)) != NGX_OK) {
         return NULL;
     }
     if (resolua_job_configure(cycle) != NGX_OK) {

@@ -4,7 +4,10 @@
 
 #include "runtime/private/api.h"
 
-enum { SETUPS_MAX = 8 };
+enum {
+    SETUPS_MAX = 8,
+    API_VERSION = 10026, /* of OpenResty's API that scripts may rely on */
+};
 
 lua_State *resolua_vm;
 resolua_request_t *resolua_running;
@@ -30,6 +33,17 @@ resolua_vm_add_setup(resolua_vm_setup_pt setup)
 }
 
 
+void
+resolua_vm_preload(lua_State *L, const char *name, lua_CFunction open)
+{
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "preload");
+    lua_pushcfunction(L, open);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 2);
+}
+
+
 /* package.NAME = text, where ";;" stands for what was there. */
 static void
 set_path(lua_State *L, const char *name, const ngx_str_t *text)
@@ -47,6 +61,22 @@ set_path(lua_State *L, const char *name, const ngx_str_t *text)
 }
 
 
+static int
+config_prefix(lua_State *L)
+{
+    lua_pushlstring(L, (char *) ngx_cycle->prefix.data, ngx_cycle->prefix.len);
+    return 1;
+}
+
+
+static int
+config_configure(lua_State *L)
+{
+    lua_pushliteral(L, NGX_CONFIGURE);
+    return 1;
+}
+
+
 static void
 set_config(lua_State *L)
 {
@@ -55,7 +85,30 @@ set_config(lua_State *L)
     lua_setfield(L, -2, "nginx_version");
     lua_pushboolean(L, NGX_DEBUG);
     lua_setfield(L, -2, "debug");
+    lua_pushcfunction(L, config_prefix);
+    lua_setfield(L, -2, "prefix");
+    lua_pushcfunction(L, config_configure);
+    lua_setfield(L, -2, "nginx_configure");
+    lua_pushinteger(L, API_VERSION);
+    lua_setfield(L, -2, "ngx_lua_version");
     lua_setfield(L, -2, "config");
+}
+
+
+static void
+set_constants(lua_State *L)
+{
+    static const struct {
+        const char *name;
+        int value;
+    } constants[] = {
+        {"OK", NGX_OK},     {"ERROR", NGX_ERROR}, {"AGAIN", NGX_AGAIN},
+        {"DONE", NGX_DONE}, {"DECLINED", NGX_DECLINED},
+    };
+    for (size_t i = 0; i < sizeof(constants) / sizeof(constants[0]); i++) {
+        lua_pushinteger(L, constants[i].value);
+        lua_setfield(L, -2, constants[i].name);
+    }
 }
 
 
@@ -86,6 +139,9 @@ resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
     resolua_tcp_setup(L);
     resolua_udp_setup(L);
     resolua_require_setup(L);
+    resolua_digest_setup(L);
+    resolua_dict_setup(L, cycle);
+    set_constants(L);
     for (ngx_uint_t i = 0; i < nsetups; i++) {
         setups[i](L);
     }

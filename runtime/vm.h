@@ -22,6 +22,9 @@ ngx_int_t resolua_vm_add_setup(resolua_vm_setup_pt setup);
 lua_State *resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
                           const ngx_str_t *cpath);
 
+/* package.preload[name] = open */
+void resolua_vm_preload(lua_State *L, const char *name, lua_CFunction open);
+
 /* For C functions: the running request, or the Lua error "no request found". */
 resolua_request_t *resolua_request(lua_State *L);
 

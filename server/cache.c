@@ -1,6 +1,7 @@
 #include "server/cache.h"
 
 #include "dns/name.h"
+#include "runtime/vm.h"
 #include "server/statistics.h"
 
 /* Behind nginx's own header of a shared zone. */
@@ -161,9 +162,5 @@ open_module(lua_State *L)
 void
 dns_server_cache_setup(lua_State *L)
 {
-    lua_getglobal(L, "package");
-    lua_getfield(L, -1, "preload");
-    lua_pushcfunction(L, open_module);
-    lua_setfield(L, -2, "dns.cache");
-    lua_pop(L, 2);
+    resolua_vm_preload(L, "dns.cache", open_module);
 }

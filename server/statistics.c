@@ -1,5 +1,6 @@
 #include "server/statistics.h"
 
+#include "runtime/vm.h"
 #include "server/conf.h"
 
 extern ngx_module_t ngx_resolua_dns_module;
@@ -110,9 +111,5 @@ open_module(lua_State *L)
 void
 dns_statistics_setup(lua_State *L)
 {
-    lua_getglobal(L, "package");
-    lua_getfield(L, -1, "preload");
-    lua_pushcfunction(L, open_module);
-    lua_setfield(L, -2, "dns.statistics");
-    lua_pop(L, 2);
+    resolua_vm_preload(L, "dns.statistics", open_module);
 }
