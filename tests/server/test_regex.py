@@ -1,0 +1,111 @@
+"""ngx.re"""
+
+import pytest
+
+from lua_conf import http_lua
+
+
+@pytest.fixture
+def run(start):
+    def go(code):
+        return start(http_lua(code)).http("/t").text
+    return go
+
+
+def test_match(run):
+    assert run(r"""
+        local m = ngx.re.match("hello, 1234 world", "([0-9])(?<rest>[0-9]+)")
+        ngx.say(m[0], m[1], m[2], m.rest)
+        ngx.say(ngx.re.match("abc", "x"))
+        m = ngx.re.match("b", "(a)?(b)(c)?")
+        ngx.say(tostring(m[1]), m[2], tostring(m[3]))
+        local t = {}
+        ngx.say(ngx.re.match("a", "a", "", nil, t) == t, t[0])
+    """) == "12341234234\nnil\nfalsebfalse\ntruea\n"
+
+
+def test_options(run):
+    assert run(r"""
+        ngx.say(ngx.re.match("ABC", "b", "i")[0])
+        ngx.say(ngx.re.match("xab", "ab", "a"))
+        ngx.say(ngx.re.match("a\nb", "a.b", "s")[0] == "a\nb")
+        ngx.say(ngx.re.match("a\nb", "^b", "m")[0])
+        ngx.say(ngx.re.match("ab", "a b # comment", "x")[0])
+        ngx.say(ngx.re.match("\195\169", "^.$", "u")[0])
+        for _ = 1, 3 do ngx.print(ngx.re.match("foo1", [[(\d)]], "jo")[1]) end
+        ngx.say(ngx.re.match("aab", "a+", "d")[0])
+        ngx.say(pcall(ngx.re.match, "a", "a", "!"))
+    """) == ("B\nnil\ntrue\nb\nab\né\n111aa\n"
+             'falseunknown flag "!" (flags "!")\n')
+
+
+def test_context_positions(run):
+    assert run(r"""
+        local ctx = { pos = 2 }
+        ngx.say(ngx.re.match("1234, hello", "[0-9]+", "", ctx)[0], ctx.pos)
+        ngx.say(ngx.re.find("hello", "l", "", ctx))
+        ctx.pos = 3
+        ngx.say(ngx.re.find("hello", "(l)(o)", "jo", ctx, 2))
+        ngx.say(ngx.re.find("hello", "z"))
+        ngx.say(ngx.re.find("hello", "(h)", "", nil, 5))
+    """) == "2345\nnil\n55\nnil\nnilnilnth out of bound\n"
+
+
+def test_gmatch(run):
+    assert run(r"""
+        for m in ngx.re.gmatch("a1 b22 c", [[([a-z])(\d*)]]) do
+            ngx.print(m[1], "=", m[2], ";")
+        end
+        local n = 0
+        for _ in ngx.re.gmatch("abc", "") do n = n + 1 end
+        ngx.say(n)
+        local it = ngx.re.gmatch("x", "y")
+        ngx.say(it(), it())
+    """) == "a=1;b=22;c=;4\nnilnil\n"
+
+
+def test_sub_and_gsub(run):
+    assert run(r"""
+        ngx.say(ngx.re.sub("hello, 1234", "([0-9])[0-9]", "[$0][${1}]$$"))
+        ngx.say(ngx.re.gsub("a b c", "[a-z]", function(m)
+            return m[0]:upper() end))
+        ngx.say(ngx.re.gsub("abc", "", "-"))
+        ngx.say(ngx.re.gsub("abc", "x", "-"))
+        ngx.say(ngx.re.gsub("abc", "b", "$name"))
+        ngx.say(ngx.re.sub("a", "(", "x"))
+    """).startswith("hello, [12][1]$341\nA B C3\n-a-b-c-4\nabc0\n"
+                    "nilnilbad replacement template\nnilnilpcre2_compile()")
+
+
+def test_bad_expressions(run):
+    assert run(r"""
+        ngx.say(ngx.re.match("a", "(abc"))
+    """) == ("nilpcre2_compile() failed: missing closing parenthesis in "
+             '"(abc"\n')
+
+
+def test_split(run):
+    assert run(r"""
+        local split = require("ngx.re").split
+        ngx.say(table.concat(split("a,b,,c", ","), "|"))
+        ngx.say(table.concat(split("a1b2c", "([0-9])"), "|"))
+        ngx.say(table.concat(split("a,b,c", ",", nil, nil, 2), "|"))
+        ngx.say(table.concat(split("abc", ""), "|"))
+        ngx.say(table.concat(split("none", ","), "|"))
+    """) == "a|b||c\na|1|b|2|c\na|b,c\na|b|c\nnone\n"
+
+
+def test_memory(start):
+    server = start(http_lua(r"""
+        for i = 1, 300 do
+            ngx.re.match("abc" .. i, "b(\\d*)" .. i, "jo")
+            ngx.re.match("abc", "x" .. i)
+            ngx.re.gsub(("ab"):rep(200), "a", "xyz", "jo")
+        end
+    """))
+    for _ in range(10):
+        server.http("/t")
+    before = server.workers_memory()
+    for _ in range(20):
+        server.http("/t")
+    assert server.workers_memory() < before + 3_000_000
