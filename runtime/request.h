@@ -90,6 +90,9 @@ struct resolua_request_s {
     const resolua_socket_conf_t *sockets; /* borrowed (socket.h) */
     int ctx_ref;                /* ngx.ctx in the registry, or LUA_NOREF */
     ngx_int_t exit_code;        /* what ngx.exit was given */
+    ngx_uint_t live;            /* light threads that have not ended */
+    ngx_int_t entry_rc;         /* how the entry has ended ... */
+    unsigned entry_ended : 1;   /* ... while light threads go on */
     unsigned exited : 1;
     unsigned ended : 1;
 };

@@ -61,8 +61,7 @@ thread_link(resolua_thread_t *t, resolua_request_t *r)
 }
 
 
-/* A new coroutine on top of L. */
-static resolua_thread_t *
+resolua_thread_t *
 thread_new(lua_State *L, resolua_request_t *r)
 {
     resolua_thread_t *t = ngx_calloc(sizeof(*t), r->log);
@@ -139,17 +138,19 @@ resolua_run_abort(resolua_request_t *r)
         ngx_free(t);
     }
     r->entry = NULL;
+    r->live = 0;
+    r->entry_ended = 0;
 }
 
 
-static void
-log_error(resolua_thread_t *t)
+void
+thread_log_error(const resolua_thread_t *t, const char *what)
 {
     lua_State *L = resolua_vm;
     const char *text = lua_tostring(t->L, -1);
     luaL_traceback(L, t->L, text != NULL ? text : "unknown reason", 0);
     ngx_log_error(NGX_LOG_ERR, t->request->log, 0,
-                  "lua entry thread aborted: runtime error: %s",
+                  "lua %s thread aborted: runtime error: %s", what,
                   lua_tostring(L, -1));
     lua_pop(L, 1);
 }
@@ -198,21 +199,42 @@ go_on(resolua_thread_t *t, int nargs)
             t->target->parent = t;
             lua_xmove(t->L, t->target->L, nargs);
             t = t->target;
+        } else if (rc == LUA_YIELD && t->op == OP_SPAWN) {
+            result = go_on(t->target, t->target_args);
+            if (result != NGX_AGAIN) { /* it has ended the request's run */
+                resolua_running = before;
+                return result;
+            }
+            lua_rawgeti(t->L, LUA_REGISTRYINDEX, t->target->ref);
+            nargs = 1;
         } else if (t->parent != NULL) {
             resolua_thread_t *parent = t->parent;
             nargs = give_back(t, rc);
             t = parent;
+        } else if (t->is_light && rc != LUA_YIELD) {
+            t = light_ended(t, rc, &nargs);
+            if (t == NULL && (!r->entry_ended || r->live > 0)) {
+                resolua_running = before;
+                return NGX_AGAIN;
+            }
+            result = t == NULL ? r->entry_rc : NGX_AGAIN;
         } else if (rc == 0) {
             if (r->host->results != NULL) {
                 r->host->results(r, t->L);
             }
             t->has_returned = 1;
+            if (r->live > 0) { /* light threads go on */
+                r->entry_ended = 1;
+                r->entry_rc = NGX_OK;
+                resolua_running = before;
+                return NGX_AGAIN;
+            }
             result = NGX_OK;
         } else if (rc == LUA_YIELD) {
             lua_settop(t->L, 0); /* the entry's own yield: go on at once */
             nargs = 0;
         } else {
-            log_error(t);
+            thread_log_error(t, "entry");
             result = NGX_ERROR;
         }
     }
@@ -401,7 +423,7 @@ co_resume(lua_State *L)
         return lua_gettop(L);
     }
     if (child == NULL || child->done || child->parent != NULL ||
-        child->request->entry == child) {
+        child->is_light || child->request->entry == child) {
         lua_pushboolean(L, 0);
         lua_pushfstring(L, "cannot resume %s coroutine",
                         child == NULL || child->done ? "dead" : "running");

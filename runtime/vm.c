@@ -141,6 +141,8 @@ resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
     resolua_require_setup(L);
     resolua_digest_setup(L);
     resolua_regex_setup(L);
+    resolua_light_setup(L);
+    resolua_semaphore_setup(L);
     resolua_dict_setup(L, cycle);
     set_constants(L);
     for (ngx_uint_t i = 0; i < nsetups; i++) {

@@ -17,6 +17,8 @@ void resolua_udp_setup(lua_State *L);
 void resolua_require_setup(lua_State *L);
 void resolua_digest_setup(lua_State *L);
 void resolua_regex_setup(lua_State *L);
+void resolua_light_setup(lua_State *L);
+void resolua_semaphore_setup(lua_State *L);
 void resolua_dict_setup(lua_State *L, ngx_cycle_t *cycle);
 
 /* "content_by_lua*" */

@@ -7,7 +7,7 @@
 
 #include "runtime/request.h"
 
-enum { OP_NONE, OP_SLEEP, OP_EXIT, OP_RESUME };
+enum { OP_NONE, OP_SLEEP, OP_EXIT, OP_RESUME, OP_SPAWN };
 
 /* A coroutine under the scheduler; the state's exdata points here. */
 struct resolua_thread_s {
@@ -16,7 +16,9 @@ struct resolua_thread_s {
     int op;                   /* why it yielded */
     resolua_request_t *request;
     resolua_thread_t *parent; /* who resumed it; NULL: the entry */
-    resolua_thread_t *target; /* OP_RESUME */
+    resolua_thread_t *target; /* OP_RESUME, OP_SPAWN */
+    int target_args;          /* OP_SPAWN: on the target's stack */
+    resolua_thread_t *waiter; /* sleeps in ngx.thread.wait for this one */
     resolua_thread_t *next;   /* of the request's */
     void (*cancel)(void *data);
     void *cancel_data;
@@ -24,7 +26,19 @@ struct resolua_thread_s {
     ngx_connection_t *connection; /* resolua_wait_fd */
     unsigned done : 1;
     unsigned has_returned : 1; /* the entry, whole */
+    unsigned is_light : 1;     /* made by ngx.thread.spawn */
+    unsigned has_failed : 1;
+    unsigned is_collected : 1; /* waited for, or killed */
     unsigned wraps : 1; /* made by coroutine.wrap: errors go through */
 };
+
+/* A new coroutine of the request's, on top of L. */
+resolua_thread_t *thread_new(lua_State *L, resolua_request_t *r);
+
+void thread_log_error(const resolua_thread_t *t, const char *what);
+
+/* A light thread has ended with what lua_resume gave.  The thread to go on with
+   (who waited for it; *nargs values are on its stack), or NULL. */
+resolua_thread_t *light_ended(resolua_thread_t *t, int rc, int *nargs);
 
 #endif

@@ -1,0 +1,194 @@
+"""ngx.thread and ngx.semaphore."""
+
+import time
+
+import pytest
+
+from lua_conf import http_lua
+from resolua_server import wait_for
+
+
+@pytest.fixture
+def run(start):
+    def go(code, allow=None):
+        server = start(http_lua(code))
+        if allow:
+            server.allow_log(allow)
+        return server.http("/t").text
+    return go
+
+
+def test_spawn_runs_at_once_and_wait_gives_results(run):
+    assert run("""
+        local t = ngx.thread.spawn(function(a, b)
+            ngx.say("in") return a + b, "x" end, 1, 2)
+        ngx.say("out ", coroutine.status(t))
+        ngx.say(ngx.thread.wait(t))
+        ngx.say(ngx.thread.wait(t))
+    """) == "in\nout dead\ntrue3x\nnilalready waited or killed\n"
+
+
+def test_threads_sleep_beside_each_other(run):
+    begin = time.monotonic()
+    text = run("""
+        local threads = {}
+        for i = 1, 10 do
+            threads[i] = ngx.thread.spawn(function()
+                ngx.sleep(0.1) return i end)
+        end
+        for i = 1, 10 do ngx.print(select(2, ngx.thread.wait(threads[i]))) end
+    """)
+    assert text == "12345678910"
+    assert time.monotonic() - begin < 5
+
+
+def test_wait_for_the_first(run):
+    assert run("""
+        local slow = ngx.thread.spawn(function() ngx.sleep(5) return "slow" end)
+        local fast = ngx.thread.spawn(function() ngx.sleep(0.02) return "fast" end)
+        ngx.say(ngx.thread.wait(slow, fast))
+        ngx.say(ngx.thread.kill(slow))
+        ngx.say(ngx.thread.kill(slow))
+        ngx.say(ngx.thread.kill(fast))
+    """) == ("truefast\n1\nnilalready waited or killed\n"
+             "nilalready waited or killed\n")
+
+
+def test_the_request_ends_with_its_last_thread(run):
+    assert run("""
+        ngx.thread.spawn(function() ngx.sleep(0.05) ngx.say("late") end)
+        ngx.say("entry")
+    """) == "entry\nlate\n"
+
+
+def test_exit_in_a_thread_ends_all(run):
+    assert run("""
+        ngx.say("begin")
+        ngx.thread.spawn(function() ngx.sleep(0.01) ngx.exit(ngx.OK) end)
+        ngx.sleep(5)
+        ngx.say("never")
+    """) == "begin\n"
+
+
+def test_exit_at_once_in_a_thread(run):
+    assert run("""
+        ngx.say("begin")
+        ngx.thread.spawn(function() ngx.exit(ngx.OK) end)
+        ngx.say("never")
+    """) == "begin\n"
+
+
+def test_a_thread_that_fails(run):
+    assert run("""
+        local t = ngx.thread.spawn(function() ngx.sleep(0.01) error("oops", 0) end)
+        ngx.say(ngx.thread.wait(t))
+    """, "oops") == "falseoops\n"
+
+
+def test_nested_threads_and_coroutines(run):
+    assert run("""
+        local function leaf(n) ngx.sleep(0.01) return n end
+        local t = ngx.thread.spawn(function()
+            local co = coroutine.wrap(function()
+                coroutine.yield(leaf(1)) return leaf(2) end)
+            local inner = ngx.thread.spawn(leaf, 3)
+            local a, b = co(), co()
+            local _, c = ngx.thread.wait(inner)
+            return a + b + c
+        end)
+        ngx.say(ngx.thread.wait(t))
+        ngx.say(pcall(ngx.thread.wait, coroutine.create(leaf)))
+    """).startswith("true6\nfalse")
+
+
+def test_full_duplex_on_one_socket(start):
+    from lua_conf import Peer, echo
+    peer = Peer(echo)
+    server = start(http_lua("""
+        local sock = ngx.socket.connect("127.0.0.1", %d)
+        local reader = ngx.thread.spawn(function()
+            local got = 0
+            while got < 3000000 do
+                local data = assert(sock:receiveany(65536))
+                got = got + #data
+            end
+            return got
+        end)
+        assert(sock:send(("x"):rep(3000000)))
+        ngx.say(select(2, ngx.thread.wait(reader)))
+    """ % peer.port))
+    try:
+        assert server.http("/t").text == "3000000\n"
+    finally:
+        peer.close()
+
+
+def test_semaphore(run):
+    assert run("""
+        local s = require("ngx.semaphore").new(1)
+        ngx.say(s:count(), s:wait(1), s:count())
+        ngx.say(s:wait(0)) ngx.say(s:wait(0.01))
+        local t = ngx.thread.spawn(function() return s:wait(5) end)
+        ngx.say(s:count())
+        s:post(2)
+        ngx.say(ngx.thread.wait(t)) ngx.say(s:count())
+    """) == ("1true0\nniltimeout\nniltimeout\n-1\ntruetrue\n1\n")
+
+
+def test_semaphore_between_requests(start):
+    server = start("""http {
+        init_by_lua_block { s = nil }
+        init_worker_by_lua_block {
+            package.loaded.sema = require("ngx.semaphore").new() }
+        server { listen 127.0.0.1:@HTTP@;
+            location /wait { content_by_lua_block {
+                ngx.say(package.loaded.sema:wait(5)) } }
+            location /post { content_by_lua_block {
+                package.loaded.sema:post(3)
+                ngx.say(package.loaded.sema:count()) } } } }""")
+    from concurrent.futures import ThreadPoolExecutor
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(lambda: server.http("/wait").text)
+                   for _ in range(3)]
+        wait_for(lambda: True)
+        server.http("/post")
+        assert [w.result() for w in waiting] == ["true\n"] * 3
+
+
+def test_a_lock_over_a_shared_dict(start):
+    """As the lock libraries do it: add() and sleep()."""
+    server = start(http_lua("""
+        local locks = ngx.shared.locks
+        local busy = 0
+        local function work()
+            while not locks:add("l", true, 5) do ngx.sleep(0.001) end
+            busy = busy + 1 assert(busy == 1)
+            ngx.sleep(0.002)
+            busy = busy - 1
+            locks:delete("l")
+        end
+        local threads = {}
+        for i = 1, 20 do threads[i] = ngx.thread.spawn(work) end
+        for i = 1, 20 do assert(ngx.thread.wait(threads[i])) end
+        ngx.say("done")
+    """, http="lua_shared_dict locks 64k;"))
+    assert server.http("/t").text == "done\n"
+
+
+def test_memory(start):
+    server = start(http_lua("""
+        local s = require("ngx.semaphore").new()
+        for _ = 1, 50 do
+            local t = ngx.thread.spawn(function() s:wait(1) ngx.sleep(0) end)
+            s:post()
+            ngx.thread.wait(t)
+        end
+        ngx.thread.spawn(function() ngx.sleep(10) end)
+        ngx.exit(ngx.OK)
+    """))
+    for _ in range(20):
+        server.http("/t")
+    before = server.workers_memory()
+    for _ in range(40):
+        server.http("/t")
+    assert server.workers_memory() < before + 2_000_000
