@@ -1,6 +1,7 @@
 /* The directives of http {}, their configuration and its merging. */
 
 #include "http/private/api.h"
+#include "http/private/doh.h"
 #include "http/private/phases.h"
 
 #define MAIN NGX_HTTP_MAIN_CONF
@@ -64,6 +65,10 @@ static ngx_command_t commands[] = {
              transform_underscores),
     LOC_FLAG("lua_http10_buffering", http10_buffering),
     LOC_FLAG("lua_check_client_abort", check_client_abort),
+    {ngx_string("dns_over_https"), LOC | NGX_CONF_FLAG, doh_conf,
+     NGX_HTTP_LOC_CONF_OFFSET, offsetof(http_loc_conf_t, dns_over_https), NULL},
+    DNS_SERVER_COMMANDS(ALL, NGX_HTTP_LOC_CONF_OFFSET,
+                        offsetof(http_loc_conf_t, dns)),
     RESOLUA_SOCKET_COMMANDS(ALL, NGX_HTTP_LOC_CONF_OFFSET,
                             offsetof(http_loc_conf_t, sockets)),
     MAIN_FLAG("rewrite_by_lua_no_postpone", rewrite_no_postpone),
@@ -160,6 +165,8 @@ create_loc_conf(ngx_conf_t *cf)
         conf->http10_buffering = NGX_CONF_UNSET;
         conf->check_client_abort = NGX_CONF_UNSET;
         resolua_socket_conf_init(&conf->sockets);
+        conf->dns_over_https = NGX_CONF_UNSET;
+        dns_server_conf_init(&conf->dns);
     }
     return conf;
 }
@@ -204,6 +211,8 @@ merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     const ngx_http_core_loc_conf_t *clcf =
         ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     resolua_socket_conf_merge(&conf->sockets, &from->sockets);
+    dns_server_conf_merge(&conf->dns, &from->dns);
+    ngx_conf_merge_value(conf->dns_over_https, from->dns_over_https, 0);
     conf->sockets.resolver = clcf->resolver;
     conf->sockets.resolver_timeout = clcf->resolver_timeout;
     return NGX_CONF_OK;

@@ -9,6 +9,7 @@
 
 #include "runtime/conf.h"
 #include "runtime/socket.h"
+#include "server/conf.h"
 
 extern ngx_module_t ngx_http_resolua_module;
 
@@ -43,6 +44,8 @@ typedef struct {
     ngx_flag_t http10_buffering;
     ngx_flag_t check_client_abort;
     resolua_socket_conf_t sockets;
+    ngx_flag_t dns_over_https;
+    dns_server_conf_t dns;
 } http_loc_conf_t;
 
 /* An ngx_command_t set handler: reads an http_code_t to cmd->offset of conf and

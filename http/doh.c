@@ -1,0 +1,281 @@
+/* dns_over_https: queries in GET's ?dns= and in POST's body (RFC 8484). */
+
+#include "http/private/doh.h"
+
+#include "dns/response.h"
+#include "http/private/conf.h"
+#include "server/ask.h"
+#include "server/statistics.h"
+
+enum {
+    MESSAGE_MAX = 65535, /* octets */
+    CACHE_CONTROL_SIZE = sizeof("max-age=") + NGX_INT32_LEN,
+};
+
+static ngx_str_t message_type = ngx_string("application/dns-message");
+
+typedef struct {
+    ngx_http_request_t *request;
+    dns_server_ask_t *ask; /* while Lua answers, or NULL */
+    const uint8_t *packet; /* in the request's pool */
+    size_t packet_size;
+} doh_t;
+
+
+static ngx_int_t
+set_header(ngx_http_request_t *r, const char *name, ngx_str_t value)
+{
+    ngx_table_elt_t *h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+    h->hash = 1;
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->lowcase_key = (u_char *) name;
+    h->value = value;
+    return NGX_OK;
+}
+
+
+/* How long a cache on the way may keep the answer (RFC 8484 section 5.1). */
+static ngx_int_t
+set_lifetime(const doh_t *doh, const uint8_t *answer, size_t size)
+{
+    ngx_http_request_t *r = doh->request;
+    dns_query_t query;
+    dns_response_t response;
+    int rcode;
+    uint32_t ttl = 0;
+    ngx_str_t value = {0, ngx_pnalloc(r->pool, CACHE_CONTROL_SIZE)};
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+    if (dns_query_parse(&query, doh->packet, doh->packet_size, DNS_OVER_HTTPS,
+                        &rcode) == DNS_OK &&
+        dns_response_scan(&response, &query, answer, size) == DNS_OK &&
+        response.may_be_kept) {
+        ttl = response.ttl;
+    }
+    value.len =
+        (size_t) (ngx_sprintf(value.data, "max-age=%uD", ttl) - value.data);
+    return set_header(r, "Cache-Control", value);
+}
+
+
+static ngx_int_t
+send_answer(const doh_t *doh, const uint8_t *answer, size_t size)
+{
+    ngx_http_request_t *r = doh->request;
+    if (size == 0) { /* nothing that a name server would answer */
+        return NGX_HTTP_BAD_REQUEST;
+    }
+    ngx_buf_t *b = ngx_create_temp_buf(r->pool, size);
+    if (b == NULL || set_lifetime(doh, answer, size) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    b->last = ngx_cpymem(b->last, answer, size);
+    b->last_buf = r == r->main;
+    b->last_in_chain = 1;
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_length_n = (off_t) size;
+    r->headers_out.content_type = message_type;
+    r->headers_out.content_type_len = message_type.len;
+    const ngx_int_t rc = ngx_http_send_header(r);
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+    ngx_chain_t out = {.buf = b, .next = NULL};
+    return ngx_http_output_filter(r, &out);
+}
+
+
+/* Lua has answered. */
+static void
+on_answer(void *data, const uint8_t *answer, size_t size)
+{
+    doh_t *doh = data;
+    ngx_http_request_t *r = doh->request;
+    ngx_connection_t *c = r->connection;
+    const ngx_uint_t is_late = doh->ask != NULL;
+    doh->ask = NULL;
+    dns_statistics_flush();
+    ngx_http_finalize_request(r, send_answer(doh, answer, size));
+    if (is_late) {
+        ngx_http_run_posted_requests(c);
+    }
+}
+
+
+static void
+on_request_end(void *data)
+{
+    doh_t *doh = data;
+    if (doh->ask != NULL) {
+        dns_server_ask_cancel(doh->ask);
+        doh->ask = NULL;
+    }
+}
+
+
+/* The rc for ngx_http_finalize_request; NGX_DONE: that is under way. */
+static ngx_int_t
+answer(doh_t *doh)
+{
+    static uint8_t out[MESSAGE_MAX + DNS_EDNS_OPTIONS_MAX];
+    ngx_http_request_t *r = doh->request;
+    dns_server_call_t call = {
+        .conf = &http_loc_conf(r)->dns,
+        .client = r->connection->sockaddr,
+        .packet = doh->packet,
+        .packet_size = doh->packet_size,
+        .transport = DNS_OVER_HTTPS,
+        .out = out,
+    };
+    dns_server_begin();
+    const dns_server_verdict_t verdict = dns_server_answer(&call);
+    dns_server_end();
+    dns_statistics_flush();
+    if (verdict != DNS_SERVER_ASK) {
+        return send_answer(doh, out,
+                           verdict == DNS_SERVER_SEND ? call.size : 0);
+    }
+    r->main->count++; /* on_answer's */
+    dns_server_ask_t *ask =
+        dns_server_ask(&call, r->connection->log, on_answer, doh);
+    if (ask != NULL) {
+        doh->ask = ask;
+    }
+    return NGX_DONE;
+}
+
+
+static doh_t *
+doh_new(ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t *cleanup = ngx_http_cleanup_add(r, sizeof(doh_t));
+    if (cleanup == NULL) {
+        return NULL;
+    }
+    doh_t *doh = cleanup->data;
+    ngx_memzero(doh, sizeof(*doh));
+    doh->request = r;
+    cleanup->handler = on_request_end;
+    return doh;
+}
+
+
+static ngx_int_t
+answer_get(ngx_http_request_t *r)
+{
+    ngx_str_t text;
+    if (ngx_http_arg(r, (u_char *) "dns", 3, &text) != NGX_OK ||
+        text.len == 0) {
+        return NGX_HTTP_BAD_REQUEST;
+    }
+    if (text.len > ngx_base64_encoded_length(MESSAGE_MAX)) {
+        return NGX_HTTP_REQUEST_URI_TOO_LARGE;
+    }
+    ngx_str_t packet = {
+        0, ngx_pnalloc(r->pool, ngx_base64_decoded_length(text.len) + 1)};
+    doh_t *doh = doh_new(r);
+    if (packet.data == NULL || doh == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (ngx_decode_base64url(&packet, &text) != NGX_OK) {
+        return NGX_HTTP_BAD_REQUEST;
+    }
+    doh->packet = packet.data;
+    doh->packet_size = packet.len;
+    return answer(doh);
+}
+
+
+/* The body, which nginx keeps in one buffer. */
+static ngx_int_t
+take_body(ngx_http_request_t *r, doh_t *doh)
+{
+    const ngx_chain_t *cl =
+        r->request_body != NULL ? r->request_body->bufs : NULL;
+    size_t size = 0;
+    for (const ngx_chain_t *at = cl; at != NULL; at = at->next) {
+        if (at->buf->in_file) {
+            return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+        }
+        size += (size_t) (at->buf->last - at->buf->pos);
+    }
+    if (size == 0 || size > MESSAGE_MAX) {
+        return size == 0 ? NGX_HTTP_BAD_REQUEST
+                         : NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
+    uint8_t *packet = ngx_pnalloc(r->pool, size);
+    if (packet == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    doh->packet = packet;
+    doh->packet_size = size;
+    for (; cl != NULL; cl = cl->next) {
+        packet = ngx_cpymem(packet, cl->buf->pos, cl->buf->last - cl->buf->pos);
+    }
+    return NGX_OK;
+}
+
+
+static void
+on_body(ngx_http_request_t *r)
+{
+    doh_t *doh = doh_new(r);
+    ngx_int_t rc = doh != NULL ? take_body(r, doh)
+                               : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    ngx_http_finalize_request(r, rc == NGX_OK ? answer(doh) : rc);
+}
+
+
+static ngx_int_t
+answer_post(ngx_http_request_t *r)
+{
+    const ngx_table_elt_t *type = r->headers_in.content_type;
+    if (type == NULL || type->value.len != message_type.len ||
+        ngx_strncasecmp(type->value.data, message_type.data,
+                        message_type.len) != 0) {
+        return NGX_HTTP_UNSUPPORTED_MEDIA_TYPE;
+    }
+    if (r->headers_in.content_length_n > MESSAGE_MAX) {
+        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
+    r->request_body_in_single_buf = 1;
+    const ngx_int_t rc = ngx_http_read_client_request_body(r, on_body);
+    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+}
+
+
+static ngx_int_t
+handler(ngx_http_request_t *r)
+{
+    if (r->method == NGX_HTTP_POST) {
+        return answer_post(r);
+    }
+    if (r->method == NGX_HTTP_GET || r->method == NGX_HTTP_HEAD) {
+        const ngx_int_t rc = ngx_http_discard_request_body(r);
+        return rc == NGX_OK ? answer_get(r) : rc;
+    }
+    const ngx_str_t allowed = ngx_string("GET, HEAD, POST");
+    (void) set_header(r, "Allow", allowed);
+    return NGX_HTTP_NOT_ALLOWED;
+}
+
+
+/* dns_over_https on | off */
+char *
+doh_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
+{
+    const http_loc_conf_t *conf = data;
+    char *rc = ngx_conf_set_flag_slot(cf, cmd, data);
+    if (rc != NGX_CONF_OK || !conf->dns_over_https) {
+        return rc;
+    }
+    ngx_http_core_loc_conf_t *clcf =
+        ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = handler;
+    return dns_statistics_conf(cf) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
