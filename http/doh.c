@@ -13,12 +13,14 @@ enum {
 };
 
 static ngx_str_t message_type = ngx_string("application/dns-message");
+static ngx_str_t json_type = ngx_string("application/dns-json");
 
 typedef struct {
     ngx_http_request_t *request;
     dns_server_ask_t *ask; /* while Lua answers, or NULL */
     const uint8_t *packet; /* in the request's pool */
     size_t packet_size;
+    ngx_uint_t is_json;
 } doh_t;
 
 
@@ -70,17 +72,23 @@ send_answer(const doh_t *doh, const uint8_t *answer, size_t size)
     if (size == 0) { /* nothing that a name server would answer */
         return NGX_HTTP_BAD_REQUEST;
     }
-    ngx_buf_t *b = ngx_create_temp_buf(r->pool, size);
-    if (b == NULL || set_lifetime(doh, answer, size) != NGX_OK) {
+    ngx_str_t body = {size, (u_char *) answer};
+    if (set_lifetime(doh, answer, size) != NGX_OK ||
+        (doh->is_json &&
+         doh_json_write(r->pool, answer, size, &body) != NGX_OK)) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-    b->last = ngx_cpymem(b->last, answer, size);
+    ngx_buf_t *b = ngx_create_temp_buf(r->pool, body.len);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    b->last = ngx_cpymem(b->last, body.data, body.len);
     b->last_buf = r == r->main;
     b->last_in_chain = 1;
     r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.content_length_n = (off_t) size;
-    r->headers_out.content_type = message_type;
-    r->headers_out.content_type_len = message_type.len;
+    r->headers_out.content_length_n = (off_t) body.len;
+    r->headers_out.content_type = doh->is_json ? json_type : message_type;
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
     const ngx_int_t rc = ngx_http_send_header(r);
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;
@@ -166,12 +174,29 @@ doh_new(ngx_http_request_t *r)
 
 
 static ngx_int_t
+answer_json(ngx_http_request_t *r)
+{
+    ngx_str_t packet;
+    doh_t *doh = doh_new(r);
+    const ngx_int_t rc = doh_json_query(r, &packet);
+    if (doh == NULL || rc != NGX_OK) {
+        return rc == NGX_DECLINED ? NGX_HTTP_BAD_REQUEST
+                                  : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    doh->is_json = 1;
+    doh->packet = packet.data;
+    doh->packet_size = packet.len;
+    return answer(doh);
+}
+
+
+static ngx_int_t
 answer_get(ngx_http_request_t *r)
 {
     ngx_str_t text;
     if (ngx_http_arg(r, (u_char *) "dns", 3, &text) != NGX_OK ||
         text.len == 0) {
-        return NGX_HTTP_BAD_REQUEST;
+        return answer_json(r);
     }
     if (text.len > ngx_base64_encoded_length(MESSAGE_MAX)) {
         return NGX_HTTP_REQUEST_URI_TOO_LARGE;

@@ -3,8 +3,19 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_http.h>
+
+#include <stdint.h>
 
 /* Set handler of dns_over_https: makes the location answer DNS (RFC 8484). */
 char *doh_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* The query that ?name=&type=&do=&cd= asks, in the request's pool.
+   NGX_DECLINED: there is no name, or it or the type is malformed. */
+ngx_int_t doh_json_query(ngx_http_request_t *r, ngx_str_t *packet);
+
+/* A response as JSON, in the pool. */
+ngx_int_t doh_json_write(ngx_pool_t *pool, const uint8_t *wire, size_t size,
+                         ngx_str_t *out);
 
 #endif

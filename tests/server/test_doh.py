@@ -92,6 +92,25 @@ def test_errors(serve):
     assert reply.status == 405 and "POST" in reply.headers["Allow"]
 
 
+def test_json(serve):
+    server = serve()
+    reply = server.http("/dns-query?name=www.example.test")
+    assert reply.headers["Content-Type"] == "application/dns-json"
+    answer = reply.json()
+    assert answer["Status"] == 0 and answer["TC"] is False
+    assert answer["Question"] == [{"name": "www.example.test.", "type": 1}]
+    assert {r["data"] for r in answer["Answer"]} == {"192.0.2.80",
+                                                    "192.0.2.81"}
+    assert all(r["TTL"] == 300 for r in answer["Answer"])
+    text = server.http("/dns-query?name=example%2Etest&type=TXT").json()
+    assert text["Answer"][0]["data"] == '"v=spf1 mx -all"'
+    missing = server.http("/dns-query?name=no.example.test&type=28").json()
+    assert missing["Status"] == 3 and "Answer" not in missing
+    assert missing["Authority"][0]["type"] == 6
+    assert server.http("/dns-query?name=a..b").status == 400
+    assert server.http("/dns-query?name=a.test&type=NOTYPE").status == 400
+
+
 def test_head(serve):
     reply = get(serve(), wire(), method="HEAD")
     assert reply.status == 200 and reply.body == b""
