@@ -45,6 +45,7 @@ static ngx_command_t commands[] = {
      0, 0, NULL},
     {ngx_string("lua_package_cpath"), MAIN | NGX_CONF_TAKE1, resolua_conf_path,
      0, 0, NULL},
+    RESOLUA_NUMBER_COMMANDS(MAIN),
     BLOCK_AND_FILE("server_rewrite", MAIN_SRV, http_conf_code,
                    NGX_HTTP_SRV_CONF_OFFSET,
                    offsetof(http_srv_conf_t, server_rewrite),

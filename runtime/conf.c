@@ -142,3 +142,23 @@ resolua_conf_dict(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
     return resolua_dict_conf(cf, &value[1], (size_t) size);
 }
+
+
+/* A size or count at cmd->offset of the core module's configuration. */
+char *
+resolua_conf_number(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    (void) conf;
+    ngx_str_t *value = cf->args->elts;
+    char *core = (char *) resolua_core_conf(cf->cycle);
+    ssize_t *place = (ssize_t *) (core + cmd->offset);
+    const ssize_t number = ngx_parse_size(&value[1]);
+    if (number == NGX_ERROR) {
+        return "invalid value";
+    }
+    if (*place != NGX_CONF_UNSET && *place != number) {
+        return "contradicts an earlier one: stream and http share one Lua VM";
+    }
+    *place = number;
+    return NGX_CONF_OK;
+}

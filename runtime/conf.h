@@ -18,6 +18,7 @@ char *resolua_conf_code(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *resolua_conf_init(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *resolua_conf_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *resolua_conf_dict(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *resolua_conf_number(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *resolua_conf_code_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* *_by_lua_block, _file in one context, e.g.
@@ -45,7 +46,20 @@ char *resolua_conf_code_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
     {ngx_string("lua_shared_dict"), (where) | NGX_CONF_TAKE2,                  \
      resolua_conf_dict, 0, 0, NULL},                                           \
     {ngx_string("lua_code_cache"), (where) | NGX_CONF_FLAG,                    \
-     resolua_conf_code_cache, 0, 0, NULL}
+     resolua_conf_code_cache, 0, 0, NULL},                                     \
+    RESOLUA_NUMBER_COMMANDS(where)
+
+/* The VM's numbers, also for http {}; the same again is no error. */
+#define RESOLUA_NUMBER_COMMANDS(where)                                         \
+    {ngx_string("lua_capture_error_log"), (where) | NGX_CONF_TAKE1,            \
+     resolua_conf_number, 0,                                                   \
+     offsetof(resolua_core_conf_t, capture_size), NULL},                       \
+    {ngx_string("lua_max_pending_timers"), (where) | NGX_CONF_TAKE1,           \
+     resolua_conf_number, 0,                                                   \
+     offsetof(resolua_core_conf_t, max_pending_timers), NULL},                 \
+    {ngx_string("lua_max_running_timers"), (where) | NGX_CONF_TAKE1,           \
+     resolua_conf_number, 0,                                                   \
+     offsetof(resolua_core_conf_t, max_running_timers), NULL}
 
 /* The core module's configuration. */
 typedef struct {
@@ -55,6 +69,9 @@ typedef struct {
     ngx_array_t dicts; /* ngx_shm_zone_t * */
     ngx_str_t path;
     ngx_str_t cpath;
+    ssize_t capture_size;       /* octets; NGX_CONF_UNSET: not given */
+    ssize_t max_pending_timers; /* the same */
+    ssize_t max_running_timers;
     ngx_flag_t code_cache;
 } resolua_core_conf_t;
 

@@ -1,7 +1,9 @@
 /* The VM's life: made in the master, inherited by the workers. */
 
 #include "runtime/conf.h"
+#include "runtime/errlog.h"
 #include "runtime/job.h"
+#include "runtime/private/api.h"
 #include "runtime/run.h"
 #include "runtime/vm.h"
 
@@ -32,6 +34,9 @@ create_conf(ngx_cycle_t *cycle)
     if (resolua_job_configure(cycle) != NGX_OK) {
         return NULL;
     }
+    conf->capture_size = NGX_CONF_UNSET;
+    conf->max_pending_timers = NGX_CONF_UNSET;
+    conf->max_running_timers = NGX_CONF_UNSET;
     conf->code_cache = 1;
     return conf;
 }
@@ -74,6 +79,12 @@ init_module(ngx_cycle_t *cycle)
     cleanup->handler = close_vm;
     cleanup->data = L;
     resolua_vm = L;
+    if (resolua_errlog_init(cycle, conf->capture_size > 0
+                                       ? (size_t) conf->capture_size
+                                       : 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    resolua_timer_limits(conf->max_pending_timers, conf->max_running_timers);
     if (run_all(&conf->init, RESOLUA_INIT) != NGX_OK) {
         resolua_vm = before;
         return NGX_ERROR;

@@ -92,7 +92,8 @@ static int
 worker_count(lua_State *L)
 {
     const ngx_core_conf_t *conf =
-        (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx, ngx_core_module);
+        (ngx_core_conf_t *) ngx_get_conf(resolua_vm_cycle->conf_ctx,
+                                         ngx_core_module);
     lua_pushinteger(L, (lua_Integer) conf->worker_processes);
     return 1;
 }

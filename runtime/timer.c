@@ -8,7 +8,11 @@
 #include "runtime/vm.h"
 #include "runtime/wait.h"
 
-enum { TIMER_POOL_SIZE = 512 };
+enum {
+    TIMER_POOL_SIZE = 512, /* octets */
+    PENDING_MAX = 1024,    /* unless the configuration says otherwise */
+    RUNNING_MAX = 256
+};
 
 typedef struct {
     ngx_event_t event;
@@ -20,6 +24,16 @@ typedef struct {
 
 static ngx_uint_t pending;
 static ngx_uint_t running;
+static ngx_uint_t pending_max = PENDING_MAX;
+static ngx_uint_t running_max = RUNNING_MAX;
+
+
+void
+resolua_timer_limits(ngx_int_t for_pending, ngx_int_t for_running)
+{
+    pending_max = for_pending < 0 ? PENDING_MAX : (ngx_uint_t) for_pending;
+    running_max = for_running < 0 ? RUNNING_MAX : (ngx_uint_t) for_running;
+}
 
 
 static void
@@ -54,6 +68,23 @@ timer_push(lua_State *L, const lua_timer_t *timer, int premature)
 }
 
 
+/* A callback that may not run is passed over; its timer goes. */
+static ngx_uint_t
+runs_too_many(lua_timer_t *timer)
+{
+    if (running < running_max) {
+        return 0;
+    }
+    ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                  "%ui lua_max_running_timers are not enough", running_max);
+    luaL_unref(resolua_vm, LUA_REGISTRYINDEX, timer->ref);
+    ngx_pool_t *pool = timer->request.pool;
+    resolua_request_end(&timer->request);
+    ngx_destroy_pool(pool);
+    return 1;
+}
+
+
 static void
 on_timer(ngx_event_t *ev)
 {
@@ -62,7 +93,6 @@ on_timer(ngx_event_t *ev)
     const int premature = ngx_exiting || ngx_quit || ngx_terminate;
 
     pending--;
-    running++;
     if (timer->every > 0 && !premature) {
         const int top = lua_gettop(L);
         timer_push(L, timer, 0);
@@ -71,6 +101,10 @@ on_timer(ngx_event_t *ev)
                            timer->every);
         lua_settop(L, top);
     }
+    if (runs_too_many(timer)) {
+        return;
+    }
+    running++;
     timer_push(L, timer, premature);
     luaL_unref(L, LUA_REGISTRYINDEX, timer->ref);
     const ngx_int_t rc = resolua_run_function(&timer->request,
@@ -125,6 +159,11 @@ timer_make(lua_State *L, int again)
     luaL_argcheck(L, seconds >= 0 && seconds < 2e9 && (!again || seconds > 0),
                   1, "delay out of range");
     const ngx_msec_t ms = (ngx_msec_t) (seconds * 1000);
+    if (pending >= pending_max) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "too many pending timers");
+        return 2;
+    }
     if (timer_start(L, 2, lua_gettop(L) - 2, ms,
                     again ? ngx_max(ms, 1) : 0) != NGX_OK) {
         lua_pushnil(L);

@@ -10,6 +10,7 @@ enum {
 };
 
 lua_State *resolua_vm;
+ngx_cycle_t *resolua_vm_cycle;
 resolua_request_t *resolua_running;
 ngx_uint_t resolua_vm_phase;
 
@@ -121,6 +122,7 @@ resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "no memory for a Lua VM");
         return NULL;
     }
+    resolua_vm_cycle = cycle;
     luaL_openlibs(L);
     set_path(L, "path", path);
     set_path(L, "cpath", cpath);
@@ -143,6 +145,8 @@ resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
     resolua_regex_setup(L);
     resolua_light_setup(L);
     resolua_semaphore_setup(L);
+    resolua_errlog_setup(L);
+    resolua_process_setup(L);
     resolua_dict_setup(L, cycle);
     set_constants(L);
     for (ngx_uint_t i = 0; i < nsetups; i++) {

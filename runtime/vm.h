@@ -9,6 +9,10 @@
 /* The VM's main state; NULL before the configuration has been read. */
 extern lua_State *resolua_vm;
 
+/* The cycle that it was made for: in init_by_lua ngx_cycle is still the one
+   before, or has no configuration at all. */
+extern ngx_cycle_t *resolua_vm_cycle;
+
 /* The request whose Lua code runs now, or NULL. */
 extern resolua_request_t *resolua_running;
 

@@ -9,6 +9,8 @@
 void resolua_log_setup(lua_State *L);
 void resolua_time_setup(lua_State *L);
 void resolua_timer_setup(lua_State *L);
+/* Below 0: as documented. */
+void resolua_timer_limits(ngx_int_t pending, ngx_int_t running);
 void resolua_thread_setup(lua_State *L);
 void resolua_args_setup(lua_State *L);
 void resolua_host_setup(lua_State *L);
@@ -19,6 +21,8 @@ void resolua_digest_setup(lua_State *L);
 void resolua_regex_setup(lua_State *L);
 void resolua_light_setup(lua_State *L);
 void resolua_semaphore_setup(lua_State *L);
+void resolua_errlog_setup(lua_State *L);
+void resolua_process_setup(lua_State *L);
 void resolua_dict_setup(lua_State *L, ngx_cycle_t *cycle);
 
 /* "content_by_lua*" */
