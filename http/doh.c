@@ -126,6 +126,18 @@ on_request_end(void *data)
 }
 
 
+/* What a client on a Unix socket counts as. */
+static const struct sockaddr *
+client_of(const ngx_http_request_t *r)
+{
+    static const struct sockaddr_in nobody = {.sin_family = AF_INET};
+    const struct sockaddr *client = r->connection->sockaddr;
+    return client->sa_family == AF_INET || client->sa_family == AF_INET6
+               ? client
+               : (const struct sockaddr *) &nobody;
+}
+
+
 /* The rc for ngx_http_finalize_request; NGX_DONE: that is under way. */
 static ngx_int_t
 answer(doh_t *doh)
@@ -134,7 +146,7 @@ answer(doh_t *doh)
     ngx_http_request_t *r = doh->request;
     dns_server_call_t call = {
         .conf = &http_loc_conf(r)->dns,
-        .client = r->connection->sockaddr,
+        .client = client_of(r),
         .packet = doh->packet,
         .packet_size = doh->packet_size,
         .transport = DNS_OVER_HTTPS,
@@ -149,6 +161,7 @@ answer(doh_t *doh)
                            verdict == DNS_SERVER_SEND ? call.size : 0);
     }
     r->main->count++; /* on_answer's */
+    r->read_event_handler = ngx_http_test_reading; /* the client may go */
     dns_server_ask_t *ask =
         dns_server_ask(&call, r->connection->log, on_answer, doh);
     if (ask != NULL) {
@@ -216,33 +229,42 @@ answer_get(ngx_http_request_t *r)
 }
 
 
-/* The body, which nginx keeps in one buffer. */
+static ngx_int_t
+append_part(doh_t *doh, uint8_t *packet, ngx_buf_t *part)
+{
+    const size_t size = (size_t) ngx_buf_size(part);
+    if (ngx_buf_in_memory(part)) {
+        ngx_memcpy(packet + doh->packet_size, part->pos, size);
+    } else if (ngx_read_file(part->file, packet + doh->packet_size, size,
+                             part->file_pos) != (ssize_t) size) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    doh->packet_size += size;
+    return NGX_OK;
+}
+
+
+/* The body, which nginx may have put into a file.  NGX_OK or a status. */
 static ngx_int_t
 take_body(ngx_http_request_t *r, doh_t *doh)
 {
     const ngx_chain_t *cl =
         r->request_body != NULL ? r->request_body->bufs : NULL;
-    size_t size = 0;
+    off_t size = 0;
     for (const ngx_chain_t *at = cl; at != NULL; at = at->next) {
-        if (at->buf->in_file) {
-            return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
-        }
-        size += (size_t) (at->buf->last - at->buf->pos);
+        size += ngx_buf_size(at->buf);
     }
     if (size == 0 || size > MESSAGE_MAX) {
         return size == 0 ? NGX_HTTP_BAD_REQUEST
                          : NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
-    uint8_t *packet = ngx_pnalloc(r->pool, size);
-    if (packet == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    uint8_t *packet = ngx_pnalloc(r->pool, (size_t) size);
+    ngx_int_t rc = packet != NULL ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
     doh->packet = packet;
-    doh->packet_size = size;
-    for (; cl != NULL; cl = cl->next) {
-        packet = ngx_cpymem(packet, cl->buf->pos, cl->buf->last - cl->buf->pos);
+    for (; cl != NULL && rc == NGX_OK; cl = cl->next) {
+        rc = append_part(doh, packet, cl->buf);
     }
-    return NGX_OK;
+    return rc;
 }
 
 
@@ -256,13 +278,22 @@ on_body(ngx_http_request_t *r)
 }
 
 
+/* Parameters may follow the type. */
+static ngx_uint_t
+is_message_type(const ngx_table_elt_t *type)
+{
+    const size_t size = message_type.len;
+    return type != NULL && type->value.len >= size &&
+           ngx_strncasecmp(type->value.data, message_type.data, size) == 0 &&
+           (type->value.len == size || type->value.data[size] == ';' ||
+            type->value.data[size] == ' ');
+}
+
+
 static ngx_int_t
 answer_post(ngx_http_request_t *r)
 {
-    const ngx_table_elt_t *type = r->headers_in.content_type;
-    if (type == NULL || type->value.len != message_type.len ||
-        ngx_strncasecmp(type->value.data, message_type.data,
-                        message_type.len) != 0) {
+    if (!is_message_type(r->headers_in.content_type)) {
         return NGX_HTTP_UNSUPPORTED_MEDIA_TYPE;
     }
     if (r->headers_in.content_length_n > MESSAGE_MAX) {
