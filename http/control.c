@@ -132,7 +132,10 @@ control_exec(lua_State *L)
         if (joined == NULL) {
             return luaL_error(L, "no memory");
         }
-        u_char *end = ngx_cpymem(joined, args.data, args.len);
+        u_char *end = joined;
+        if (args.len > 0) {
+            end = ngx_cpymem(end, args.data, args.len);
+        }
         if (args.len > 0 && size > 0) {
             *end++ = '&';
         }

@@ -212,6 +212,10 @@ merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     const ngx_http_core_loc_conf_t *clcf =
         ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     resolua_socket_conf_merge(&conf->sockets, &from->sockets);
+    if (resolua_socket_ssl_merge(cf, &conf->sockets, &from->sockets) !=
+        NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
     dns_server_conf_merge(&conf->dns, &from->dns);
     ngx_conf_merge_value(conf->dns_over_https, from->dns_over_https, 0);
     conf->sockets.resolver = clcf->resolver;

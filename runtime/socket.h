@@ -23,6 +23,11 @@ struct resolua_socket_conf_s {
     ngx_resolver_t *resolver; /* borrowed; NULL: host names are errors */
     ngx_msec_t resolver_timeout;
     ngx_ssl_t *ssl; /* borrowed; NULL: the process's own defaults */
+    ngx_str_t ssl_trusted; /* files */
+    ngx_str_t ssl_crl;
+    ngx_str_t ssl_ciphers;
+    ngx_int_t ssl_verify_depth;
+    ngx_uint_t ssl_protocols; /* NGX_SSL_*; 0: not set */
 };
 
 void resolua_socket_conf_init(resolua_socket_conf_t *conf);
@@ -30,6 +35,12 @@ void resolua_socket_conf_init(resolua_socket_conf_t *conf);
 /* The directives' values; resolver and ssl are the adapter's to fill in. */
 void resolua_socket_conf_merge(resolua_socket_conf_t *conf,
                                const resolua_socket_conf_t *outer);
+
+/* After the merge: conf->ssl from the lua_ssl_* values. */
+char *resolua_socket_ssl_merge(ngx_conf_t *cf, resolua_socket_conf_t *conf,
+                               const resolua_socket_conf_t *outer);
+char *resolua_socket_ssl_protocols(ngx_conf_t *cf, ngx_command_t *cmd,
+                                   void *conf);
 
 /* For requests that have no configuration of their own. */
 extern resolua_socket_conf_t resolua_socket_defaults;
@@ -57,6 +68,18 @@ extern resolua_socket_conf_t resolua_socket_defaults;
                            ngx_conf_set_size_slot, conf, offset, send_lowat),  \
     RESOLUA_SOCKET_COMMAND("lua_socket_pool_size", where,                      \
                            ngx_conf_set_num_slot, conf, offset, pool_size),    \
+    RESOLUA_SOCKET_COMMAND("lua_ssl_trusted_certificate", where,               \
+                           ngx_conf_set_str_slot, conf, offset, ssl_trusted),  \
+    RESOLUA_SOCKET_COMMAND("lua_ssl_crl", where, ngx_conf_set_str_slot, conf,  \
+                           offset, ssl_crl),                                   \
+    RESOLUA_SOCKET_COMMAND("lua_ssl_ciphers", where, ngx_conf_set_str_slot,    \
+                           conf, offset, ssl_ciphers),                         \
+    RESOLUA_SOCKET_COMMAND("lua_ssl_verify_depth", where,                      \
+                           ngx_conf_set_num_slot, conf, offset,                \
+                           ssl_verify_depth),                                  \
+    {ngx_string("lua_ssl_protocols"), (where) | NGX_CONF_1MORE,                \
+     resolua_socket_ssl_protocols, conf,                                       \
+     (offset) + offsetof(resolua_socket_conf_t, ssl_protocols), NULL},         \
     {ngx_string("lua_socket_log_errors"), (where) | NGX_CONF_FLAG,             \
      ngx_conf_set_flag_slot, conf,                                             \
      (offset) + offsetof(resolua_socket_conf_t, log_errors), NULL}

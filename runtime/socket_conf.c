@@ -31,6 +31,7 @@ resolua_socket_conf_init(resolua_socket_conf_t *conf)
     conf->send_lowat = NGX_CONF_UNSET_SIZE;
     conf->pool_size = NGX_CONF_UNSET;
     conf->log_errors = NGX_CONF_UNSET;
+    conf->ssl_verify_depth = NGX_CONF_UNSET;
     conf->resolver_timeout = RESOLVER_TIMEOUT;
 }
 

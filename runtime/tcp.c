@@ -142,6 +142,9 @@ collect(lua_State *L)
     if (tcp->host.data != NULL) {
         ngx_free(tcp->host.data);
     }
+    if (tcp->server_name.data != NULL) {
+        ngx_free(tcp->server_name.data);
+    }
     if (tcp->local != NULL) {
         ngx_free(tcp->local);
     }
@@ -624,8 +627,10 @@ resolua_tcp_setup(lua_State *L)
         {"peek", tcp_peek},
         {"setkeepalive", tcp_setkeepalive},
         {"getreusedtimes", tcp_getreusedtimes},
+        {"sslhandshake", tcp_sslhandshake},
         {NULL, NULL},
     };
+    resolua_tcp_ssl_setup(L);
     luaL_newmetatable(L, metatable);
     lua_newtable(L);
     luaL_register(L, NULL, methods);

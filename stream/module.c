@@ -54,6 +54,10 @@ merge_srv_conf(ngx_conf_t *cf, void *outer, void *inner)
     const ngx_stream_core_srv_conf_t *core =
         ngx_stream_conf_get_module_srv_conf(cf, ngx_stream_core_module);
     resolua_socket_conf_merge(&conf->sockets, &prev->sockets);
+    if (resolua_socket_ssl_merge(cf, &conf->sockets, &prev->sockets) !=
+        NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
     conf->sockets.resolver = core->resolver;
     conf->sockets.resolver_timeout = core->resolver_timeout;
     ngx_conf_merge_value(conf->serve, prev->serve, 0);

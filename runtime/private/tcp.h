@@ -43,6 +43,7 @@ struct tcp_s {
     resolua_peer_t peer;
     ngx_str_t host;              /* owned: what connect() was given */
     in_port_t port;
+    ngx_str_t server_name;       /* owned: of the handshake */
     ngx_str_t pool_name;         /* owned */
     ngx_addr_t *local;           /* of bind(); owned */
     ngx_msec_t connect_timeout;  /* ms */
@@ -59,6 +60,8 @@ struct tcp_s {
     ngx_event_t queue_timer;
     const char *failed;          /* why nothing more can be read, or NULL */
     unsigned is_waiting : 1;     /* in a pool's queue */
+    unsigned verifies : 1;
+    unsigned wants_session : 1;
     unsigned has_link : 1;       /* its turn has come with a connection */
 };
 
@@ -86,7 +89,9 @@ void tcp_connect_again(tcp_t *tcp, ngx_int_t rc);
 /* The turn of a connect that waited for its pool has come. */
 void tcp_connect_turn(tcp_t *tcp);
 
-/* Methods of tcp_io.c and tcp_pool.c. */
+void resolua_tcp_ssl_setup(lua_State *L);
+
+/* Methods of tcp_io.c, tcp_ssl.c and tcp_pool.c. */
 int tcp_send(lua_State *L);
 int tcp_receive(lua_State *L);
 int tcp_receiveany(lua_State *L);
@@ -94,6 +99,7 @@ int tcp_receiveuntil(lua_State *L);
 int tcp_peek(lua_State *L);
 int tcp_setkeepalive(lua_State *L);
 int tcp_getreusedtimes(lua_State *L);
+int tcp_sslhandshake(lua_State *L);
 
 /* A kept connection of the pool, or a slot in it.  size and backlog < 0: not
    given.  NGX_OK: tcp->link is connected; NGX_DECLINED: connect a new one;
