@@ -98,6 +98,34 @@ resolua_conf_init(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+static ngx_uint_t
+has_default(const ngx_str_t *path)
+{
+    return ngx_strnstr(path->data, ";;", path->len) != NULL;
+}
+
+
+/* What came first is looked in first.  The default comes twice then, which only
+   makes a failing require slower. */
+static char *
+append_path(ngx_conf_t *cf, ngx_str_t *path, const ngx_str_t *more)
+{
+    const ngx_uint_t ends = path->data[path->len - 1] == ';';
+    u_char *both = ngx_pnalloc(cf->pool, path->len + 1 + more->len);
+    if (both == NULL) {
+        return NGX_CONF_ERROR;
+    }
+    u_char *end = ngx_cpymem(both, path->data, path->len);
+    if (!ends) {
+        *end++ = ';';
+    }
+    end = ngx_cpymem(end, more->data, more->len);
+    path->data = both;
+    path->len = (size_t) (end - both);
+    return NGX_CONF_OK;
+}
+
+
 char *
 resolua_conf_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -107,12 +135,19 @@ resolua_conf_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_str_t *path = cmd->name.len == sizeof("lua_package_path") - 1
                           ? &core->path
                           : &core->cpath;
-    if (path->len > 0 && (path->len != value[1].len ||
-                          ngx_memcmp(path->data, value[1].data, path->len))) {
-        return "contradicts an earlier one: stream and http share one Lua VM";
+    if (path->len == 0) {
+        *path = value[1];
+        return NGX_CONF_OK;
     }
-    *path = value[1];
-    return NGX_CONF_OK;
+    if (path->len == value[1].len &&
+        ngx_memcmp(path->data, value[1].data, path->len) == 0) {
+        return NGX_CONF_OK;
+    }
+    if (has_default(path) != has_default(&value[1])) {
+        return "contradicts an earlier one, only one of them has \";;\": stream "
+               "and http share one Lua VM";
+    }
+    return append_path(cf, path, &value[1]);
 }
 
 

@@ -59,7 +59,13 @@ char *resolua_conf_code_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
      offsetof(resolua_core_conf_t, max_pending_timers), NULL},                 \
     {ngx_string("lua_max_running_timers"), (where) | NGX_CONF_TAKE1,           \
      resolua_conf_number, 0,                                                   \
-     offsetof(resolua_core_conf_t, max_running_timers), NULL}
+     offsetof(resolua_core_conf_t, max_running_timers), NULL},                 \
+    {ngx_string("lua_regex_cache_max_entries"), (where) | NGX_CONF_TAKE1,      \
+     resolua_conf_number, 0,                                                   \
+     offsetof(resolua_core_conf_t, regex_cache_max), NULL},                    \
+    {ngx_string("lua_regex_match_limit"), (where) | NGX_CONF_TAKE1,            \
+     resolua_conf_number, 0,                                                   \
+     offsetof(resolua_core_conf_t, regex_match_limit), NULL}
 
 /* The core module's configuration. */
 typedef struct {
@@ -72,6 +78,8 @@ typedef struct {
     ssize_t capture_size;       /* octets; NGX_CONF_UNSET: not given */
     ssize_t max_pending_timers; /* the same */
     ssize_t max_running_timers;
+    ssize_t regex_cache_max;
+    ssize_t regex_match_limit;
     ngx_flag_t code_cache;
 } resolua_core_conf_t;
 

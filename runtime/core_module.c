@@ -37,6 +37,8 @@ create_conf(ngx_cycle_t *cycle)
     conf->capture_size = NGX_CONF_UNSET;
     conf->max_pending_timers = NGX_CONF_UNSET;
     conf->max_running_timers = NGX_CONF_UNSET;
+    conf->regex_cache_max = NGX_CONF_UNSET;
+    conf->regex_match_limit = NGX_CONF_UNSET;
     conf->code_cache = 1;
     return conf;
 }
@@ -84,6 +86,7 @@ init_module(ngx_cycle_t *cycle)
                                        : 0) != NGX_OK) {
         return NGX_ERROR;
     }
+    resolua_regex_limits(conf->regex_cache_max, conf->regex_match_limit);
     resolua_timer_limits(conf->max_pending_timers, conf->max_running_timers);
     if (run_all(&conf->init, RESOLUA_INIT) != NGX_OK) {
         resolua_vm = before;

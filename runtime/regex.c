@@ -13,6 +13,8 @@ enum {
 static const char metatable[] = "resolua.regex";
 static const char cache_key; /* its address is the cache's registry key */
 static int cached;
+static int cache_max = CACHE_MAX;
+static pcre2_match_context *match_context; /* NULL: PCRE2's own limits */
 
 
 static int
@@ -126,12 +128,25 @@ compile(lua_State *L, int pattern_arg, const char *options, int *failed)
 }
 
 
+void
+resolua_regex_limits(ngx_int_t entries, ngx_int_t match_limit)
+{
+    cache_max = entries < 0 ? CACHE_MAX : (int) ngx_min(entries, NGX_MAX_INT32_VALUE);
+    pcre2_match_context_free(match_context);
+    match_context =
+        match_limit > 0 ? pcre2_match_context_create(NULL) : NULL;
+    if (match_context != NULL) {
+        (void) pcre2_set_match_limit(match_context, (uint32_t) match_limit);
+    }
+}
+
+
 static void
 push_cache(lua_State *L)
 {
     lua_pushlightuserdata(L, (void *) &cache_key);
     lua_rawget(L, LUA_REGISTRYINDEX);
-    if (lua_isnil(L, -1) || cached >= CACHE_MAX) {
+    if (lua_isnil(L, -1) || cached >= cache_max) {
         lua_pop(L, 1);
         lua_newtable(L);
         lua_pushlightuserdata(L, (void *) &cache_key);
@@ -178,11 +193,12 @@ regex_run(const regex_t *re, const ngx_str_t *subject, size_t from)
     int workspace[DFA_WORKSPACE];
     if (re->is_dfa) {
         return pcre2_dfa_match(re->code, subject->data, subject->len, from,
-                               re->match_options, re->data, NULL, workspace,
+                               re->match_options, re->data, match_context,
+                               workspace,
                                DFA_WORKSPACE);
     }
     return pcre2_match(re->code, subject->data, subject->len, from,
-                       re->match_options, re->data, NULL);
+                       re->match_options, re->data, match_context);
 }
 
 

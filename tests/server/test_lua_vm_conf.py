@@ -1,0 +1,97 @@
+"""Directives that speak of the one VM, and a library of locks over it."""
+
+import pytest
+
+from lua_conf import http_lua
+
+LOCK = """
+local lock = {}
+lock.__index = lock
+function lock.new(name)
+    return setmetatable({ dict = ngx.shared[name] }, lock)
+end
+function lock:lock(key)
+    local waited, step = 0, 0.001
+    while not self.dict:add(key, true, 30) do
+        if waited > 5 then return nil, "timeout" end
+        ngx.sleep(step)
+        waited, step = waited + step, math.min(step * 2, 0.05)
+    end
+    self.key = key
+    return waited
+end
+function lock:unlock()
+    self.dict:delete(self.key)
+    return 1
+end
+return lock
+"""
+
+
+def test_a_library_of_locks(start, tmp_path):
+    (tmp_path / "locks.lua").write_text(LOCK)
+    tmp_path.chmod(0o755)
+    server = start(http_lua("""
+        local d = ngx.shared.d
+        d:set("n", 0)
+        local function add()
+            local lock = require("locks").new("d")
+            for _ = 1, 5 do
+                assert(lock:lock("key"))
+                local n = d:get("n")
+                ngx.sleep(0.001)
+                d:set("n", n + 1)
+                lock:unlock()
+            end
+        end
+        local threads = {}
+        for i = 1, 4 do threads[i] = ngx.thread.spawn(add) end
+        for i = 1, 4 do assert(ngx.thread.wait(threads[i])) end
+        ngx.say((d:get("n")))
+    """, http="lua_shared_dict d 100k; lua_package_path '%s/?.lua;;';"
+        % tmp_path))
+    assert server.http("/t").text == "20\n"
+
+
+def test_package_paths_of_stream_and_http_are_added(start, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"only_{name}.lua").write_text(f"return '{name}'")
+        (tmp_path / name / "both.lua").write_text(f"return 'both {name}'")
+    server = start(http_lua(
+        "ngx.say(require 'only_a', require 'only_b', ' ', require 'both')",
+        main="stream { lua_package_path '%s/a/?.lua;;'; }" % tmp_path,
+        http="lua_package_path '%s/b/?.lua;;';" % tmp_path))
+    assert server.http("/t").text == "ab both a\n"
+
+
+@pytest.mark.parametrize("name", ["lua_package_path", "lua_package_cpath"])
+def test_package_paths_may_contradict(start, name):
+    server = start("stream { %s '/a/?;;'; } http { %s '/b/?'; }"
+                   % (name, name), run=False)
+    server.allow_log("contradicts")
+    code, text = server.test_configuration()
+    assert code != 0 and "contradicts an earlier one" in text
+
+
+@pytest.mark.parametrize("options", ["", "jo", "o"])
+def test_a_match_has_a_limit(start, options):
+    server = start(http_lua("""
+        ngx.say(ngx.re.match(("a"):rep(30), "(a+)+[bc]", "%s"))
+        ngx.say(ngx.re.match("aab", "(a+)+b", "%s")[0])
+    """ % (options, options), http="lua_regex_match_limit 500;"))
+    lines = server.http("/t").text.splitlines()
+    assert lines[0].startswith("nil") and "match limit" in lines[0]
+    assert lines[1] == "aab"
+
+
+def test_the_cache_of_expressions_is_bounded_and_still_right(start):
+    server = start(http_lua("""
+        local bad = 0
+        for i = 1, 200 do
+            local m = ngx.re.match("x" .. i .. "y", "x(" .. i .. ")y", "jo")
+            if not m or m[1] ~= tostring(i) then bad = bad + 1 end
+        end
+        ngx.say(bad)
+    """, http="lua_regex_cache_max_entries 3;"))
+    assert server.http("/t").text == "0\n"
