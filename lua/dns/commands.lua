@@ -4,6 +4,7 @@
 local dns = require "dns"
 local client = require "dns.client"
 local store_module = require "dns.store"
+local zone_warnings = require "dns.zone_warnings"
 
 local name_of = dns.name
 
@@ -137,6 +138,12 @@ local function starts_with(text, start)
     return text:sub(1, #start) == start
 end
 
+local function warn(store, path, zone)
+    for _, sentence in ipairs(zone_warnings.of(store, zone)) do
+        complain(path, ": warning: ", sentence)
+    end
+end
+
 -- true, or nil and a message that begins with the file's name.
 local function load_file(store, path, options)
     local zone, reason = zone_of(path, options)
@@ -156,6 +163,7 @@ local function load_file(store, path, options)
             or path .. ": " .. reason
     end
 
+    warn(store, path, zone)
     return true
 end
 

@@ -194,3 +194,19 @@ def test_help(resolua, command):
     assert (code, errors) == (0, "")
     assert output.startswith("usage: resolua ")
     assert " ".join(command) in output
+
+
+def test_servers_without_an_address_are_warned_of(resolua, tmp_path):
+    path = tmp_path / "warn.test.zone"
+    path.write_text("$ORIGIN warn.test.\n@ 60 SOA ns h 1 2 3 4 5\n"
+                    "@ 60 NS ns\n@ 60 NS none\n@ 60 NS alias\n"
+                    "@ 60 NS ns.else.test.\nsub 60 NS x.wild\n"
+                    "ns 60 A 192.0.2.1\nalias 60 CNAME ns\n"
+                    "*.wild 60 A 192.0.2.2\n")
+    for command in (("zone", "check"), ("zone", "load")):
+        code, _, errors = resolua(*command, path)
+        assert code == 0
+        assert sorted(errors.splitlines()) == [
+            f"{path}: warning: NS alias.warn.test has a CNAME in place of an "
+            "address",
+            f"{path}: warning: NS none.warn.test has no address"]
