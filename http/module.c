@@ -3,11 +3,14 @@
 #include "http/private/api.h"
 #include "http/private/doh.h"
 #include "http/private/phases.h"
+#include "http/private/set.h"
 
 #define MAIN NGX_HTTP_MAIN_CONF
 #define MAIN_SRV NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF
 #define LOC NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF
 #define ALL NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | LOC
+
+#define REWRITE NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | LOC
 
 #define PHASE(bit) ((void *) (uintptr_t) (bit))
 
@@ -50,6 +53,11 @@ static ngx_command_t commands[] = {
                    NGX_HTTP_SRV_CONF_OFFSET,
                    offsetof(http_srv_conf_t, server_rewrite),
                    RESOLUA_SERVER_REWRITE),
+    {ngx_string("set_by_lua_block"),
+     REWRITE | NGX_CONF_BLOCK | NGX_CONF_TAKE1, http_set, 0, 0, NULL},
+    {ngx_string("set_by_lua_file"), REWRITE | NGX_CONF_2MORE, http_set, 0, 0,
+     NULL},
+    {ngx_string("set_by_lua"), REWRITE | NGX_CONF_2MORE, http_set, 0, 0, NULL},
     LOC_CODE("rewrite", rewrite, RESOLUA_REWRITE),
     LOC_CODE("access", access, RESOLUA_ACCESS),
     BLOCK_AND_FILE("precontent", ALL, http_conf_code, NGX_HTTP_LOC_CONF_OFFSET,

@@ -1,0 +1,115 @@
+/* set_by_lua*: a variable's value from a chunk, among the directives of the
+   rewrite module.  The NDK puts the chunk there; it is a weak reference, so
+   that a server without the NDK misses these directives only. */
+
+#include "http/private/set.h"
+
+#include <ndk_set_var.h>
+
+#include "http/private/phases.h"
+
+#pragma weak ndk_set_var_multi_value_core
+
+typedef struct {
+    http_code_t code;
+    ngx_uint_t arg_count;
+} set_t;
+
+
+/* ngx.arg = {values...} */
+static void
+set_args(lua_State *L, const ngx_http_variable_value_t *values,
+         ngx_uint_t count)
+{
+    lua_getglobal(L, "ngx");
+    lua_createtable(L, (int) count, 0);
+    for (ngx_uint_t i = 0; i < count; i++) {
+        lua_pushlstring(L, (const char *) values[i].data, values[i].len);
+        lua_rawseti(L, -2, (int) i + 1);
+    }
+    lua_setfield(L, -2, "arg");
+    lua_pop(L, 1);
+}
+
+
+static ngx_int_t
+take_result(lua_State *L, ngx_http_request_t *r, ngx_str_t *out)
+{
+    size_t size = 0;
+    const char *text = lua_isboolean(L, -1)
+                           ? (lua_toboolean(L, -1) ? "true" : "false")
+                           : lua_tolstring(L, -1, &size);
+    if (lua_isboolean(L, -1)) {
+        size = ngx_strlen(text);
+    }
+    out->len = size;
+    out->data = ngx_pnalloc(r->pool, size + 1);
+    if (out->data == NULL) {
+        return NGX_ERROR;
+    }
+    if (size > 0) {
+        ngx_memcpy(out->data, text, size);
+    }
+    return NGX_OK;
+}
+
+
+/* An ndk_set_var_value_data_pt. */
+static ngx_int_t
+run(ngx_http_request_t *r, ngx_str_t *out, ngx_http_variable_value_t *values,
+    void *data)
+{
+    set_t *set = data;
+    http_ctx_t *ctx = http_ctx(r);
+    lua_State *L = resolua_vm;
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+    set_args(L, values, set->arg_count);
+    if (http_code_push(ctx, &set->code) != NGX_OK ||
+        resolua_run_function_sync(&ctx->base, 0, RESOLUA_SET, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    const ngx_int_t rc = take_result(L, r, out);
+    lua_pop(L, 1);
+    return rc;
+}
+
+
+/* Reads the code, which stands behind the variable's name. */
+static char *
+read_code(ngx_conf_t *cf, ngx_command_t *cmd, http_code_t *code)
+{
+    ngx_str_t *value = cf->args->elts;
+    cf->args->elts = value + 1;
+    char *rc = resolua_conf_read_code(cf, cmd, &code->code);
+    cf->args->elts = value;
+    return rc;
+}
+
+
+char *
+http_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t *value = cf->args->elts;
+    const ngx_uint_t has_block = cmd->type & NGX_CONF_BLOCK ? 1 : 0;
+    set_t *set = ngx_pcalloc(cf->pool, sizeof(*set));
+    ngx_str_t name = value[1];
+    (void) conf;
+    if (set == NULL) {
+        return NGX_CONF_ERROR;
+    }
+    if (ndk_set_var_multi_value_core == NULL) {
+        return "needs ndk_http_module.so, loaded before this module";
+    }
+    set->arg_count = has_block ? 0 : cf->args->nelts - 3;
+    ndk_set_var_t filter = {
+        .type = NDK_SET_VAR_MULTI_VALUE_DATA,
+        .func = (void *) run,
+        .size = set->arg_count,
+        .data = set,
+    };
+    ngx_str_t *args = has_block ? value : value + 3;
+    char *rc = ndk_set_var_multi_value_core(cf, &name, args, &filter);
+    return rc == NGX_CONF_OK ? read_code(cf, cmd, &set->code) : rc;
+}
