@@ -179,21 +179,38 @@ resolua_conf_dict(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+static char *
+set_number(ngx_conf_t *cf, const ngx_command_t *cmd, ssize_t number)
+{
+    char *core = (char *) resolua_core_conf(cf->cycle);
+    ssize_t *place = (ssize_t *) (core + cmd->offset);
+    if (*place != NGX_CONF_UNSET && *place != number) {
+        return "contradicts an earlier one: stream and http share one Lua VM";
+    }
+    *place = number;
+    return NGX_CONF_OK;
+}
+
+
 /* A size or count at cmd->offset of the core module's configuration. */
 char *
 resolua_conf_number(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     (void) conf;
     ngx_str_t *value = cf->args->elts;
-    char *core = (char *) resolua_core_conf(cf->cycle);
-    ssize_t *place = (ssize_t *) (core + cmd->offset);
     const ssize_t number = ngx_parse_size(&value[1]);
-    if (number == NGX_ERROR) {
-        return "invalid value";
-    }
-    if (*place != NGX_CONF_UNSET && *place != number) {
-        return "contradicts an earlier one: stream and http share one Lua VM";
-    }
-    *place = number;
-    return NGX_CONF_OK;
+    return number == NGX_ERROR ? "invalid value" : set_number(cf, cmd, number);
+}
+
+
+char *
+resolua_conf_flag(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    (void) conf;
+    const ngx_str_t *value = cf->args->elts;
+    const ngx_uint_t is_on = ngx_strcasecmp(value[1].data, (u_char *) "on") == 0;
+    const ngx_uint_t is_off =
+        ngx_strcasecmp(value[1].data, (u_char *) "off") == 0;
+    return is_on || is_off ? set_number(cf, cmd, (ssize_t) is_on)
+                           : "must be \"on\" or \"off\"";
 }

@@ -19,6 +19,7 @@ char *resolua_conf_init(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *resolua_conf_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *resolua_conf_dict(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *resolua_conf_number(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *resolua_conf_flag(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *resolua_conf_code_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* *_by_lua_block, _file in one context, e.g.
@@ -51,6 +52,8 @@ char *resolua_conf_code_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* The VM's numbers, also for http {}; the same again is no error. */
 #define RESOLUA_NUMBER_COMMANDS(where)                                         \
+    {ngx_string("lua_sa_restart"), (where) | NGX_CONF_FLAG,                    \
+     resolua_conf_flag, 0, offsetof(resolua_core_conf_t, sa_restart), NULL},   \
     {ngx_string("lua_capture_error_log"), (where) | NGX_CONF_TAKE1,            \
      resolua_conf_number, 0,                                                   \
      offsetof(resolua_core_conf_t, capture_size), NULL},                       \
@@ -79,6 +82,7 @@ typedef struct {
     ssize_t max_pending_timers; /* the same */
     ssize_t max_running_timers;
     ssize_t regex_cache_max;
+    ssize_t sa_restart;         /* 0 or 1 */
     ssize_t regex_match_limit;
     ngx_flag_t code_cache;
 } resolua_core_conf_t;

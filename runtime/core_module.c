@@ -39,6 +39,7 @@ create_conf(ngx_cycle_t *cycle)
     conf->max_running_timers = NGX_CONF_UNSET;
     conf->regex_cache_max = NGX_CONF_UNSET;
     conf->regex_match_limit = NGX_CONF_UNSET;
+    conf->sa_restart = NGX_CONF_UNSET;
     conf->code_cache = 1;
     return conf;
 }
@@ -104,10 +105,30 @@ is_worker(void)
 }
 
 
+/* A signal does not end a blocking call of a script (io.read) with EINTR; nginx
+   itself only sleeps in calls that are never restarted. */
+static void
+restart_calls(void)
+{
+    static const int signals[] = {SIGHUP,  SIGUSR1, SIGUSR2, SIGWINCH, SIGTERM,
+                                  SIGQUIT, SIGINT,  SIGALRM, SIGIO,    SIGCHLD};
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        struct sigaction action;
+        if (sigaction(signals[i], NULL, &action) == 0) {
+            action.sa_flags |= SA_RESTART;
+            (void) sigaction(signals[i], &action, NULL);
+        }
+    }
+}
+
+
 static ngx_int_t
 init_process(ngx_cycle_t *cycle)
 {
     if (is_worker()) {
+        if (resolua_core_conf(cycle)->sa_restart != 0) {
+            restart_calls();
+        }
         (void) run_all(&resolua_core_conf(cycle)->init_worker,
                        RESOLUA_INIT_WORKER);
     }

@@ -1,5 +1,10 @@
 """Directives that speak of the one VM, and a library of locks over it."""
 
+import os
+import signal
+import threading
+import time
+
 import pytest
 
 from lua_conf import http_lua
@@ -95,3 +100,21 @@ def test_the_cache_of_expressions_is_bounded_and_still_right(start):
         ngx.say(bad)
     """, http="lua_regex_cache_max_entries 3;"))
     assert server.http("/t").text == "0\n"
+
+
+@pytest.mark.parametrize("setting, out", [
+    ("", "done\n"), ("lua_sa_restart on;", "done\n"),
+    ("lua_sa_restart off;", "nil\n")])
+def test_a_signal_does_not_end_a_blocking_call(start, setting, out):
+    server = start(http_lua("""
+        local pipe = io.popen("sleep 0.6; echo done")
+        ngx.say((pipe:read("*l")))
+    """, http=setting))
+    answers = []
+    asking = threading.Thread(
+        target=lambda: answers.append(server.http("/t").text))
+    asking.start()
+    time.sleep(0.3)
+    os.kill(server.worker_pids()[0], signal.SIGUSR1)
+    asking.join()
+    assert answers == [out]
