@@ -78,6 +78,20 @@ config_configure(lua_State *L)
 }
 
 
+/* ngx.config.subsystem is the running request's; "http" where there is none. */
+static int
+config_index(lua_State *L)
+{
+    if (ngx_strcmp(luaL_checkstring(L, 2), "subsystem") != 0) {
+        return 0;
+    }
+    const char *name =
+        resolua_running != NULL ? resolua_running->host->subsystem : NULL;
+    lua_pushstring(L, name != NULL ? name : "http");
+    return 1;
+}
+
+
 static void
 set_config(lua_State *L)
 {
@@ -92,6 +106,10 @@ set_config(lua_State *L)
     lua_setfield(L, -2, "nginx_configure");
     lua_pushinteger(L, API_VERSION);
     lua_setfield(L, -2, "ngx_lua_version");
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, config_index);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
     lua_setfield(L, -2, "config");
 }
 

@@ -1,11 +1,12 @@
 """ngx.process, ngx.errlog, ngx.worker, resty.core, the VM's limits."""
 
 import os
+import socket
 
 import pytest
 
 from lua_conf import http_lua
-from resolua_server import wait_for
+from resolua_server import HOST, wait_for
 
 
 def body(start, code, **options):
@@ -125,3 +126,13 @@ def test_the_same_again_is_no_contradiction(start, name, second, good):
     code, text = server.test_configuration()
     assert (code == 0) == good
     assert ("contradicts" in text) == (not good)
+
+
+def test_config_tells_the_subsystem(start):
+    server, text = body(start, "ngx.say(ngx.config.subsystem, ngx.config.none)",
+                        main="stream { server { listen 127.0.0.1:@DNS@; "
+                             "content_by_lua_block { "
+                             "ngx.say(ngx.config.subsystem) } } }")
+    assert text == "httpnil\n"
+    with socket.create_connection((HOST, server.port("DNS")), 5) as s:
+        assert s.makefile().read() == "stream\n"
