@@ -6,6 +6,7 @@
 #include "stream/phases.h"
 #include "stream/request_socket.h"
 #include "stream/serve.h"
+#include "stream/tls.h"
 #include "stream/variable.h"
 
 static void *
@@ -161,6 +162,9 @@ postconfiguration(ngx_conf_t *cf)
         const ngx_stream_conf_ctx_t *ctx = servers[i]->ctx;
         stream_conf_t *conf =
             ctx->srv_conf[ngx_stream_resolua_module.ctx_index];
+        if (conf->serve) {
+            tls_conf(ctx);
+        }
         conf->is_express =
             conf->serve && conf->express && conf->preread == NULL &&
             conf->access == NULL && conf->log == NULL &&
