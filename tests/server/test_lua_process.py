@@ -31,7 +31,9 @@ def test_process(start):
     assert lines[:2] == ["worker", "master 3"]
     assert int(lines[2]) == server.pid
     assert lines[3] == "nilnot supported by this nginx"
-    assert sorted(map(int, lines[4].split())) == sorted(server.worker_pids())
+    # A worker learns of those that start after it by and by.
+    wait_for(lambda: sorted(map(int, server.http("/t").text.splitlines()[4]
+                                .split())) == sorted(server.worker_pids()))
 
 
 def test_a_worker_can_end_itself(start):
