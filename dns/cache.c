@@ -24,11 +24,11 @@ enum {
 enum {
     W_SEQUENCE, /* low half; the high half is when it was locked */
     W_HASH,
-    W_TIMES,    /* kept at, valid until */
+    W_TIMES, /* kept at, valid until */
     W_GROUP,
     W_NAME,
-    W_SHAPE,    /* group's slot, wire size, count of TTLs, rcode */
-    W_KIND,     /* type, class, flags, view */
+    W_SHAPE, /* group's slot, wire size, count of TTLs, rcode */
+    W_KIND,  /* type, class, flags, view */
 };
 
 typedef struct {
@@ -37,9 +37,9 @@ typedef struct {
 
 /* One table of entries of one size. */
 typedef struct {
-    uint64_t offset;  /* of the first bucket in the block */
+    uint64_t offset; /* of the first bucket in the block */
     uint32_t buckets;
-    uint32_t words;   /* of an entry */
+    uint32_t words; /* of an entry */
 } table_t;
 
 struct dns_cache_s {
@@ -187,8 +187,8 @@ dns_cache_ticket(const dns_cache_t *cache, const dns_query_t *query,
         ticket.group_slot = slot_of(cache, group, group_size);
     }
 
-    ticket.group = __atomic_load_n(&cache->groups[ticket.group_slot],
-                                   __ATOMIC_ACQUIRE);
+    ticket.group =
+        __atomic_load_n(&cache->groups[ticket.group_slot], __ATOMIC_ACQUIRE);
     ticket.name = __atomic_load_n(&cache->names[name], __ATOMIC_ACQUIRE) +
                   __atomic_load_n(&cache->all, __ATOMIC_ACQUIRE);
     return ticket;
@@ -238,7 +238,8 @@ count_down(uint8_t *out, size_t size, const uint64_t *offsets, unsigned count,
     }
 }
 
-/* Copies an entry; 0: it is not the one, not valid, or was written meanwhile. */
+/* Copies an entry; 0: it is not the one, not valid, or was written meanwhile.
+ */
 static size_t
 read_entry(const dns_cache_t *cache, const table_t *table,
            const uint64_t *entry, const hash_t *h, uint32_t now, uint8_t *out,
@@ -268,8 +269,8 @@ read_entry(const dns_cache_t *cache, const table_t *table,
 }
 
 static size_t
-look_up(dns_cache_t *cache, const table_t *table, const hash_t *h,
-        uint32_t now, uint8_t *out, uint16_t *rcode)
+look_up(dns_cache_t *cache, const table_t *table, const hash_t *h, uint32_t now,
+        uint8_t *out, uint16_t *rcode)
 {
     bucket_tags_t *bucket = bucket_of(cache, table, h->all);
     uint32_t tag = tag_of(h);
@@ -373,8 +374,7 @@ lock_entry(uint64_t *entry, uint32_t now, uint32_t *sequence)
 {
     uint64_t before = load(&entry[W_SEQUENCE]);
 
-    if ((before & 1) != 0 &&
-        now - (uint32_t) (before >> 32) < LOCK_SECONDS) {
+    if ((before & 1) != 0 && now - (uint32_t) (before >> 32) < LOCK_SECONDS) {
         return false;
     }
 
@@ -403,16 +403,14 @@ write_octets(uint64_t *words, const uint8_t *octets, size_t size)
 
 /* The OPT is not kept, nor counted. */
 static void
-write_wire(uint64_t *words, const dns_response_t *response,
-           const uint8_t *wire)
+write_wire(uint64_t *words, const dns_response_t *response, const uint8_t *wire)
 {
     uint8_t head[16]; /* a response is longer: it has a question */
 
     memcpy(head, wire, sizeof(head));
     put16(head + DNS_HEADER_ARCOUNT_AT, response->additional_count);
     write_octets(words, head, sizeof(head));
-    write_octets(words + 2, wire + sizeof(head),
-                 response->size - sizeof(head));
+    write_octets(words + 2, wire + sizeof(head), response->size - sizeof(head));
 }
 
 static void
@@ -447,8 +445,7 @@ dns_cache_put(dns_cache_t *cache, const dns_query_t *query, uint32_t view,
     uint32_t ttl = lifetime(response, rules);
     size_t wire_words = (response->size + 7) / 8;
     size_t words = HEAD_WORDS + wire_words + (response->ttl_count + 3) / 4;
-    const table_t *table =
-        words <= SMALL_WORDS ? &cache->small : &cache->large;
+    const table_t *table = words <= SMALL_WORDS ? &cache->small : &cache->large;
     uint32_t sequence;
 
     if (!response->may_be_kept || ttl == 0 || response->size < 17) {
@@ -514,8 +511,8 @@ dns_cache_purge_all(dns_cache_t *cache)
 void
 dns_cache_stats(const dns_cache_t *cache, dns_cache_stats_t *out)
 {
-    out->capacity = (uint64_t) WAYS * (cache->small.buckets +
-                                       (uint64_t) cache->large.buckets);
+    out->capacity = (uint64_t) WAYS *
+                    (cache->small.buckets + (uint64_t) cache->large.buckets);
     out->kept = load(&cache->kept);
     out->replaced = load(&cache->replaced);
     out->refused = load(&cache->refused);

@@ -70,8 +70,8 @@ DNS_EXPORT void dns_cache_put(dns_cache_t *cache, const dns_query_t *query,
 /*
  * The kept response to a query, with its id, letter case and RD and TTLs
  * counted down, without OPT (dns_response_put_opt() adds it).  out: room for
- * DNS_CACHE_WIRE_MAX + 64 octets.  *rcode: with the upper bits.  Gives the size;
- * 0: there is none.
+ * DNS_CACHE_WIRE_MAX + 64 octets.  *rcode: with the upper bits.  Gives the
+ * size; 0: there is none.
  */
 DNS_EXPORT size_t dns_cache_get(dns_cache_t *cache, const dns_query_t *query,
                                 uint32_t view, uint32_t now, uint8_t *out,

@@ -222,7 +222,8 @@ dns_ffi_hook_client_in(const struct dns_ffi_hook *hook, int family,
         return 0;
     }
 
-    return rest == 0 || ((hook->client_octets[whole] ^ address[whole]) >> (8 - rest)) == 0;
+    return rest == 0 ||
+           ((hook->client_octets[whole] ^ address[whole]) >> (8 - rest)) == 0;
 }
 
 int

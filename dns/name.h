@@ -19,12 +19,12 @@
 #include "dns/status.h"
 
 enum {
-    DNS_LABEL_MAX = 63,       /* octets, RFC 1035 2.3.4 */
-    DNS_NAME_MAX = 255,       /* octets with all lengths and the root */
+    DNS_LABEL_MAX = 63,        /* octets, RFC 1035 2.3.4 */
+    DNS_NAME_MAX = 255,        /* octets with all lengths and the root */
     DNS_NAME_LABELS_MAX = 127, /* labels besides the root */
     DNS_NAME_TEXT_SIZE = 1009, /* bytes of the longest text and its NUL:
                                   4 labels, 250 octets as \DDD, 4 dots */
-    DNS_KEY_MAX = 504, /* bytes of the longest node key */
+    DNS_KEY_MAX = 504,         /* bytes of the longest node key */
 };
 
 typedef struct {
@@ -70,8 +70,8 @@ dns_name_suffix(const dns_name_t *name, unsigned label_count)
 }
 
 /* out = "*." under name (RFC 4592).  DNS_ENOSPACE: over 255 octets. */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-dns_name_wildcard(dns_name_t *out, const uint8_t *name);
+DNS_EXPORT DNS_MUST_USE dns_status_t dns_name_wildcard(dns_name_t *out,
+                                                       const uint8_t *name);
 
 /* Same name, letter case aside. */
 DNS_EXPORT bool dns_name_equal(const uint8_t *a, const uint8_t *b);
@@ -95,9 +95,11 @@ DNS_EXPORT void dns_name_lower(uint8_t *name);
  * name over 255; *error_at is then the offset of what is wrong (error_at may
  * be NULL).
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-dns_name_from_text(uint8_t *out, const char *text, size_t text_size,
-                   const uint8_t *origin, size_t *error_at);
+DNS_EXPORT DNS_MUST_USE dns_status_t dns_name_from_text(uint8_t *out,
+                                                        const char *text,
+                                                        size_t text_size,
+                                                        const uint8_t *origin,
+                                                        size_t *error_at);
 
 /*
  * Writes presentation form with the final dot and a NUL; gives the length

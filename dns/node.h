@@ -26,10 +26,10 @@
 #include "dns/status.h"
 
 enum {
-    DNS_RRSET_HEADER_SIZE = 12,     /* octets before the first record */
-    DNS_RRSET_RECORDS_MAX = 4096,   /* records in one record set */
-    DNS_RRSET_SIZE_MAX = 65535,     /* octets: more never fits a message */
-    DNS_NODE_SIZE_MAX = 1 << 20,    /* octets */
+    DNS_RRSET_HEADER_SIZE = 12,   /* octets before the first record */
+    DNS_RRSET_RECORDS_MAX = 4096, /* records in one record set */
+    DNS_RRSET_SIZE_MAX = 65535,   /* octets: more never fits a message */
+    DNS_NODE_SIZE_MAX = 1 << 20,  /* octets */
 };
 
 /* Borrowed octets of a node; size 0 is an empty node. */
@@ -42,8 +42,8 @@ typedef struct {
 typedef struct {
     uint16_t type;
     uint16_t count;
-    uint32_t ttl;   /* seconds */
-    uint32_t size;  /* octets behind rdata */
+    uint32_t ttl;  /* seconds */
+    uint32_t size; /* octets behind rdata */
     const uint8_t *rdata;
 } dns_rrset_t;
 
@@ -143,9 +143,11 @@ dns_node_builder_reset(dns_node_builder_t *b, const dns_node_t *node);
  * DNS_EEXIST: the same rdata is there (the TTL is set all the same).
  * DNS_ELIMIT: over the bounds above.  DNS_ENOMEM.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-dns_node_builder_add(dns_node_builder_t *b, uint16_t type, uint32_t ttl,
-                     const uint8_t *rdata, uint16_t rdata_size);
+DNS_EXPORT DNS_MUST_USE dns_status_t dns_node_builder_add(dns_node_builder_t *b,
+                                                          uint16_t type,
+                                                          uint32_t ttl,
+                                                          const uint8_t *rdata,
+                                                          uint16_t rdata_size);
 
 /* Drops a set, or with rdata one record of it (and the set with its last).
    DNS_ENOTFOUND: it is not there. */

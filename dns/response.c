@@ -166,12 +166,11 @@ dns_response_scan(dns_response_t *r, const dns_query_t *query,
         r->additional_count--;
     }
 
-    r->may_be_kept = !seen.is_strange && !r->is_truncated &&
-                     (r->rcode == DNS_RCODE_NOERROR ||
-                      r->rcode == DNS_RCODE_NXDOMAIN) &&
-                     (seen.has_soa || (seen.has_answer &&
-                                       r->rcode == DNS_RCODE_NOERROR)) &&
-                     r->ttl > 0;
+    r->may_be_kept =
+        !seen.is_strange && !r->is_truncated &&
+        (r->rcode == DNS_RCODE_NOERROR || r->rcode == DNS_RCODE_NXDOMAIN) &&
+        (seen.has_soa || (seen.has_answer && r->rcode == DNS_RCODE_NOERROR)) &&
+        r->ttl > 0;
     return DNS_OK;
 }
 

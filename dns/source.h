@@ -19,10 +19,10 @@
 
 /* One zone, as a source finds it. */
 typedef struct {
-    dns_name_t apex;      /* lower case */
-    uint32_t id;          /* the source's own number for it */
-    uint32_t flags;       /* DNS_ZONE_* */
-    uint64_t generation;  /* rises with every change of the zone */
+    dns_name_t apex;     /* lower case */
+    uint32_t id;         /* the source's own number for it */
+    uint32_t flags;      /* DNS_ZONE_* */
+    uint64_t generation; /* rises with every change of the zone */
 } dns_zone_t;
 
 /* What a zone surely does not have, so that the engine need not look. */

@@ -8,7 +8,7 @@
  */
 
 #define DNS_MUST_USE __attribute__((warn_unused_result))
-#define DNS_EXPORT __attribute__((visibility("default")))
+#define DNS_EXPORT   __attribute__((visibility("default")))
 
 typedef enum {
     DNS_OK = 0,

@@ -12,10 +12,10 @@
 #include "dns/status.h"
 
 enum {
-    DNS_FFI_HOOK_NONE = 0,    /* go on as without the hook */
-    DNS_FFI_HOOK_ANSWER = 1,  /* out is the response */
-    DNS_FFI_HOOK_DROP = 2,    /* send nothing */
-    DNS_FFI_HOOK_ASK = 3,     /* ask upstreams (forward) or for another name */
+    DNS_FFI_HOOK_NONE = 0,   /* go on as without the hook */
+    DNS_FFI_HOOK_ANSWER = 1, /* out is the response */
+    DNS_FFI_HOOK_DROP = 2,   /* send nothing */
+    DNS_FFI_HOOK_ASK = 3,    /* ask upstreams (forward) or for another name */
     DNS_FFI_HOOK_FORWARD_MAX = 256,
     DNS_FFI_HOOK_TAG_MAX = 64
 };
@@ -23,28 +23,28 @@ enum {
 struct dns_ffi_hook {
     /* The query. */
     const uint8_t *packet;
-    uint32_t packet_size;  /* octets */
-    uint32_t limit;        /* octets that the response may have */
+    uint32_t packet_size; /* octets */
+    uint32_t limit;       /* octets that the response may have */
     uint16_t id;
-    uint16_t flags;        /* of the header, host order */
+    uint16_t flags; /* of the header, host order */
     uint16_t type;
     uint16_t class_code;
     uint16_t client_port;
-    uint16_t udp_size;     /* octets that the client takes; 0: no EDNS */
-    uint8_t transport;     /* 0 UDP, 1 TCP, 2 TLS, 3 HTTPS */
+    uint16_t udp_size; /* octets that the client takes; 0: no EDNS */
+    uint8_t transport; /* 0 UDP, 1 TCP, 2 TLS, 3 HTTPS */
     uint8_t dnssec_ok;
     uint8_t client_family; /* 4 or 6 */
     uint8_t qname_size;
-    uint8_t client_octets[16];/* network order */
-    uint8_t qname[256];    /* wire form, lower case */
+    uint8_t client_octets[16]; /* network order */
+    uint8_t qname[256];        /* wire form, lower case */
     /* The decision. */
-    uint8_t *out;          /* the response, without OPT */
+    uint8_t *out; /* the response, without OPT */
     uint32_t out_room;
     uint32_t out_size;
     uint32_t cache_seconds;
-    uint32_t started;      /* milliseconds of the server's clock */
-    uint32_t duration;     /* milliseconds, for the log hook */
-    uint16_t rcode;        /* of the response, 12 bits */
+    uint32_t started;  /* milliseconds of the server's clock */
+    uint32_t duration; /* milliseconds, for the log hook */
+    uint16_t rcode;    /* of the response, 12 bits */
     uint8_t action;
     uint8_t tag_size;
     uint16_t additional_count; /* of a whole response that was set */

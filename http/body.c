@@ -120,8 +120,8 @@ http_body_push(lua_State *L, const ngx_http_request_t *r, size_t max)
 static int
 get_body_data(lua_State *L)
 {
-    const ngx_http_request_t *r = http_lua_request(
-        L, HTTP_RESPONDING | HTTP_FILTERING | RESOLUA_LOG);
+    const ngx_http_request_t *r =
+        http_lua_request(L, HTTP_RESPONDING | HTTP_FILTERING | RESOLUA_LOG);
     const lua_Integer max = luaL_optinteger(L, 1, 0);
     luaL_argcheck(L, max >= 0, 1, "octets expected");
     http_body_push(L, r, (size_t) max);
@@ -133,8 +133,8 @@ get_body_data(lua_State *L)
 static int
 get_body_file(lua_State *L)
 {
-    const ngx_http_request_t *r = http_lua_request(
-        L, HTTP_RESPONDING | HTTP_FILTERING | RESOLUA_LOG);
+    const ngx_http_request_t *r =
+        http_lua_request(L, HTTP_RESPONDING | HTTP_FILTERING | RESOLUA_LOG);
     const ngx_http_request_body_t *body = r->request_body;
     if (body == NULL || body->temp_file == NULL) {
         lua_pushnil(L);
@@ -150,8 +150,10 @@ void
 http_body_setup(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"read_body", read_body},         {"discard_body", discard_body},
-        {"get_body_data", get_body_data}, {"get_body_file", get_body_file},
+        {"read_body", read_body},
+        {"discard_body", discard_body},
+        {"get_body_data", get_body_data},
+        {"get_body_file", get_body_file},
         {NULL, NULL},
     };
     luaL_register(L, NULL, functions);

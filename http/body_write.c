@@ -95,7 +95,8 @@ open_file(lua_State *L, ngx_http_request_t *r, const ngx_str_t *name,
     ngx_open_file_info_t of;
     ngx_memzero(&of, sizeof(of));
     of.directio = NGX_OPEN_FILE_DIRECTIO_OFF;
-    if (ngx_open_cached_file(NULL, (ngx_str_t *) name, &of, r->pool) != NGX_OK) {
+    if (ngx_open_cached_file(NULL, (ngx_str_t *) name, &of, r->pool) !=
+        NGX_OK) {
         luaL_error(L, "%s \"%s\" failed", of.failed, name->data);
     }
     if (auto_clean) {

@@ -31,7 +31,8 @@ http_control_end(http_ctx_t *ctx, ngx_int_t rc)
     if (r->header_sent && rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         ngx_log_error(NGX_LOG_ERR, ctx->base.log, 0,
                       "attempt to set status %i via ngx.exit after sending out "
-                      "the response status %ui", rc, r->headers_out.status);
+                      "the response status %ui",
+                      rc, r->headers_out.status);
         rc = NGX_OK;
     }
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
@@ -124,7 +125,8 @@ control_exec(lua_State *L)
     if (!lua_isnoneornil(L, 2) && uri.data[0] == '@') {
         ngx_log_error(NGX_LOG_WARN, ctx->base.log, 0,
                       "query strings are ignored when exec'ing named location "
-                      "%V", &uri);
+                      "%V",
+                      &uri);
     } else if (!lua_isnoneornil(L, 2)) {
         push_args(L, 2);
         text = lua_tolstring(L, -1, &size);
@@ -155,7 +157,8 @@ control_redirect(lua_State *L)
     ngx_http_request_t *r = http_lua_request(L, HTTP_RESPONDING);
     size_t size;
     const char *uri = luaL_checklstring(L, 1, &size);
-    const lua_Integer status = luaL_optinteger(L, 2, NGX_HTTP_MOVED_TEMPORARILY);
+    const lua_Integer status =
+        luaL_optinteger(L, 2, NGX_HTTP_MOVED_TEMPORARILY);
     if (status != 301 && status != 302 && status != 303 && status != 307 &&
         status != 308) {
         return luaL_error(L, "only ngx.HTTP_MOVED_TEMPORARILY, "

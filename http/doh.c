@@ -160,7 +160,7 @@ answer(doh_t *doh)
         return send_answer(doh, out,
                            verdict == DNS_SERVER_SEND ? call.size : 0);
     }
-    r->main->count++; /* on_answer's */
+    r->main->count++;                              /* on_answer's */
     r->read_event_handler = ngx_http_test_reading; /* the client may go */
     dns_server_ask_t *ask =
         dns_server_ask(&call, r->connection->log, on_answer, doh);
@@ -272,8 +272,8 @@ static void
 on_body(ngx_http_request_t *r)
 {
     doh_t *doh = doh_new(r);
-    ngx_int_t rc = doh != NULL ? take_body(r, doh)
-                               : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    ngx_int_t rc =
+        doh != NULL ? take_body(r, doh) : NGX_HTTP_INTERNAL_SERVER_ERROR;
     ngx_http_finalize_request(r, rc == NGX_OK ? answer(doh) : rc);
 }
 

@@ -169,8 +169,7 @@ doh_json_write(ngx_pool_t *pool, const uint8_t *wire, size_t size,
     text_t t = {.pool = pool};
     dns_message_t m;
     if (dns_message_open(&m, wire, size) != DNS_OK ||
-        append_number(&t, "{\"Status\":", m.flags & DNS_RCODE_MASK) !=
-            NGX_OK ||
+        append_number(&t, "{\"Status\":", m.flags & DNS_RCODE_MASK) != NGX_OK ||
         append_flag(&t, ",\"TC\":", m.flags, DNS_FLAG_TC) != NGX_OK ||
         append_flag(&t, ",\"RD\":", m.flags, DNS_FLAG_RD) != NGX_OK ||
         append_flag(&t, ",\"RA\":", m.flags, DNS_FLAG_RA) != NGX_OK ||

@@ -102,8 +102,7 @@ http_headers_push(lua_State *L, const ngx_list_t *list,
             }
             count++;
             http_headers_push_name(L, &h[i].key, want->raw);
-            lua_pushlstring(L, (const char *) h[i].value.data,
-                            h[i].value.len);
+            lua_pushlstring(L, (const char *) h[i].value.data, h[i].value.len);
             http_headers_add(L, table);
         }
     }
@@ -126,9 +125,10 @@ count_unsafe(const ngx_str_t *text, const char *unsafe)
 {
     size_t count = 0;
     for (size_t i = 0; i < text->len; i++) {
-        count += text->data[i] < ' ' || text->data[i] == 0x7F
-                     ? text->data[i] != '\t' || *unsafe != '\0'
-                 : *unsafe != '\0' && ngx_strchr(unsafe, text->data[i]) != NULL;
+        count +=
+            text->data[i] < ' ' || text->data[i] == 0x7F
+                ? text->data[i] != '\t' || *unsafe != '\0'
+                : *unsafe != '\0' && ngx_strchr(unsafe, text->data[i]) != NULL;
     }
     return count;
 }

@@ -5,10 +5,10 @@
 #include "http/private/phases.h"
 #include "http/private/set.h"
 
-#define MAIN NGX_HTTP_MAIN_CONF
+#define MAIN     NGX_HTTP_MAIN_CONF
 #define MAIN_SRV NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF
-#define LOC NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF
-#define ALL NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | LOC
+#define LOC      NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF
+#define ALL      NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | LOC
 
 #define REWRITE NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | LOC
 
@@ -16,27 +16,39 @@
 
 #define BLOCK_AND_FILE(name, where, set, conf, offset, phase)                  \
     {ngx_string(name "_by_lua_block"),                                         \
-     (where) | NGX_CONF_BLOCK | NGX_CONF_NOARGS, set, conf, offset,            \
+     (where) | NGX_CONF_BLOCK | NGX_CONF_NOARGS,                               \
+     set,                                                                      \
+     conf,                                                                     \
+     offset,                                                                   \
      PHASE(phase)},                                                            \
-    {ngx_string(name "_by_lua_file"), (where) | NGX_CONF_TAKE1, set, conf,     \
-     offset, PHASE(phase)}
+    {                                                                          \
+        ngx_string(name "_by_lua_file"), (where) | NGX_CONF_TAKE1, set, conf,  \
+            offset, PHASE(phase)                                               \
+    }
 
 #define ALL_FORMS(name, where, set, conf, offset, phase)                       \
     BLOCK_AND_FILE(name, where, set, conf, offset, phase),                     \
-    {ngx_string(name "_by_lua"), (where) | NGX_CONF_TAKE1, set, conf, offset,  \
-     PHASE(phase)}
+    {                                                                          \
+        ngx_string(name "_by_lua"), (where) | NGX_CONF_TAKE1, set, conf,       \
+            offset, PHASE(phase)                                               \
+    }
 
 #define LOC_CODE(name, member, phase)                                          \
     ALL_FORMS(name, ALL, http_conf_code, NGX_HTTP_LOC_CONF_OFFSET,             \
               offsetof(http_loc_conf_t, member), phase)
 
 #define LOC_FLAG(name, member)                                                 \
-    {ngx_string(name), ALL | NGX_CONF_FLAG, ngx_conf_set_flag_slot,            \
-     NGX_HTTP_LOC_CONF_OFFSET, offsetof(http_loc_conf_t, member), NULL}
+    {                                                                          \
+        ngx_string(name), ALL | NGX_CONF_FLAG, ngx_conf_set_flag_slot,         \
+            NGX_HTTP_LOC_CONF_OFFSET, offsetof(http_loc_conf_t, member), NULL  \
+    }
 
 #define MAIN_FLAG(name, member)                                                \
-    {ngx_string(name), MAIN | NGX_CONF_FLAG, ngx_conf_set_flag_slot,           \
-     NGX_HTTP_MAIN_CONF_OFFSET, offsetof(http_main_conf_t, member), NULL}
+    {                                                                          \
+        ngx_string(name), MAIN | NGX_CONF_FLAG, ngx_conf_set_flag_slot,        \
+            NGX_HTTP_MAIN_CONF_OFFSET, offsetof(http_main_conf_t, member),     \
+            NULL                                                               \
+    }
 
 static ngx_command_t commands[] = {
     RESOLUA_CODE_COMMANDS("init", MAIN, resolua_conf_init, 0, 0),
@@ -44,17 +56,16 @@ static ngx_command_t commands[] = {
     RESOLUA_CODE_COMMANDS("exit_worker", MAIN, resolua_conf_init, 0, 0),
     {ngx_string("lua_package_path"), MAIN | NGX_CONF_TAKE1, resolua_conf_path,
      0, 0, NULL},
-    {ngx_string("lua_shared_dict"), MAIN | NGX_CONF_TAKE2, resolua_conf_dict,
-     0, 0, NULL},
+    {ngx_string("lua_shared_dict"), MAIN | NGX_CONF_TAKE2, resolua_conf_dict, 0,
+     0, NULL},
     {ngx_string("lua_package_cpath"), MAIN | NGX_CONF_TAKE1, resolua_conf_path,
      0, 0, NULL},
     RESOLUA_NUMBER_COMMANDS(MAIN),
-    BLOCK_AND_FILE("server_rewrite", MAIN_SRV, http_conf_code,
-                   NGX_HTTP_SRV_CONF_OFFSET,
-                   offsetof(http_srv_conf_t, server_rewrite),
-                   RESOLUA_SERVER_REWRITE),
-    {ngx_string("set_by_lua_block"),
-     REWRITE | NGX_CONF_BLOCK | NGX_CONF_TAKE1, http_set, 0, 0, NULL},
+    BLOCK_AND_FILE(
+        "server_rewrite", MAIN_SRV, http_conf_code, NGX_HTTP_SRV_CONF_OFFSET,
+        offsetof(http_srv_conf_t, server_rewrite), RESOLUA_SERVER_REWRITE),
+    {ngx_string("set_by_lua_block"), REWRITE | NGX_CONF_BLOCK | NGX_CONF_TAKE1,
+     http_set, 0, 0, NULL},
     {ngx_string("set_by_lua_file"), REWRITE | NGX_CONF_2MORE, http_set, 0, 0,
      NULL},
     {ngx_string("set_by_lua"), REWRITE | NGX_CONF_2MORE, http_set, 0, 0, NULL},
@@ -215,8 +226,7 @@ merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->transform_underscores,
                          from->transform_underscores, 1);
     ngx_conf_merge_value(conf->http10_buffering, from->http10_buffering, 1);
-    ngx_conf_merge_value(conf->check_client_abort, from->check_client_abort,
-                         0);
+    ngx_conf_merge_value(conf->check_client_abort, from->check_client_abort, 0);
     const ngx_http_core_loc_conf_t *clcf =
         ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     resolua_socket_conf_merge(&conf->sockets, &from->sockets);
@@ -232,21 +242,12 @@ merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 }
 
 static ngx_http_module_t module_ctx = {
-    preconfigure,     http_phases_init, create_main_conf, init_main_conf,
-    create_srv_conf,  merge_srv_conf,   create_loc_conf,  merge_loc_conf,
+    preconfigure,    http_phases_init, create_main_conf, init_main_conf,
+    create_srv_conf, merge_srv_conf,   create_loc_conf,  merge_loc_conf,
 };
 
 ngx_module_t ngx_http_resolua_module = {
-    NGX_MODULE_V1,
-    &module_ctx,
-    commands,
-    NGX_HTTP_MODULE,
-    NULL,
-    NULL,
-    NULL,
-    NULL,
-    NULL,
-    NULL,
-    NULL,
-    NGX_MODULE_V1_PADDING,
+    NGX_MODULE_V1, &module_ctx, commands, NGX_HTTP_MODULE,
+    NULL,          NULL,        NULL,     NULL,
+    NULL,          NULL,        NULL,     NGX_MODULE_V1_PADDING,
 };

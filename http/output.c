@@ -86,7 +86,8 @@ static u_char *
 make_room(http_ctx_t *ctx, size_t size)
 {
     const http_output_t *out = &ctx->output;
-    if (out->first == NULL || (size_t) (out->last->end - out->last->last) < size) {
+    if (out->first == NULL ||
+        (size_t) (out->last->end - out->last->last) < size) {
         if (make_link(ctx, size) == NULL) {
             return NULL;
         }
@@ -134,7 +135,8 @@ http_output_pass(http_ctx_t *ctx)
     out->end = &out->first;
     out->size = 0;
     const ngx_int_t rc = ngx_http_output_filter(ctx->request, chain);
-    ngx_chain_update_chains(ctx->base.pool, &out->free, &out->busy, &chain, TAG);
+    ngx_chain_update_chains(ctx->base.pool, &out->free, &out->busy, &chain,
+                            TAG);
     return rc;
 }
 
@@ -293,7 +295,8 @@ forget_waiter(void *data)
 static int
 is_pending(const ngx_http_request_t *r)
 {
-    return r->buffered || (r->connection->buffered & NGX_HTTP_LOWLEVEL_BUFFERED);
+    return r->buffered ||
+           (r->connection->buffered & NGX_HTTP_LOWLEVEL_BUFFERED);
 }
 
 

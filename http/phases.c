@@ -60,7 +60,8 @@ http_code_push(http_ctx_t *ctx, http_code_t *code)
                   lua_tostring(resolua_vm, -1));
     lua_pop(resolua_vm, 1);
     ngx_file_info_t info;
-    return is_file && path != NULL && ngx_file_info(path, &info) == NGX_FILE_ERROR
+    return is_file && path != NULL &&
+                   ngx_file_info(path, &info) == NGX_FILE_ERROR
                ? NGX_HTTP_NOT_FOUND
                : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }

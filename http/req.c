@@ -8,11 +8,14 @@ static const struct {
     size_t size;
     ngx_uint_t id;
 } methods[] = {
-#define METHOD(name) {#name, sizeof(#name) - 1, NGX_HTTP_##name}
-    METHOD(GET),      METHOD(HEAD),      METHOD(POST),   METHOD(PUT),
-    METHOD(DELETE),   METHOD(MKCOL),     METHOD(COPY),   METHOD(MOVE),
-    METHOD(OPTIONS),  METHOD(PROPFIND),  METHOD(PROPPATCH), METHOD(LOCK),
-    METHOD(UNLOCK),   METHOD(PATCH),     METHOD(TRACE),
+#define METHOD(name)                                                           \
+    {                                                                          \
+#name, sizeof(#name) - 1, NGX_HTTP_##name                              \
+    }
+    METHOD(GET),     METHOD(HEAD),     METHOD(POST),      METHOD(PUT),
+    METHOD(DELETE),  METHOD(MKCOL),    METHOD(COPY),      METHOD(MOVE),
+    METHOD(OPTIONS), METHOD(PROPFIND), METHOD(PROPPATCH), METHOD(LOCK),
+    METHOD(UNLOCK),  METHOD(PATCH),    METHOD(TRACE),
 #undef METHOD
 };
 
@@ -153,12 +156,9 @@ void
 http_req_setup(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"get_method", get_method},
-        {"set_method", set_method},
-        {"http_version", http_version},
-        {"start_time", start_time},
-        {"is_internal", is_internal},
-        {NULL, NULL},
+        {"get_method", get_method},     {"set_method", set_method},
+        {"http_version", http_version}, {"start_time", start_time},
+        {"is_internal", is_internal},   {NULL, NULL},
     };
     luaL_register(L, NULL, functions);
 }

@@ -75,8 +75,8 @@ set_uri(lua_State *L)
     if (!lua_toboolean(L, 3) && !is_safe(uri, size)) {
         return luaL_error(L, "unsafe byte in uri");
     }
-    if (jump && (ctx->base.phase &
-                 (RESOLUA_REWRITE | RESOLUA_SERVER_REWRITE)) == 0) {
+    if (jump &&
+        (ctx->base.phase & (RESOLUA_REWRITE | RESOLUA_SERVER_REWRITE)) == 0) {
         return luaL_error(L, "API disabled in the context of %s_by_lua*",
                           resolua_phase_name(ctx->base.phase));
     }
@@ -93,8 +93,8 @@ set_uri(lua_State *L)
 static int
 get_post_args(lua_State *L)
 {
-    const ngx_http_request_t *r = http_lua_request(
-        L, HTTP_RESPONDING | HTTP_FILTERING | RESOLUA_LOG);
+    const ngx_http_request_t *r =
+        http_lua_request(L, HTTP_RESPONDING | HTTP_FILTERING | RESOLUA_LOG);
     if (r->discard_body) {
         lua_newtable(L);
         return 1;

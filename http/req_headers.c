@@ -61,7 +61,8 @@ note_header(ngx_http_request_t *r, const ngx_http_header_t *known,
     }
     ngx_array_t *array = (ngx_array_t *) place;
     if (array->elts == NULL &&
-        ngx_array_init(array, r->pool, 1, sizeof(ngx_table_elt_t *)) != NGX_OK) {
+        ngx_array_init(array, r->pool, 1, sizeof(ngx_table_elt_t *)) !=
+            NGX_OK) {
         return NGX_ERROR;
     }
     ngx_table_elt_t **member = ngx_array_push(array);
@@ -91,8 +92,10 @@ note_user_agent(ngx_http_headers_in_t *in, const ngx_str_t *value)
     static const struct {
         const char *word;
         int browser;
-    } words[] = {{"Gecko/", 0}, {"Chrome/", 1}, {"Safari/", 2}, {"Konqueror", 3}};
-    const int found_opera = value->len > 0 && ngx_strstrn(value->data, "Opera", 4);
+    } words[] = {
+        {"Gecko/", 0}, {"Chrome/", 1}, {"Safari/", 2}, {"Konqueror", 3}};
+    const int found_opera =
+        value->len > 0 && ngx_strstrn(value->data, "Opera", 4);
     in->msie = in->msie6 = in->gecko = in->chrome = in->safari = in->konqueror =
         0;
     in->opera = found_opera ? 1 : 0;
@@ -162,9 +165,9 @@ copy_without(ngx_http_request_t *r, const ngx_str_t *name)
     for (const ngx_list_part_t *part = &old.part; part; part = part->next) {
         const ngx_table_elt_t *h = part->elts;
         for (ngx_uint_t i = 0; i < part->nelts; i++) {
-            const ngx_http_header_t *known =
-                h[i].key.len <= sizeof(low) ? find_known(r, &h[i].key, low)
-                                            : NULL;
+            const ngx_http_header_t *known = h[i].key.len <= sizeof(low)
+                                                 ? find_known(r, &h[i].key, low)
+                                                 : NULL;
             if (known != NULL) {
                 forget_header(r, known);
             }
@@ -179,9 +182,9 @@ copy_without(ngx_http_request_t *r, const ngx_str_t *name)
                 continue;
             }
             ngx_table_elt_t *copy = ngx_list_push(list);
-            const ngx_http_header_t *known =
-                h[i].key.len <= sizeof(low) ? find_known(r, &h[i].key, low)
-                                            : NULL;
+            const ngx_http_header_t *known = h[i].key.len <= sizeof(low)
+                                                 ? find_known(r, &h[i].key, low)
+                                                 : NULL;
             if (copy == NULL) {
                 return NGX_ERROR;
             }
@@ -334,8 +337,7 @@ raw_header(lua_State *L)
         for (ngx_uint_t i = 0; i < part->nelts; i++) {
             luaL_addlstring(&b, (const char *) h[i].key.data, h[i].key.len);
             luaL_addstring(&b, ": ");
-            luaL_addlstring(&b, (const char *) h[i].value.data,
-                            h[i].value.len);
+            luaL_addlstring(&b, (const char *) h[i].value.data, h[i].value.len);
             luaL_addstring(&b, "\r\n");
         }
     }
@@ -349,9 +351,9 @@ void
 http_headers_setup(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"get_headers", get_headers},   {"set_header", set_header},
-        {"add_header", add_header},     {"clear_header", clear_header},
-        {"raw_header", raw_header},     {NULL, NULL},
+        {"get_headers", get_headers}, {"set_header", set_header},
+        {"add_header", add_header},   {"clear_header", clear_header},
+        {"raw_header", raw_header},   {NULL, NULL},
     };
     luaL_register(L, NULL, functions);
 }

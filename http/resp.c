@@ -342,7 +342,8 @@ header_get(lua_State *L)
 
 
 static void
-push_field(lua_State *L, const char *name, const char *value, int raw, int table)
+push_field(lua_State *L, const char *name, const char *value, int raw,
+           int table)
 {
     const ngx_str_t text = {ngx_strlen(name), (u_char *) name};
     http_headers_push_name(L, &text, raw);
@@ -371,8 +372,8 @@ get_headers(lua_State *L)
         push_field(L, "Content-Length", lua_tostring(L, -1), want.raw, table);
     }
     lua_settop(L, table);
-    push_field(L, "Connection", r->keepalive ? "keep-alive" : "close",
-               want.raw, table);
+    push_field(L, "Connection", r->keepalive ? "keep-alive" : "close", want.raw,
+               table);
     const ngx_int_t rc = http_headers_push(L, &r->headers_out.headers, &want);
     if (!want.raw) {
         http_headers_set_meta(L);

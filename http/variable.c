@@ -1,4 +1,5 @@
-/* ngx.var: nginx's variables and the captures of the last regular expression. */
+/* ngx.var: nginx's variables and the captures of the last regular expression.
+ */
 
 #include "http/private/api.h"
 
@@ -101,10 +102,11 @@ http_var_set(lua_State *L)
     const ngx_http_variable_t *v =
         ngx_hash_find(&cmcf->variables_hash, hash, name.data, name.len);
     if (v == NULL) {
-        return luaL_error(L, "variable \"%s\" not found for writing; maybe it "
-                             "is a built-in variable that is not changeable or "
-                             "you forgot to use \"set $%s '';\" in the config "
-                             "file to define it first",
+        return luaL_error(L,
+                          "variable \"%s\" not found for writing; maybe it "
+                          "is a built-in variable that is not changeable or "
+                          "you forgot to use \"set $%s '';\" in the config "
+                          "file to define it first",
                           lua_tostring(L, 2), lua_tostring(L, 2));
     }
     if (!(v->flags & NGX_HTTP_VAR_CHANGEABLE)) {

@@ -47,11 +47,13 @@ push_unescaped(lua_State *L, const u_char *text, size_t size)
         /* A piece must not end inside of %XX. */
         size_t piece = ngx_min(size, (size_t) LUAL_BUFFERSIZE);
         if (piece < size) {
-            piece -= text[piece - 1] == '%' ? 1 : text[piece - 2] == '%' ? 2 : 0;
+            piece -= text[piece - 1] == '%'   ? 1
+                     : text[piece - 2] == '%' ? 2
+                                              : 0;
         }
         u_char *room = (u_char *) luaL_prepbuffer(&b);
-        luaL_addsize(&b, (size_t) (resolua_args_unescape(room, text, piece) -
-                                   room));
+        luaL_addsize(
+            &b, (size_t) (resolua_args_unescape(room, text, piece) - room));
         text += piece;
         size -= piece;
     }

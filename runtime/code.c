@@ -3,11 +3,10 @@
 static ngx_int_t
 load_once(lua_State *L, resolua_code_t *code)
 {
-    const int rc =
-        code->path.len > 0
-            ? luaL_loadfile(L, (char *) code->path.data)
-            : luaL_loadbuffer(L, (char *) code->source.data, code->source.len,
-                              code->chunk_name);
+    const int rc = code->path.len > 0
+                       ? luaL_loadfile(L, (char *) code->path.data)
+                       : luaL_loadbuffer(L, (char *) code->source.data,
+                                         code->source.len, code->chunk_name);
     return rc == 0 ? NGX_OK : NGX_ERROR;
 }
 

@@ -20,7 +20,8 @@ make_name(ngx_conf_t *cf, const ngx_str_t *directive, ngx_uint_t line)
     while (base > 0 && file->data[base - 1] != '/') {
         base--;
     }
-    const size_t stem = directive->len - (ends_with(directive, "_block") ? 6 : 0);
+    const size_t stem =
+        directive->len - (ends_with(directive, "_block") ? 6 : 0);
     const size_t size = stem + file->len + NGX_INT_T_LEN + sizeof("=(:)");
     u_char *name = ngx_pnalloc(cf->pool, size);
     if (name != NULL) {
@@ -144,7 +145,8 @@ resolua_conf_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
     if (has_default(path) != has_default(&value[1])) {
-        return "contradicts an earlier one, only one of them has \";;\": stream "
+        return "contradicts an earlier one, only one of them has \";;\": "
+               "stream "
                "and http share one Lua VM";
     }
     return append_path(cf, path, &value[1]);
@@ -208,7 +210,8 @@ resolua_conf_flag(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     (void) conf;
     const ngx_str_t *value = cf->args->elts;
-    const ngx_uint_t is_on = ngx_strcasecmp(value[1].data, (u_char *) "on") == 0;
+    const ngx_uint_t is_on =
+        ngx_strcasecmp(value[1].data, (u_char *) "on") == 0;
     const ngx_uint_t is_off =
         ngx_strcasecmp(value[1].data, (u_char *) "off") == 0;
     return is_on || is_off ? set_number(cf, cmd, (ssize_t) is_on)

@@ -27,52 +27,96 @@ char *resolua_conf_code_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
                          NGX_STREAM_SRV_CONF_OFFSET, offsetof(conf_t, log)) */
 #define RESOLUA_CODE_COMMANDS(name, where, set, conf, offset)                  \
     {ngx_string(name "_by_lua_block"),                                         \
-     (where) | NGX_CONF_BLOCK | NGX_CONF_NOARGS, set, conf, offset, NULL},     \
-    {ngx_string(name "_by_lua_file"), (where) | NGX_CONF_TAKE1, set, conf,     \
-     offset, NULL},                                                            \
-    {ngx_string(name "_by_lua"), (where) | NGX_CONF_TAKE1, set, conf, offset,  \
-     NULL}
+     (where) | NGX_CONF_BLOCK | NGX_CONF_NOARGS,                               \
+     set,                                                                      \
+     conf,                                                                     \
+     offset,                                                                   \
+     NULL},                                                                    \
+        {ngx_string(name "_by_lua_file"),                                      \
+         (where) | NGX_CONF_TAKE1,                                             \
+         set,                                                                  \
+         conf,                                                                 \
+         offset,                                                               \
+         NULL},                                                                \
+    {                                                                          \
+        ngx_string(name "_by_lua"), (where) | NGX_CONF_TAKE1, set, conf,       \
+            offset, NULL                                                       \
+    }
 
 /* The VM-wide directives; where is NGX_STREAM_MAIN_CONF or
    NGX_HTTP_MAIN_CONF.  They go into the core module's configuration, in order
    of appearance. */
 #define RESOLUA_VM_COMMANDS(where)                                             \
     RESOLUA_CODE_COMMANDS("init", where, resolua_conf_init, 0, 0),             \
-    RESOLUA_CODE_COMMANDS("init_worker", where, resolua_conf_init, 0, 0),      \
-    RESOLUA_CODE_COMMANDS("exit_worker", where, resolua_conf_init, 0, 0),      \
-    {ngx_string("lua_package_path"), (where) | NGX_CONF_TAKE1,                 \
-     resolua_conf_path, 0, 0, NULL},                                           \
-    {ngx_string("lua_package_cpath"), (where) | NGX_CONF_TAKE1,                \
-     resolua_conf_path, 0, 0, NULL},                                           \
-    {ngx_string("lua_shared_dict"), (where) | NGX_CONF_TAKE2,                  \
-     resolua_conf_dict, 0, 0, NULL},                                           \
-    {ngx_string("lua_code_cache"), (where) | NGX_CONF_FLAG,                    \
-     resolua_conf_code_cache, 0, 0, NULL},                                     \
-    RESOLUA_NUMBER_COMMANDS(where)
+        RESOLUA_CODE_COMMANDS("init_worker", where, resolua_conf_init, 0, 0),  \
+        RESOLUA_CODE_COMMANDS("exit_worker", where, resolua_conf_init, 0, 0),  \
+        {ngx_string("lua_package_path"),                                       \
+         (where) | NGX_CONF_TAKE1,                                             \
+         resolua_conf_path,                                                    \
+         0,                                                                    \
+         0,                                                                    \
+         NULL},                                                                \
+        {ngx_string("lua_package_cpath"),                                      \
+         (where) | NGX_CONF_TAKE1,                                             \
+         resolua_conf_path,                                                    \
+         0,                                                                    \
+         0,                                                                    \
+         NULL},                                                                \
+        {ngx_string("lua_shared_dict"),                                        \
+         (where) | NGX_CONF_TAKE2,                                             \
+         resolua_conf_dict,                                                    \
+         0,                                                                    \
+         0,                                                                    \
+         NULL},                                                                \
+        {ngx_string("lua_code_cache"),                                         \
+         (where) | NGX_CONF_FLAG,                                              \
+         resolua_conf_code_cache,                                              \
+         0,                                                                    \
+         0,                                                                    \
+         NULL},                                                                \
+        RESOLUA_NUMBER_COMMANDS(where)
 
 /* The VM's numbers, also for http {}; the same again is no error. */
 #define RESOLUA_NUMBER_COMMANDS(where)                                         \
-    {ngx_string("lua_sa_restart"), (where) | NGX_CONF_FLAG,                    \
-     resolua_conf_flag, 0, offsetof(resolua_core_conf_t, sa_restart), NULL},   \
-    {ngx_string("lua_capture_error_log"), (where) | NGX_CONF_TAKE1,            \
-     resolua_conf_number, 0,                                                   \
-     offsetof(resolua_core_conf_t, capture_size), NULL},                       \
-    {ngx_string("lua_max_pending_timers"), (where) | NGX_CONF_TAKE1,           \
-     resolua_conf_number, 0,                                                   \
-     offsetof(resolua_core_conf_t, max_pending_timers), NULL},                 \
-    {ngx_string("lua_max_running_timers"), (where) | NGX_CONF_TAKE1,           \
-     resolua_conf_number, 0,                                                   \
-     offsetof(resolua_core_conf_t, max_running_timers), NULL},                 \
-    {ngx_string("lua_regex_cache_max_entries"), (where) | NGX_CONF_TAKE1,      \
-     resolua_conf_number, 0,                                                   \
-     offsetof(resolua_core_conf_t, regex_cache_max), NULL},                    \
-    {ngx_string("lua_regex_match_limit"), (where) | NGX_CONF_TAKE1,            \
-     resolua_conf_number, 0,                                                   \
-     offsetof(resolua_core_conf_t, regex_match_limit), NULL}
+    {ngx_string("lua_sa_restart"),                                             \
+     (where) | NGX_CONF_FLAG,                                                  \
+     resolua_conf_flag,                                                        \
+     0,                                                                        \
+     offsetof(resolua_core_conf_t, sa_restart),                                \
+     NULL},                                                                    \
+        {ngx_string("lua_capture_error_log"),                                  \
+         (where) | NGX_CONF_TAKE1,                                             \
+         resolua_conf_number,                                                  \
+         0,                                                                    \
+         offsetof(resolua_core_conf_t, capture_size),                          \
+         NULL},                                                                \
+        {ngx_string("lua_max_pending_timers"),                                 \
+         (where) | NGX_CONF_TAKE1,                                             \
+         resolua_conf_number,                                                  \
+         0,                                                                    \
+         offsetof(resolua_core_conf_t, max_pending_timers),                    \
+         NULL},                                                                \
+        {ngx_string("lua_max_running_timers"),                                 \
+         (where) | NGX_CONF_TAKE1,                                             \
+         resolua_conf_number,                                                  \
+         0,                                                                    \
+         offsetof(resolua_core_conf_t, max_running_timers),                    \
+         NULL},                                                                \
+        {ngx_string("lua_regex_cache_max_entries"),                            \
+         (where) | NGX_CONF_TAKE1,                                             \
+         resolua_conf_number,                                                  \
+         0,                                                                    \
+         offsetof(resolua_core_conf_t, regex_cache_max),                       \
+         NULL},                                                                \
+    {                                                                          \
+        ngx_string("lua_regex_match_limit"), (where) | NGX_CONF_TAKE1,         \
+            resolua_conf_number, 0,                                            \
+            offsetof(resolua_core_conf_t, regex_match_limit), NULL             \
+    }
 
 /* The core module's configuration. */
 typedef struct {
-    ngx_array_t init;        /* resolua_code_t *, in order */
+    ngx_array_t init; /* resolua_code_t *, in order */
     ngx_array_t init_worker;
     ngx_array_t exit_worker;
     ngx_array_t dicts; /* ngx_shm_zone_t * */
@@ -82,7 +126,7 @@ typedef struct {
     ssize_t max_pending_timers; /* the same */
     ssize_t max_running_timers;
     ssize_t regex_cache_max;
-    ssize_t sa_restart;         /* 0 or 1 */
+    ssize_t sa_restart; /* 0 or 1 */
     ssize_t regex_match_limit;
     ngx_flag_t code_cache;
 } resolua_core_conf_t;

@@ -18,18 +18,17 @@ fetch(ngx_conf_t *cf)
     ngx_conf_file_t *file = cf->conf_file;
     ngx_buf_t *b = file->buffer;
     if (b->pos == b->last) {
-        const off_t left = file->file.fd == NGX_INVALID_FILE
-                               ? 0
-                               : ngx_file_size(&file->file.info) -
-                                     file->file.offset;
+        const off_t left =
+            file->file.fd == NGX_INVALID_FILE
+                ? 0
+                : ngx_file_size(&file->file.info) - file->file.offset;
         const size_t room = (size_t) (b->end - b->start);
         if (left <= 0) {
             return -1;
         }
-        const ssize_t n =
-            ngx_read_file(&file->file, b->start,
-                          (size_t) left < room ? (size_t) left : room,
-                          file->file.offset);
+        const ssize_t n = ngx_read_file(
+            &file->file, b->start, (size_t) left < room ? (size_t) left : room,
+            file->file.offset);
         if (n <= 0) {
             return -1;
         }

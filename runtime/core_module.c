@@ -158,16 +158,7 @@ static ngx_core_module_t core_module_ctx = {
 };
 
 ngx_module_t ngx_resolua_core_module = {
-    NGX_MODULE_V1,
-    &core_module_ctx,
-    commands,
-    NGX_CORE_MODULE,
-    NULL,
-    init_module,
-    init_process,
-    NULL,
-    NULL,
-    exit_process,
-    NULL,
-    NGX_MODULE_V1_PADDING,
+    NGX_MODULE_V1, &core_module_ctx, commands,     NGX_CORE_MODULE,
+    NULL,          init_module,      init_process, NULL,
+    NULL,          exit_process,     NULL,         NGX_MODULE_V1_PADDING,
 };

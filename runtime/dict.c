@@ -5,9 +5,9 @@
 extern ngx_module_t ngx_resolua_core_module;
 
 enum {
-    SIZE_MIN = 8192,  /* octets of a dict */
-    EVICTIONS = 30,   /* tries to make room for one value */
-    SWEEP = 2,        /* expired ones that each set frees */
+    SIZE_MIN = 8192, /* octets of a dict */
+    EVICTIONS = 30,  /* tries to make room for one value */
+    SWEEP = 2,       /* expired ones that each set frees */
 };
 
 /* In the shared memory. */
@@ -20,17 +20,17 @@ typedef struct {
 typedef struct {
     ngx_rbtree_node_t tree; /* by the key's hash */
     ngx_queue_t recent;
-    uint64_t expires;       /* ms; 0: never */
+    uint64_t expires; /* ms; 0: never */
     uint32_t flags;
-    uint32_t size;          /* octets of the value */
+    uint32_t size; /* octets of the value */
     uint16_t key_size;
     uint8_t type;
-    u_char data[];          /* key, then value */
+    u_char data[]; /* key, then value */
 } node_t;
 
 /* The value of a list; memcpy'd, as it may lie anywhere. */
 typedef struct {
-    ngx_queue_t *head;      /* allocated */
+    ngx_queue_t *head; /* allocated */
     uint64_t count;
 } list_t;
 
@@ -259,8 +259,8 @@ node_new(resolua_dict_t *dict, const ngx_str_t *key,
          ngx_uint_t *forcible)
 {
     const size_t size = size_of(value);
-    node_t *node = allocate(dict, sizeof(*node) + key->len + size, how,
-                            forcible);
+    node_t *node =
+        allocate(dict, sizeof(*node) + key->len + size, how, forcible);
     if (node == NULL) {
         return NULL;
     }
@@ -503,8 +503,9 @@ resolua_dict_pop(resolua_dict_t *dict, const ngx_str_t *key,
 {
     lock(dict);
     node_t *node = find_valid(dict, key);
-    const ngx_int_t rc = node == NULL                      ? NGX_DECLINED
-                         : node->type != RESOLUA_DICT_LIST ? NGX_ABORT
+    const ngx_int_t rc = node == NULL ? NGX_DECLINED
+                         : node->type != RESOLUA_DICT_LIST
+                             ? NGX_ABORT
                              : pop_locked(dict, node, at_start, out);
     unlock(dict);
     return rc;
@@ -545,8 +546,7 @@ resolua_dict_ttl(resolua_dict_t *dict, const ngx_str_t *key, int64_t *ttl_ms)
 
 
 ngx_int_t
-resolua_dict_expire(resolua_dict_t *dict, const ngx_str_t *key,
-                    uint64_t ttl_ms)
+resolua_dict_expire(resolua_dict_t *dict, const ngx_str_t *key, uint64_t ttl_ms)
 {
     lock(dict);
     node_t *node = find_valid(dict, key);

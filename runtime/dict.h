@@ -26,7 +26,7 @@ typedef struct {
     resolua_dict_type_t type;
     int boolean;
     double number;
-    ngx_str_t text;   /* in: borrowed; out: owned by the caller, ngx_free */
+    ngx_str_t text; /* in: borrowed; out: owned by the caller, ngx_free */
     uint32_t flags;
     ngx_uint_t is_stale; /* out: it has expired */
 } resolua_dict_value_t;

@@ -163,8 +163,8 @@ put(lua_State *L, ngx_uint_t how)
         return fail(L, wrong);
     }
     value.flags = (uint32_t) luaL_optinteger(L, 5, 0);
-    const ngx_int_t rc = resolua_dict_set(dict, &key, &value, check_ttl(L, 4),
-                                          how, &forcible);
+    const ngx_int_t rc =
+        resolua_dict_set(dict, &key, &value, check_ttl(L, 4), how, &forcible);
     lua_pushboolean(L, rc == NGX_OK);
     if (rc == NGX_OK) {
         lua_pushnil(L);
@@ -239,9 +239,9 @@ dict_incr(lua_State *L)
         return luaL_error(L, "must provide \"init\" when providing "
                              "\"init_ttl\"");
     }
-    const ngx_int_t rc = resolua_dict_add_number(
-        dict, &key, &number, has_init ? &init : NULL, check_ttl(L, 5),
-        &forcible);
+    const ngx_int_t rc =
+        resolua_dict_add_number(dict, &key, &number, has_init ? &init : NULL,
+                                check_ttl(L, 5), &forcible);
     if (rc != NGX_OK) {
         return fail(L, rc == NGX_DECLINED ? "not found"
                        : rc == NGX_ABORT  ? "not a number"
@@ -265,9 +265,9 @@ push_element(lua_State *L, ngx_uint_t at_start)
     ngx_str_t key;
     ngx_uint_t count = 0;
     const char *wrong = check_key(L, &key);
-    if (wrong == NULL && (!read_value(L, 3, &value) ||
-                          (value.type != RESOLUA_DICT_STRING &&
-                           value.type != RESOLUA_DICT_NUMBER))) {
+    if (wrong == NULL &&
+        (!read_value(L, 3, &value) || (value.type != RESOLUA_DICT_STRING &&
+                                       value.type != RESOLUA_DICT_NUMBER))) {
         wrong = "bad value type";
     }
     if (wrong != NULL) {

@@ -124,7 +124,8 @@ encode_base64(lua_State *L)
 {
     ngx_str_t text = check_any_text(L);
     const int no_padding = lua_toboolean(L, 2);
-    ngx_str_t out = {0, lua_newuserdata(L, ngx_base64_encoded_length(text.len) + 1)};
+    ngx_str_t out = {
+        0, lua_newuserdata(L, ngx_base64_encoded_length(text.len) + 1)};
     ngx_encode_base64(&out, &text);
     while (no_padding && out.len > 0 && out.data[out.len - 1] == '=') {
         out.len--;
@@ -139,7 +140,8 @@ decode_base64(lua_State *L)
 {
     luaL_argcheck(L, lua_type(L, 1) == LUA_TSTRING, 1, "string expected");
     ngx_str_t text = check_text(L, 1);
-    ngx_str_t out = {0, lua_newuserdata(L, ngx_base64_decoded_length(text.len) + 1)};
+    ngx_str_t out = {
+        0, lua_newuserdata(L, ngx_base64_decoded_length(text.len) + 1)};
     if (ngx_decode_base64(&out, &text) != NGX_OK) {
         lua_pushnil(L);
         return 1;
@@ -159,14 +161,15 @@ decode_base64mime(lua_State *L)
     ngx_str_t in = {0, kept};
     for (size_t i = 0; i < text.len && text.data[i] != '='; i++) {
         const u_char c = text.data[i];
-        if (ngx_strchr("+/", c) != NULL ? c != '\0'
-                                        : (c >= '0' && c <= '9') ||
-                                              ((c | 0x20) >= 'a' &&
-                                               (c | 0x20) <= 'z')) {
+        if (ngx_strchr("+/", c) != NULL
+                ? c != '\0'
+                : (c >= '0' && c <= '9') ||
+                      ((c | 0x20) >= 'a' && (c | 0x20) <= 'z')) {
             kept[in.len++] = c;
         }
     }
-    ngx_str_t out = {0, lua_newuserdata(L, ngx_base64_decoded_length(in.len) + 1)};
+    ngx_str_t out = {0,
+                     lua_newuserdata(L, ngx_base64_decoded_length(in.len) + 1)};
     if (ngx_decode_base64(&out, &in) != NGX_OK) {
         lua_pushnil(L);
         return 1;
@@ -185,7 +188,8 @@ encode_base64url(lua_State *L)
         return 2;
     }
     ngx_str_t text = check_text(L, 1);
-    ngx_str_t out = {0, lua_newuserdata(L, ngx_base64_encoded_length(text.len) + 1)};
+    ngx_str_t out = {
+        0, lua_newuserdata(L, ngx_base64_encoded_length(text.len) + 1)};
     ngx_encode_base64url(&out, &text);
     lua_pushlstring(L, (char *) out.data, out.len);
     return 1;
@@ -201,7 +205,8 @@ decode_base64url(lua_State *L)
         return 2;
     }
     ngx_str_t text = check_text(L, 1);
-    ngx_str_t out = {0, lua_newuserdata(L, ngx_base64_decoded_length(text.len) + 1)};
+    ngx_str_t out = {
+        0, lua_newuserdata(L, ngx_base64_decoded_length(text.len) + 1)};
     if (ngx_decode_base64url(&out, &text) != NGX_OK) {
         lua_pushnil(L);
         lua_pushliteral(L, "invalid input");

@@ -16,8 +16,8 @@ typedef struct {
     u_char *octets; /* oldest line first */
     size_t room;
     size_t used;
-    ngx_uint_t level;    /* lines above it are not kept */
-    ngx_atomic_t lock;   /* threads of a pool log too */
+    ngx_uint_t level;  /* lines above it are not kept */
+    ngx_atomic_t lock; /* threads of a pool log too */
 } lines_t;
 
 static lines_t *lines; /* of the running cycle; NULL: none are kept */

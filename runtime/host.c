@@ -55,7 +55,8 @@ static int
 ngx_newindex(lua_State *L)
 {
     if (ngx_strcmp(luaL_checkstring(L, 2), "ctx") != 0) {
-        if (resolua_running != NULL && resolua_running->host->newindex != NULL) {
+        if (resolua_running != NULL &&
+            resolua_running->host->newindex != NULL) {
             return resolua_running->host->newindex(L);
         }
         lua_rawset(L, 1);
@@ -80,7 +81,8 @@ worker_pid(lua_State *L)
 static int
 worker_id(lua_State *L)
 {
-    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE) {
+    if (ngx_process != NGX_PROCESS_WORKER &&
+        ngx_process != NGX_PROCESS_SINGLE) {
         return 0;
     }
     lua_pushinteger(L, (lua_Integer) ngx_worker);
@@ -91,9 +93,8 @@ worker_id(lua_State *L)
 static int
 worker_count(lua_State *L)
 {
-    const ngx_core_conf_t *conf =
-        (ngx_core_conf_t *) ngx_get_conf(resolua_vm_cycle->conf_ctx,
-                                         ngx_core_module);
+    const ngx_core_conf_t *conf = (ngx_core_conf_t *) ngx_get_conf(
+        resolua_vm_cycle->conf_ctx, ngx_core_module);
     lua_pushinteger(L, (lua_Integer) conf->worker_processes);
     return 1;
 }
@@ -111,19 +112,22 @@ void
 resolua_host_setup(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"print", host_print}, {"say", host_say},
-        {"flush", host_flush}, {"eof", host_eof},
-        {"get_phase", get_phase}, {NULL, NULL},
+        {"print", host_print}, {"say", host_say},        {"flush", host_flush},
+        {"eof", host_eof},     {"get_phase", get_phase}, {NULL, NULL},
     };
     static const luaL_Reg worker[] = {
-        {"pid", worker_pid}, {"id", worker_id}, {"count", worker_count},
+        {"pid", worker_pid},         {"id", worker_id}, {"count", worker_count},
         {"exiting", worker_exiting}, {NULL, NULL},
     };
     static const luaL_Reg var[] = {
-        {"__index", host_var_get}, {"__newindex", host_var_set}, {NULL, NULL},
+        {"__index", host_var_get},
+        {"__newindex", host_var_set},
+        {NULL, NULL},
     };
     static const luaL_Reg meta[] = {
-        {"__index", ngx_index}, {"__newindex", ngx_newindex}, {NULL, NULL},
+        {"__index", ngx_index},
+        {"__newindex", ngx_newindex},
+        {NULL, NULL},
     };
     luaL_register(L, NULL, functions);
     lua_newtable(L);

@@ -13,8 +13,8 @@ typedef struct {
     job_pt job;
     void *argument;
     int result;
-    int ref;                   /* keeps the argument */
-    resolua_thread_t *thread;  /* NULL: its request has ended */
+    int ref;                  /* keeps the argument */
+    resolua_thread_t *thread; /* NULL: its request has ended */
 } work_t;
 
 static ngx_str_t pool_name = ngx_string("default");

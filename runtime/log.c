@@ -35,7 +35,8 @@ add_text(lua_State *L, luaL_Buffer *b, int arg)
         break;
     default:
         if (!luaL_callmeta(L, arg, "__tostring")) {
-            luaL_argerror(L, arg, "expected table to have __tostring metamethod");
+            luaL_argerror(L, arg,
+                          "expected table to have __tostring metamethod");
         }
         luaL_addvalue(b);
     }

@@ -16,8 +16,8 @@ resolua_peer_errno(resolua_peer_t *peer, ngx_err_t err)
 static ngx_int_t
 fail(resolua_peer_t *peer, const char *format, const ngx_str_t *host)
 {
-    u_char *end = ngx_snprintf((u_char *) peer->error,
-                               sizeof(peer->error) - 1, format, host);
+    u_char *end = ngx_snprintf((u_char *) peer->error, sizeof(peer->error) - 1,
+                               format, host);
     *end = '\0';
     return NGX_ERROR;
 }
@@ -41,13 +41,14 @@ set_unix(resolua_peer_t *peer, const ngx_str_t *path)
 static ngx_int_t
 set_number(resolua_peer_t *peer, const ngx_str_t *host)
 {
-    const size_t brackets =
-        host->len > 2 && host->data[0] == '[' && host->data[host->len - 1] == ']';
+    const size_t brackets = host->len > 2 && host->data[0] == '[' &&
+                            host->data[host->len - 1] == ']';
     u_char *text = host->data + brackets;
     const size_t size = host->len - 2 * brackets;
     const in_addr_t inaddr = ngx_inet_addr(text, size);
     ngx_memzero(&peer->address, sizeof(peer->address));
-    if (inaddr != INADDR_NONE || (size == 15 && ngx_strncmp(text, "255.255.255.255", 15) == 0)) {
+    if (inaddr != INADDR_NONE ||
+        (size == 15 && ngx_strncmp(text, "255.255.255.255", 15) == 0)) {
         peer->address.sockaddr_in.sin_family = AF_INET;
         peer->address.sockaddr_in.sin_addr.s_addr = inaddr;
         peer->address_size = sizeof(struct sockaddr_in);
@@ -85,10 +86,10 @@ on_lookup(ngx_resolver_ctx_t *lookup)
         take_address(peer, lookup);
         peer->result = NGX_OK;
     } else {
-        u_char *end = ngx_snprintf(
-            (u_char *) peer->error, sizeof(peer->error) - 1,
-            "%V could not be resolved (%i: %s)", &lookup->name, lookup->state,
-            ngx_resolver_strerror(lookup->state));
+        u_char *end =
+            ngx_snprintf((u_char *) peer->error, sizeof(peer->error) - 1,
+                         "%V could not be resolved (%i: %s)", &lookup->name,
+                         lookup->state, ngx_resolver_strerror(lookup->state));
         *end = '\0';
         peer->result = NGX_ERROR;
     }
@@ -103,9 +104,9 @@ static ngx_int_t
 look_up(resolua_peer_t *peer, const resolua_socket_conf_t *conf,
         const ngx_str_t *host)
 {
-    ngx_resolver_ctx_t *lookup =
-        conf->resolver != NULL ? ngx_resolve_start(conf->resolver, NULL)
-                               : NGX_NO_RESOLVER;
+    ngx_resolver_ctx_t *lookup = conf->resolver != NULL
+                                     ? ngx_resolve_start(conf->resolver, NULL)
+                                     : NGX_NO_RESOLVER;
     if (lookup == NGX_NO_RESOLVER) {
         return fail(peer, "no resolver defined to resolve \"%V\"", host);
     }

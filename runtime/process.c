@@ -12,24 +12,22 @@
 static ngx_uint_t
 is_master(void)
 {
-    const ngx_core_conf_t *conf =
-        (ngx_core_conf_t *) ngx_get_conf(resolua_vm_cycle->conf_ctx,
-                                         ngx_core_module);
+    const ngx_core_conf_t *conf = (ngx_core_conf_t *) ngx_get_conf(
+        resolua_vm_cycle->conf_ctx, ngx_core_module);
     return ngx_process == NGX_PROCESS_MASTER ||
            (ngx_process == NGX_PROCESS_SINGLE &&
-            resolua_vm_phase == RESOLUA_INIT &&
-            conf->master != 0);
+            resolua_vm_phase == RESOLUA_INIT && conf->master != 0);
 }
 
 
 static int
 process_type(lua_State *L)
 {
-    lua_pushstring(L, is_master()                             ? "master"
-                      : ngx_process == NGX_PROCESS_SINGLE     ? "single"
-                      : ngx_process == NGX_PROCESS_WORKER     ? "worker"
-                      : ngx_process == NGX_PROCESS_SIGNALLER  ? "signaller"
-                                                              : "helper");
+    lua_pushstring(L, is_master()                            ? "master"
+                      : ngx_process == NGX_PROCESS_SINGLE    ? "single"
+                      : ngx_process == NGX_PROCESS_WORKER    ? "worker"
+                      : ngx_process == NGX_PROCESS_SIGNALLER ? "signaller"
+                                                             : "helper");
     return 1;
 }
 
@@ -80,8 +78,8 @@ open_process(lua_State *L)
 }
 
 
-/* The processes to which there is a channel: the master tells each of those that
-   were started after it, and closes the channel of one that has ended.  (A
+/* The processes to which there is a channel: the master tells each of those
+   that were started after it, and closes the channel of one that has ended.  (A
    cache manager, where there is one, cannot be told apart.) */
 static int
 worker_pids(lua_State *L)

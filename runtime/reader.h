@@ -28,12 +28,12 @@ typedef enum {
 /* For RESOLUA_READ_UNTIL; lives as long as its iterator. */
 typedef struct {
     size_t size;
-    size_t matched;      /* octets of it that have come */
+    size_t matched; /* octets of it that have come */
     unsigned inclusive : 1;
     unsigned is_found : 1; /* the last piece ended at it */
-    u_char *octets;      /* borrowed */
-    size_t *fallback;    /* borrowed, size + 1: how much is still matched when
-                            the next octet does not fit */
+    u_char *octets;        /* borrowed */
+    size_t *fallback;      /* borrowed, size + 1: how much is still matched when
+                              the next octet does not fit */
 } resolua_pattern_t;
 
 typedef struct {

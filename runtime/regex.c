@@ -1,4 +1,5 @@
-/* ngx.re: match, find, gmatch, sub and gsub on PCRE2.  regex_sub.c substitutes. */
+/* ngx.re: match, find, gmatch, sub and gsub on PCRE2.  regex_sub.c substitutes.
+ */
 
 
 #include "runtime/private/regex.h"
@@ -36,20 +37,45 @@ static int
 read_letter(char letter, regex_t *re, uint32_t *compile)
 {
     switch (letter) {
-    case 'a': re->match_options |= PCRE2_ANCHORED; return 1;
-    case 'd': re->is_dfa = 1; return 1;
-    case 'D': *compile |= PCRE2_DUPNAMES; return 1;
-    case 'i': *compile |= PCRE2_CASELESS; return 1;
-    case 'j': re->wants_jit = 1; return 1;
-    case 'J': *compile |= PCRE2_ALT_BSUX | PCRE2_MATCH_UNSET_BACKREF; return 1;
-    case 'm': *compile |= PCRE2_MULTILINE; return 1;
-    case 'o': re->is_cached = 1; return 1;
-    case 's': *compile |= PCRE2_DOTALL; return 1;
-    case 'u': *compile |= PCRE2_UTF; return 1;
-    case 'U': *compile |= PCRE2_UTF;
-        re->match_options |= PCRE2_NO_UTF_CHECK; return 1;
-    case 'x': *compile |= PCRE2_EXTENDED; return 1;
-    default: return 0;
+    case 'a':
+        re->match_options |= PCRE2_ANCHORED;
+        return 1;
+    case 'd':
+        re->is_dfa = 1;
+        return 1;
+    case 'D':
+        *compile |= PCRE2_DUPNAMES;
+        return 1;
+    case 'i':
+        *compile |= PCRE2_CASELESS;
+        return 1;
+    case 'j':
+        re->wants_jit = 1;
+        return 1;
+    case 'J':
+        *compile |= PCRE2_ALT_BSUX | PCRE2_MATCH_UNSET_BACKREF;
+        return 1;
+    case 'm':
+        *compile |= PCRE2_MULTILINE;
+        return 1;
+    case 'o':
+        re->is_cached = 1;
+        return 1;
+    case 's':
+        *compile |= PCRE2_DOTALL;
+        return 1;
+    case 'u':
+        *compile |= PCRE2_UTF;
+        return 1;
+    case 'U':
+        *compile |= PCRE2_UTF;
+        re->match_options |= PCRE2_NO_UTF_CHECK;
+        return 1;
+    case 'x':
+        *compile |= PCRE2_EXTENDED;
+        return 1;
+    default:
+        return 0;
     }
 }
 
@@ -70,13 +96,11 @@ read_options(lua_State *L, const char *text, regex_t *re)
 static void
 note_names(regex_t *re)
 {
-    (void) pcre2_pattern_info(re->code, PCRE2_INFO_CAPTURECOUNT,
-                              &re->captures);
+    (void) pcre2_pattern_info(re->code, PCRE2_INFO_CAPTURECOUNT, &re->captures);
     (void) pcre2_pattern_info(re->code, PCRE2_INFO_NAMECOUNT, &re->names);
     (void) pcre2_pattern_info(re->code, PCRE2_INFO_NAMEENTRYSIZE,
                               &re->name_size);
-    (void) pcre2_pattern_info(re->code, PCRE2_INFO_NAMETABLE,
-                              &re->name_table);
+    (void) pcre2_pattern_info(re->code, PCRE2_INFO_NAMETABLE, &re->name_table);
 }
 
 
@@ -110,8 +134,8 @@ compile(lua_State *L, int pattern_arg, const char *options, int *failed)
     luaL_getmetatable(L, metatable);
     lua_setmetatable(L, -2);
     const uint32_t flags = read_options(L, options, re);
-    re->code = pcre2_compile((PCRE2_SPTR) pattern, size, flags, &code, &at,
-                             NULL);
+    re->code =
+        pcre2_compile((PCRE2_SPTR) pattern, size, flags, &code, &at, NULL);
     if (re->code == NULL) {
         *failed = push_compile_error(L, code, at, pattern);
         return NULL;
@@ -131,10 +155,10 @@ compile(lua_State *L, int pattern_arg, const char *options, int *failed)
 void
 resolua_regex_limits(ngx_int_t entries, ngx_int_t match_limit)
 {
-    cache_max = entries < 0 ? CACHE_MAX : (int) ngx_min(entries, NGX_MAX_INT32_VALUE);
+    cache_max =
+        entries < 0 ? CACHE_MAX : (int) ngx_min(entries, NGX_MAX_INT32_VALUE);
     pcre2_match_context_free(match_context);
-    match_context =
-        match_limit > 0 ? pcre2_match_context_create(NULL) : NULL;
+    match_context = match_limit > 0 ? pcre2_match_context_create(NULL) : NULL;
     if (match_context != NULL) {
         (void) pcre2_set_match_limit(match_context, (uint32_t) match_limit);
     }
@@ -194,8 +218,7 @@ regex_run(const regex_t *re, const ngx_str_t *subject, size_t from)
     if (re->is_dfa) {
         return pcre2_dfa_match(re->code, subject->data, subject->len, from,
                                re->match_options, re->data, match_context,
-                               workspace,
-                               DFA_WORKSPACE);
+                               workspace, DFA_WORKSPACE);
     }
     return pcre2_match(re->code, subject->data, subject->len, from,
                        re->match_options, re->data, match_context);
@@ -374,13 +397,14 @@ re_find(lua_State *L)
 }
 
 
-/* The iterator of gmatch; upvalues: subject, regex, offset or nil at the end. */
+/* The iterator of gmatch; upvalues: subject, regex, offset or nil at the end.
+ */
 static int
 next_match(lua_State *L)
 {
     ngx_str_t subject;
-    subject.data = (u_char *) lua_tolstring(L, lua_upvalueindex(1),
-                                            &subject.len);
+    subject.data =
+        (u_char *) lua_tolstring(L, lua_upvalueindex(1), &subject.len);
     const regex_t *re = lua_touserdata(L, lua_upvalueindex(2));
     if (lua_isnil(L, lua_upvalueindex(3))) {
         lua_pushnil(L);
@@ -479,7 +503,7 @@ void
 resolua_regex_setup(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"match", re_match}, {"find", re_find}, {"gmatch", re_gmatch},
+        {"match", re_match}, {"find", re_find},    {"gmatch", re_gmatch},
         {"sub", regex_sub},  {"gsub", regex_gsub}, {NULL, NULL},
     };
     luaL_newmetatable(L, metatable);

@@ -109,8 +109,10 @@ append_result(lua_State *L, text_t *t, const regex_t *re,
     lua_call(L, 1, 1);
     const char *text = lua_tolstring(L, -1, &size);
     if (text == NULL) {
-        luaL_error(L, "string or number expected to be returned by the "
-                      "replace function, got %s", luaL_typename(L, -1));
+        luaL_error(L,
+                   "string or number expected to be returned by the "
+                   "replace function, got %s",
+                   luaL_typename(L, -1));
     }
     append(L, t, (const u_char *) text, size);
     lua_pop(L, 1);
@@ -119,8 +121,8 @@ append_result(lua_State *L, text_t *t, const regex_t *re,
 
 typedef struct {
     text_t text;
-    size_t at;   /* in the subject: what is before has been taken over */
-    int count;   /* of matches */
+    size_t at; /* in the subject: what is before has been taken over */
+    int count; /* of matches */
 } work_t;
 
 

@@ -49,13 +49,13 @@ typedef struct resolua_socket_conf_s resolua_socket_conf_t;
 /* Each member may be NULL: the API then is disabled for that host.  The
    lua_CFunctions find the request with resolua_request() (vm.h). */
 typedef struct {
-    const char *subsystem;   /* "stream" or "http", ngx.config.subsystem */
-    lua_CFunction print;     /* ngx.print(...) */
-    lua_CFunction say;       /* ngx.say(...) */
-    lua_CFunction flush;     /* ngx.flush(wait?) */
-    lua_CFunction eof;       /* ngx.eof() */
-    lua_CFunction var_get;   /* (ngx.var, name): one value */
-    lua_CFunction var_set;   /* (ngx.var, name, value): none */
+    const char *subsystem;    /* "stream" or "http", ngx.config.subsystem */
+    lua_CFunction print;      /* ngx.print(...) */
+    lua_CFunction say;        /* ngx.say(...) */
+    lua_CFunction flush;      /* ngx.flush(wait?) */
+    lua_CFunction eof;        /* ngx.eof() */
+    lua_CFunction var_get;    /* (ngx.var, name): one value */
+    lua_CFunction var_set;    /* (ngx.var, name, value): none */
     lua_CFunction req_socket; /* ngx.req.socket(raw?) */
     lua_CFunction index;      /* (ngx, name): a field that ngx has not */
     lua_CFunction newindex;   /* (ngx, name, value) */
@@ -88,11 +88,11 @@ struct resolua_request_s {
     resolua_thread_t *threads;  /* all that belong to the running chunk */
     resolua_cleanup_t *cleanups;
     const resolua_socket_conf_t *sockets; /* borrowed (socket.h) */
-    int ctx_ref;                /* ngx.ctx in the registry, or LUA_NOREF */
-    ngx_int_t exit_code;        /* what ngx.exit was given */
-    ngx_uint_t live;            /* light threads that have not ended */
-    ngx_int_t entry_rc;         /* how the entry has ended ... */
-    unsigned entry_ended : 1;   /* ... while light threads go on */
+    int ctx_ref;              /* ngx.ctx in the registry, or LUA_NOREF */
+    ngx_int_t exit_code;      /* what ngx.exit was given */
+    ngx_uint_t live;          /* light threads that have not ended */
+    ngx_int_t entry_rc;       /* how the entry has ended ... */
+    unsigned entry_ended : 1; /* ... while light threads go on */
     unsigned exited : 1;
     unsigned ended : 1;
 };

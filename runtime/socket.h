@@ -22,7 +22,7 @@ struct resolua_socket_conf_s {
     ngx_flag_t log_errors;
     ngx_resolver_t *resolver; /* borrowed; NULL: host names are errors */
     ngx_msec_t resolver_timeout;
-    ngx_ssl_t *ssl; /* borrowed; NULL: the process's own defaults */
+    ngx_ssl_t *ssl;        /* borrowed; NULL: the process's own defaults */
     ngx_str_t ssl_trusted; /* files */
     ngx_str_t ssl_crl;
     ngx_str_t ssl_ciphers;
@@ -46,42 +46,54 @@ char *resolua_socket_ssl_protocols(ngx_conf_t *cf, ngx_command_t *cmd,
 extern resolua_socket_conf_t resolua_socket_defaults;
 
 #define RESOLUA_SOCKET_COMMAND(name, where, set, conf, offset, member)         \
-    {ngx_string(name), (where) | NGX_CONF_TAKE1, set, conf,                    \
-     (offset) + offsetof(resolua_socket_conf_t, member), NULL}
+    {                                                                          \
+        ngx_string(name), (where) | NGX_CONF_TAKE1, set, conf,                 \
+            (offset) + offsetof(resolua_socket_conf_t, member), NULL           \
+    }
 
 #define RESOLUA_SOCKET_COMMANDS(where, conf, offset)                           \
     RESOLUA_SOCKET_COMMAND("lua_socket_connect_timeout", where,                \
                            ngx_conf_set_msec_slot, conf, offset,               \
                            connect_timeout),                                   \
-    RESOLUA_SOCKET_COMMAND("lua_socket_send_timeout", where,                   \
-                           ngx_conf_set_msec_slot, conf, offset,               \
-                           send_timeout),                                      \
-    RESOLUA_SOCKET_COMMAND("lua_socket_read_timeout", where,                   \
-                           ngx_conf_set_msec_slot, conf, offset,               \
-                           read_timeout),                                      \
-    RESOLUA_SOCKET_COMMAND("lua_socket_keepalive_timeout", where,              \
-                           ngx_conf_set_msec_slot, conf, offset,               \
-                           keepalive_timeout),                                 \
-    RESOLUA_SOCKET_COMMAND("lua_socket_buffer_size", where,                    \
-                           ngx_conf_set_size_slot, conf, offset, buffer_size), \
-    RESOLUA_SOCKET_COMMAND("lua_socket_send_lowat", where,                     \
-                           ngx_conf_set_size_slot, conf, offset, send_lowat),  \
-    RESOLUA_SOCKET_COMMAND("lua_socket_pool_size", where,                      \
-                           ngx_conf_set_num_slot, conf, offset, pool_size),    \
-    RESOLUA_SOCKET_COMMAND("lua_ssl_trusted_certificate", where,               \
-                           ngx_conf_set_str_slot, conf, offset, ssl_trusted),  \
-    RESOLUA_SOCKET_COMMAND("lua_ssl_crl", where, ngx_conf_set_str_slot, conf,  \
-                           offset, ssl_crl),                                   \
-    RESOLUA_SOCKET_COMMAND("lua_ssl_ciphers", where, ngx_conf_set_str_slot,    \
-                           conf, offset, ssl_ciphers),                         \
-    RESOLUA_SOCKET_COMMAND("lua_ssl_verify_depth", where,                      \
-                           ngx_conf_set_num_slot, conf, offset,                \
-                           ssl_verify_depth),                                  \
-    {ngx_string("lua_ssl_protocols"), (where) | NGX_CONF_1MORE,                \
-     resolua_socket_ssl_protocols, conf,                                       \
-     (offset) + offsetof(resolua_socket_conf_t, ssl_protocols), NULL},         \
-    {ngx_string("lua_socket_log_errors"), (where) | NGX_CONF_FLAG,             \
-     ngx_conf_set_flag_slot, conf,                                             \
-     (offset) + offsetof(resolua_socket_conf_t, log_errors), NULL}
+        RESOLUA_SOCKET_COMMAND("lua_socket_send_timeout", where,               \
+                               ngx_conf_set_msec_slot, conf, offset,           \
+                               send_timeout),                                  \
+        RESOLUA_SOCKET_COMMAND("lua_socket_read_timeout", where,               \
+                               ngx_conf_set_msec_slot, conf, offset,           \
+                               read_timeout),                                  \
+        RESOLUA_SOCKET_COMMAND("lua_socket_keepalive_timeout", where,          \
+                               ngx_conf_set_msec_slot, conf, offset,           \
+                               keepalive_timeout),                             \
+        RESOLUA_SOCKET_COMMAND("lua_socket_buffer_size", where,                \
+                               ngx_conf_set_size_slot, conf, offset,           \
+                               buffer_size),                                   \
+        RESOLUA_SOCKET_COMMAND("lua_socket_send_lowat", where,                 \
+                               ngx_conf_set_size_slot, conf, offset,           \
+                               send_lowat),                                    \
+        RESOLUA_SOCKET_COMMAND("lua_socket_pool_size", where,                  \
+                               ngx_conf_set_num_slot, conf, offset,            \
+                               pool_size),                                     \
+        RESOLUA_SOCKET_COMMAND("lua_ssl_trusted_certificate", where,           \
+                               ngx_conf_set_str_slot, conf, offset,            \
+                               ssl_trusted),                                   \
+        RESOLUA_SOCKET_COMMAND("lua_ssl_crl", where, ngx_conf_set_str_slot,    \
+                               conf, offset, ssl_crl),                         \
+        RESOLUA_SOCKET_COMMAND("lua_ssl_ciphers", where,                       \
+                               ngx_conf_set_str_slot, conf, offset,            \
+                               ssl_ciphers),                                   \
+        RESOLUA_SOCKET_COMMAND("lua_ssl_verify_depth", where,                  \
+                               ngx_conf_set_num_slot, conf, offset,            \
+                               ssl_verify_depth),                              \
+        {ngx_string("lua_ssl_protocols"),                                      \
+         (where) | NGX_CONF_1MORE,                                             \
+         resolua_socket_ssl_protocols,                                         \
+         conf,                                                                 \
+         (offset) + offsetof(resolua_socket_conf_t, ssl_protocols),            \
+         NULL},                                                                \
+    {                                                                          \
+        ngx_string("lua_socket_log_errors"), (where) | NGX_CONF_FLAG,          \
+            ngx_conf_set_flag_slot, conf,                                      \
+            (offset) + offsetof(resolua_socket_conf_t, log_errors), NULL       \
+    }
 
 #endif

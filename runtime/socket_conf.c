@@ -42,12 +42,10 @@ resolua_socket_conf_merge(resolua_socket_conf_t *conf,
 {
     ngx_conf_merge_msec_value(conf->connect_timeout, outer->connect_timeout,
                               TIMEOUT);
-    ngx_conf_merge_msec_value(conf->send_timeout, outer->send_timeout,
+    ngx_conf_merge_msec_value(conf->send_timeout, outer->send_timeout, TIMEOUT);
+    ngx_conf_merge_msec_value(conf->read_timeout, outer->read_timeout, TIMEOUT);
+    ngx_conf_merge_msec_value(conf->keepalive_timeout, outer->keepalive_timeout,
                               TIMEOUT);
-    ngx_conf_merge_msec_value(conf->read_timeout, outer->read_timeout,
-                              TIMEOUT);
-    ngx_conf_merge_msec_value(conf->keepalive_timeout,
-                              outer->keepalive_timeout, TIMEOUT);
     ngx_conf_merge_size_value(conf->buffer_size, outer->buffer_size,
                               BUFFER_SIZE);
     ngx_conf_merge_size_value(conf->send_lowat, outer->send_lowat, 0);

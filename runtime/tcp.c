@@ -281,8 +281,8 @@ connect_new(tcp_t *tcp)
 {
     tcp->peer.found = on_found;
     tcp->peer.owner = tcp;
-    const ngx_int_t rc = resolua_peer_find(&tcp->peer, tcp_conf(tcp),
-                                           tcp->host, tcp->port);
+    const ngx_int_t rc =
+        resolua_peer_find(&tcp->peer, tcp_conf(tcp), tcp->host, tcp->port);
     return rc == NGX_OK ? tcp_open(tcp) : rc;
 }
 
@@ -394,9 +394,10 @@ tcp_connect(lua_State *L)
 {
     tcp_t *tcp = tcp_check(L);
     if (tcp->writing != NULL || tcp->reading != NULL) {
-        return tcp_fail(L, tcp->link.connection == NULL ? "socket busy connecting"
-                           : tcp->writing != NULL       ? "socket busy writing"
-                                                        : "socket busy reading");
+        return tcp_fail(L, tcp->link.connection == NULL
+                               ? "socket busy connecting"
+                           : tcp->writing != NULL ? "socket busy writing"
+                                                  : "socket busy reading");
     }
     const int options = check_target(L);
     tcp_close(tcp);
@@ -421,14 +422,13 @@ tcp_connect(lua_State *L)
 
 
 /* ngx.socket.connect(...): a connected socket, or nil and why not. */
-static const char connect_source[] =
-    "local tcp = ngx.socket.tcp\n"
-    "function ngx.socket.connect(...)\n"
-    "    local socket = tcp()\n"
-    "    local ok, err = socket:connect(...)\n"
-    "    if not ok then return nil, err end\n"
-    "    return socket\n"
-    "end\n";
+static const char connect_source[] = "local tcp = ngx.socket.tcp\n"
+                                     "function ngx.socket.connect(...)\n"
+                                     "    local socket = tcp()\n"
+                                     "    local ok, err = socket:connect(...)\n"
+                                     "    if not ok then return nil, err end\n"
+                                     "    return socket\n"
+                                     "end\n";
 
 
 static ngx_msec_t
@@ -512,13 +512,12 @@ tcp_bind(lua_State *L)
     struct {
         ngx_addr_t address;
         ngx_sockaddr_t sockaddr;
-    } *local;
+    } * local;
     ngx_pool_t *pool = ngx_create_pool(NGX_MIN_POOL_SIZE, ngx_cycle->log);
     if (pool == NULL) {
         return tcp_fail(L, "no memory");
     }
-    const ngx_int_t rc =
-        ngx_parse_addr(pool, &address, (u_char *) text, size);
+    const ngx_int_t rc = ngx_parse_addr(pool, &address, (u_char *) text, size);
     local = rc == NGX_OK ? ngx_calloc(sizeof(*local), ngx_cycle->log) : NULL;
     if (local != NULL) {
         ngx_memcpy(&local->sockaddr, address.sockaddr, address.socklen);

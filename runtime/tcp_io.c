@@ -90,9 +90,8 @@ push_end(lua_State *L, tcp_t *tcp, ngx_int_t rc)
 {
     const char *reason = "closed";
     if (rc == NGX_ERROR) {
-        resolua_peer_errno(&tcp->peer,
-                           ngx_socket_errno != 0 ? ngx_socket_errno
-                                                 : NGX_ECONNRESET);
+        resolua_peer_errno(&tcp->peer, ngx_socket_errno != 0 ? ngx_socket_errno
+                                                             : NGX_ECONNRESET);
         reason = tcp->peer.error;
     }
     const int count =
@@ -224,8 +223,9 @@ tcp_receive(lua_State *L)
         kind += *kind == '*';
         luaL_argcheck(L, *kind == 'l' || *kind == 'a', 2,
                       "bad pattern argument");
-        resolua_reader_start(&tcp->reader, *kind == 'l' ? RESOLUA_READ_LINE
-                                                        : RESOLUA_READ_ALL, 0);
+        resolua_reader_start(
+            &tcp->reader, *kind == 'l' ? RESOLUA_READ_LINE : RESOLUA_READ_ALL,
+            0);
     }
     return receive(L, tcp);
 }

@@ -4,14 +4,14 @@
 #include "runtime/vm.h"
 
 struct tcp_pool_s {
-    ngx_str_node_t node;  /* by name */
-    ngx_queue_t idle;     /* kept_t, the last used first */
-    ngx_queue_t waiting;  /* tcp_t, the first come first */
+    ngx_str_node_t node; /* by name */
+    ngx_queue_t idle;    /* kept_t, the last used first */
+    ngx_queue_t waiting; /* tcp_t, the first come first */
     ngx_uint_t idle_count;
     ngx_uint_t link_count; /* connected, idle ones too, and being connected */
     ngx_uint_t waiting_count;
     ngx_uint_t size;
-    ngx_int_t backlog;    /* < 0: connects do not wait */
+    ngx_int_t backlog; /* < 0: connects do not wait */
     u_char name[];
 };
 
@@ -305,8 +305,9 @@ why_not_kept(const tcp_t *tcp)
     if (n > 0 && c->ssl == NULL) {
         return "unread data in buffer";
     }
-    return n < 0 && ngx_socket_errno != NGX_EAGAIN ? "connection in dubious state"
-                                                   : NULL;
+    return n < 0 && ngx_socket_errno != NGX_EAGAIN
+               ? "connection in dubious state"
+               : NULL;
 }
 
 

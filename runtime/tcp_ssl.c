@@ -283,10 +283,9 @@ resolua_socket_ssl_merge(ngx_conf_t *cf, resolua_socket_conf_t *conf,
         conf->ssl_protocols =
             outer->ssl_protocols != 0 ? outer->ssl_protocols : PROTOCOLS;
     }
-    const ngx_uint_t is_needed = conf->ssl_trusted.len > 0 ||
-                                 conf->ssl_ciphers.len > 0 ||
-                                 conf->ssl_crl.len > 0 ||
-                                 conf->ssl_protocols != PROTOCOLS;
+    const ngx_uint_t is_needed =
+        conf->ssl_trusted.len > 0 || conf->ssl_ciphers.len > 0 ||
+        conf->ssl_crl.len > 0 || conf->ssl_protocols != PROTOCOLS;
     conf->ssl = outer->ssl;
     if (!is_needed || (!is_own && conf->ssl != NULL)) {
         return NGX_CONF_OK;

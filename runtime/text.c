@@ -1,7 +1,7 @@
 #include "runtime/text.h"
 
 typedef struct {
-    int arg;   /* for messages */
+    int arg; /* for messages */
     int depth;
 } place_t;
 
@@ -9,8 +9,10 @@ typedef struct {
 static void
 fail(lua_State *L, int arg, const char *kind)
 {
-    lua_pushfstring(L, "string, number, boolean, nil, or array table expected, "
-                       "got %s", kind);
+    lua_pushfstring(L,
+                    "string, number, boolean, nil, or array table expected, "
+                    "got %s",
+                    kind);
     luaL_argerror(L, arg, lua_tostring(L, -1));
 }
 

@@ -1,8 +1,8 @@
 /* The scheduler.  resume and yield of user coroutines go through go_on(), so
    that a sleep in the innermost returns to nginx. */
 
-#include "runtime/private/api.h"
 #include "runtime/private/thread.h"
+#include "runtime/private/api.h"
 #include "runtime/run.h"
 #include "runtime/vm.h"
 #include "runtime/wait.h"
@@ -448,10 +448,10 @@ co_status(lua_State *L)
         lua_call(L, 1, 1);
         return 1;
     }
-    lua_pushstring(L, t->done                                  ? "dead"
-                      : co == L                                ? "running"
+    lua_pushstring(L, t->done                               ? "dead"
+                      : co == L                             ? "running"
                       : t->parent || t->request->entry == t ? "normal"
-                                                               : "suspended");
+                                                            : "suspended");
     return 1;
 }
 

@@ -33,13 +33,12 @@ push_date(lua_State *L, const ngx_tm_t *tm, int with_time)
 {
     u_char text[sizeof("9999-12-31 23:59:59")];
     const u_char *end =
-        with_time ? ngx_snprintf(text, sizeof(text), "%04d-%02d-%02d %02d:%02d:%02d",
-                                 tm->ngx_tm_year, tm->ngx_tm_mon,
-                                 tm->ngx_tm_mday, tm->ngx_tm_hour,
-                                 tm->ngx_tm_min, tm->ngx_tm_sec)
-                  : ngx_snprintf(text, sizeof(text), "%04d-%02d-%02d",
-                                 tm->ngx_tm_year, tm->ngx_tm_mon,
-                                 tm->ngx_tm_mday);
+        with_time
+            ? ngx_snprintf(text, sizeof(text), "%04d-%02d-%02d %02d:%02d:%02d",
+                           tm->ngx_tm_year, tm->ngx_tm_mon, tm->ngx_tm_mday,
+                           tm->ngx_tm_hour, tm->ngx_tm_min, tm->ngx_tm_sec)
+            : ngx_snprintf(text, sizeof(text), "%04d-%02d-%02d",
+                           tm->ngx_tm_year, tm->ngx_tm_mon, tm->ngx_tm_mday);
     lua_pushlstring(L, (char *) text, (size_t) (end - text));
     return 1;
 }
@@ -112,11 +111,16 @@ void
 resolua_time_setup(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"now", time_now},           {"time", time_seconds},
-        {"update_time", time_update}, {"localtime", time_local},
-        {"utctime", time_utc},       {"today", time_today},
-        {"http_time", time_http},    {"cookie_time", time_cookie},
-        {"parse_http_time", time_parse_http}, {NULL, NULL},
+        {"now", time_now},
+        {"time", time_seconds},
+        {"update_time", time_update},
+        {"localtime", time_local},
+        {"utctime", time_utc},
+        {"today", time_today},
+        {"http_time", time_http},
+        {"cookie_time", time_cookie},
+        {"parse_http_time", time_parse_http},
+        {NULL, NULL},
     };
     luaL_register(L, NULL, functions);
 }

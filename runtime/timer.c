@@ -17,9 +17,9 @@ enum {
 typedef struct {
     ngx_event_t event;
     resolua_request_t request;
-    int ref;           /* {function, arguments...} */
+    int ref; /* {function, arguments...} */
     int nargs;
-    ngx_msec_t every;  /* 0: once */
+    ngx_msec_t every; /* 0: once */
 } lua_timer_t;
 
 static ngx_uint_t pending;
@@ -107,8 +107,8 @@ on_timer(ngx_event_t *ev)
     running++;
     timer_push(L, timer, premature);
     luaL_unref(L, LUA_REGISTRYINDEX, timer->ref);
-    const ngx_int_t rc = resolua_run_function(&timer->request,
-                                              timer->nargs + 1, RESOLUA_TIMER);
+    const ngx_int_t rc =
+        resolua_run_function(&timer->request, timer->nargs + 1, RESOLUA_TIMER);
     if (rc != NGX_AGAIN) {
         timer_ended(&timer->request, rc);
     }
@@ -164,8 +164,8 @@ timer_make(lua_State *L, int again)
         lua_pushliteral(L, "too many pending timers");
         return 2;
     }
-    if (timer_start(L, 2, lua_gettop(L) - 2, ms,
-                    again ? ngx_max(ms, 1) : 0) != NGX_OK) {
+    if (timer_start(L, 2, lua_gettop(L) - 2, ms, again ? ngx_max(ms, 1) : 0) !=
+        NGX_OK) {
         lua_pushnil(L);
         lua_pushliteral(L, "no memory");
         return 2;

@@ -14,12 +14,12 @@ typedef struct {
     resolua_request_t *request;   /* NULL: ended */
     resolua_cleanup_t cleanup;
     resolua_peer_t peer;
-    ngx_str_t host;               /* owned */
-    ngx_sockaddr_t local;         /* of bind() */
-    socklen_t local_size;         /* 0: none */
-    ngx_msec_t timeout;           /* ms */
-    size_t max;                   /* octets that receive() wants */
-    resolua_thread_t *thread;     /* sleeps in setpeername or receive */
+    ngx_str_t host;           /* owned */
+    ngx_sockaddr_t local;     /* of bind() */
+    socklen_t local_size;     /* 0: none */
+    ngx_msec_t timeout;       /* ms */
+    size_t max;               /* octets that receive() wants */
+    resolua_thread_t *thread; /* sleeps in setpeername or receive */
 } udp_t;
 
 static const char metatable[] = "resolua.udp";
@@ -198,8 +198,8 @@ udp_setpeername(lua_State *L)
 {
     udp_t *udp = check(L);
     keep_host(L, udp);
-    const int is_unix = udp->host.len >= 5 &&
-                        ngx_strncmp(udp->host.data, "unix:", 5) == 0;
+    const int is_unix =
+        udp->host.len >= 5 && ngx_strncmp(udp->host.data, "unix:", 5) == 0;
     const lua_Integer port = is_unix ? 0 : luaL_checkinteger(L, 3);
     if (port < 0 || port > 65535) {
         return luaL_error(L, "bad port number: %d", (int) port);
@@ -393,9 +393,12 @@ void
 resolua_udp_setup(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"setpeername", udp_setpeername}, {"bind", udp_bind},
-        {"send", udp_send},               {"receive", udp_receive},
-        {"settimeout", udp_settimeout},   {"close", udp_close_method},
+        {"setpeername", udp_setpeername},
+        {"bind", udp_bind},
+        {"send", udp_send},
+        {"receive", udp_receive},
+        {"settimeout", udp_settimeout},
+        {"close", udp_close_method},
         {NULL, NULL},
     };
     luaL_newmetatable(L, metatable);

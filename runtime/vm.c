@@ -121,7 +121,7 @@ set_constants(lua_State *L)
         const char *name;
         int value;
     } constants[] = {
-        {"OK", NGX_OK},     {"ERROR", NGX_ERROR}, {"AGAIN", NGX_AGAIN},
+        {"OK", NGX_OK},     {"ERROR", NGX_ERROR},       {"AGAIN", NGX_AGAIN},
         {"DONE", NGX_DONE}, {"DECLINED", NGX_DECLINED},
     };
     for (size_t i = 0; i < sizeof(constants) / sizeof(constants[0]); i++) {

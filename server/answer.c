@@ -14,8 +14,8 @@ static struct {
     struct dns_ffi_store *store; /* NULL: none is configured, or it failed */
     store_lmdb_reader_t *reader;
     dns_source_t source;
-    unsigned depth;     /* of begin */
-    ngx_uint_t is_read; /* the snapshot is there */
+    unsigned depth;           /* of begin */
+    ngx_uint_t is_read;       /* the snapshot is there */
     ngx_uint_t is_configured; /* there should be a store */
     dns_query_t query;
     dns_answer_t answer;
@@ -168,8 +168,8 @@ dns_server_error(const dns_server_call_t *call, int rcode)
 static dns_server_verdict_t
 answer_from_cache(dns_server_call_t *call, const dns_answer_options_t *options)
 {
-    call->size = dns_server_cache_get(call->conf->view, call, &worker.query,
-                                      options);
+    call->size =
+        dns_server_cache_get(call->conf->view, call, &worker.query, options);
     call->may_keep = 1;
     return call->size > 0 ? DNS_SERVER_SEND : DNS_SERVER_ASK;
 }
@@ -184,9 +184,9 @@ answer_from_zones(dns_server_call_t *call)
     dns_server_options(call, &worker.query, octets, &options);
     const size_t limit =
         dns_query_response_limit(&worker.query, conf->udp_size);
-    const dns_status_t status = dns_answer(&worker.query, &worker.source,
-                                           &options, call->out, limit,
-                                           &worker.answer);
+    const dns_status_t status =
+        dns_answer(&worker.query, &worker.source, &options, call->out, limit,
+                   &worker.answer);
     if (status == DNS_ENOTFOUND) {
         return may_forward(conf, &worker.query)
                    ? answer_from_cache(call, &options)
@@ -211,9 +211,9 @@ answer_with_hooks(dns_server_call_t *call)
         uint8_t octets[DNS_EDNS_OPTIONS_MAX];
         dns_answer_options_t options;
         dns_server_options(call, &worker.query, octets, &options);
-        call->size = dns_server_cache_get(
-            call->conf->view ^ DNS_SERVER_HOOK_VIEW, call, &worker.query,
-            &options);
+        call->size =
+            dns_server_cache_get(call->conf->view ^ DNS_SERVER_HOOK_VIEW, call,
+                                 &worker.query, &options);
         if (call->size > 0) {
             return DNS_SERVER_SEND;
         }

@@ -27,16 +27,16 @@ typedef enum {
 } dns_server_verdict_t;
 
 typedef struct {
-    const dns_server_conf_t *conf;  /* borrowed */
-    const struct sockaddr *client;  /* borrowed */
-    const uint8_t *packet;          /* borrowed */
-    size_t packet_size;             /* octets */
+    const dns_server_conf_t *conf; /* borrowed */
+    const struct sockaddr *client; /* borrowed */
+    const uint8_t *packet;         /* borrowed */
+    size_t packet_size;            /* octets */
     dns_transport_t transport;
-    uint32_t idle_timeout_ms;       /* granted to who asks (RFC 7828); 0: none */
-    uint8_t *out;                   /* borrowed; see dns_server_room() */
-    size_t size;                    /* set: octets of the answer */
-    ngx_uint_t skip_hooks;          /* the hooks have seen it */
-    ngx_uint_t may_keep;            /* set: what Lua answers may be cached */
+    uint32_t idle_timeout_ms; /* granted to who asks (RFC 7828); 0: none */
+    uint8_t *out;             /* borrowed; see dns_server_room() */
+    size_t size;              /* set: octets of the answer */
+    ngx_uint_t skip_hooks;    /* the hooks have seen it */
+    ngx_uint_t may_keep;      /* set: what Lua answers may be cached */
     struct dns_server_ask_s *pending; /* set with DNS_SERVER_ASK: what Lua has
                                          begun; goes to dns_server_ask() or
                                          dns_server_ask_cancel() */

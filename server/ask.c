@@ -87,8 +87,8 @@ copy_call(dns_server_ask_t *ask, const dns_server_call_t *call, ngx_log_t *log)
                    ? sizeof(struct sockaddr_in6)
                    : sizeof(struct sockaddr_in));
     ask->call.client = &ask->client.sockaddr;
-    if (dns_query_parse(&ask->query, packet, call->packet_size,
-                        call->transport, &rcode) != DNS_OK) {
+    if (dns_query_parse(&ask->query, packet, call->packet_size, call->transport,
+                        &rcode) != DNS_OK) {
         return NGX_ERROR;
     }
     return NGX_OK;
@@ -144,17 +144,15 @@ complete(const dns_server_ask_t *ask)
     uint8_t octets[DNS_EDNS_OPTIONS_MAX];
     dns_answer_options_t options;
     dns_response_t response;
-    if (answer.size == 0 ||
-        dns_response_scan(&response, query, answer.octets, answer.size) !=
-            DNS_OK) {
+    if (answer.size == 0 || dns_response_scan(&response, query, answer.octets,
+                                              answer.size) != DNS_OK) {
         return;
     }
     if (ask->call.may_keep) {
         dns_server_cache_put(conf->view, query, &ask->ticket, &response,
                              answer.octets);
     }
-    if (query->edns.is_present &&
-        answer.size - response.size == DNS_OPT_SIZE) {
+    if (query->edns.is_present && answer.size - response.size == DNS_OPT_SIZE) {
         answer.octets[DNS_HEADER_ARCOUNT_AT] =
             (uint8_t) (response.additional_count >> 8);
         answer.octets[DNS_HEADER_ARCOUNT_AT + 1] =
@@ -293,8 +291,8 @@ dns_server_hooked(dns_server_call_t *call)
         call->pending = ask;
         return verdict;
     }
-    call->size = hook_finish(
-        ask, call->out, verdict == DNS_SERVER_SEND ? ask->call.size : 0);
+    call->size = hook_finish(ask, call->out,
+                             verdict == DNS_SERVER_SEND ? ask->call.size : 0);
     ask_release(ask);
     return call->size > 0 ? DNS_SERVER_SEND : DNS_SERVER_DROP;
 }

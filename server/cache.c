@@ -87,8 +87,8 @@ dns_server_cache_put(uint32_t view, const dns_query_t *query,
 {
     if (dns_server_cache != NULL) {
         rules.now = (uint32_t) ngx_time();
-        dns_cache_put(dns_server_cache, query, view, ticket, response,
-                      wire, &rules);
+        dns_cache_put(dns_server_cache, query, view, ticket, response, wire,
+                      &rules);
     }
 }
 
@@ -151,7 +151,9 @@ static int
 open_module(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"purge", purge}, {"stats", stats}, {NULL, NULL},
+        {"purge", purge},
+        {"stats", stats},
+        {NULL, NULL},
     };
     lua_newtable(L);
     luaL_register(L, NULL, functions);

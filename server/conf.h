@@ -87,21 +87,43 @@ char *dns_server_conf_cookie(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *dns_server_conf_chaos(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 #define DNS_SERVER_COMMANDS(where, conf, offset)                               \
-    {ngx_string("dns_forward"), (where) | NGX_CONF_1MORE,                      \
-     dns_server_conf_forward, conf, offset, NULL},                             \
-    {ngx_string("dns_udp_size"), (where) | NGX_CONF_TAKE1,                     \
-     dns_server_conf_udp_size, conf, offset, NULL},                            \
-    {ngx_string("dns_nsid"), (where) | NGX_CONF_TAKE1,                         \
-     dns_server_conf_nsid, conf, offset, NULL},                                \
-    {ngx_string("dns_cookie_secret"), (where) | NGX_CONF_TAKE1,                \
-     dns_server_conf_cookie, conf, offset, NULL},                              \
-    {ngx_string("dns_chaos"), (where) | NGX_CONF_TAKE12,                       \
-     dns_server_conf_chaos, conf, offset, NULL},                               \
-    RESOLUA_CODE_COMMANDS("dns_query", where, resolua_conf_code, conf,         \
-                          (offset) + offsetof(dns_server_conf_t, on_query)),   \
-    RESOLUA_CODE_COMMANDS("dns_answer", where, resolua_conf_code, conf,        \
-                          (offset) + offsetof(dns_server_conf_t, on_answer)),  \
-    RESOLUA_CODE_COMMANDS("dns_log", where, resolua_conf_code, conf,           \
-                          (offset) + offsetof(dns_server_conf_t, on_log))
+    {ngx_string("dns_forward"),                                                \
+     (where) | NGX_CONF_1MORE,                                                 \
+     dns_server_conf_forward,                                                  \
+     conf,                                                                     \
+     offset,                                                                   \
+     NULL},                                                                    \
+        {ngx_string("dns_udp_size"),                                           \
+         (where) | NGX_CONF_TAKE1,                                             \
+         dns_server_conf_udp_size,                                             \
+         conf,                                                                 \
+         offset,                                                               \
+         NULL},                                                                \
+        {ngx_string("dns_nsid"),                                               \
+         (where) | NGX_CONF_TAKE1,                                             \
+         dns_server_conf_nsid,                                                 \
+         conf,                                                                 \
+         offset,                                                               \
+         NULL},                                                                \
+        {ngx_string("dns_cookie_secret"),                                      \
+         (where) | NGX_CONF_TAKE1,                                             \
+         dns_server_conf_cookie,                                               \
+         conf,                                                                 \
+         offset,                                                               \
+         NULL},                                                                \
+        {ngx_string("dns_chaos"),                                              \
+         (where) | NGX_CONF_TAKE12,                                            \
+         dns_server_conf_chaos,                                                \
+         conf,                                                                 \
+         offset,                                                               \
+         NULL},                                                                \
+        RESOLUA_CODE_COMMANDS("dns_query", where, resolua_conf_code, conf,     \
+                              (offset) +                                       \
+                                  offsetof(dns_server_conf_t, on_query)),      \
+        RESOLUA_CODE_COMMANDS("dns_answer", where, resolua_conf_code, conf,    \
+                              (offset) +                                       \
+                                  offsetof(dns_server_conf_t, on_answer)),     \
+        RESOLUA_CODE_COMMANDS("dns_log", where, resolua_conf_code, conf,       \
+                              (offset) + offsetof(dns_server_conf_t, on_log))
 
 #endif

@@ -219,9 +219,8 @@ static ngx_int_t
 init_module(ngx_cycle_t *cycle)
 {
     const dns_main_conf_t *conf = dns_main_conf(cycle);
-    return conf->lmdb_folder.len > 0
-               ? prepare_folder(cycle, &conf->lmdb_folder)
-               : NGX_OK;
+    return conf->lmdb_folder.len > 0 ? prepare_folder(cycle, &conf->lmdb_folder)
+                                     : NGX_OK;
 }
 
 
@@ -264,16 +263,7 @@ static ngx_core_module_t module_ctx = {
 };
 
 ngx_module_t ngx_resolua_dns_module = {
-    NGX_MODULE_V1,
-    &module_ctx,
-    commands,
-    NGX_CORE_MODULE,
-    NULL,
-    init_module,
-    init_process,
-    NULL,
-    NULL,
-    exit_process,
-    NULL,
-    NGX_MODULE_V1_PADDING,
+    NGX_MODULE_V1, &module_ctx,  commands,     NGX_CORE_MODULE,
+    NULL,          init_module,  init_process, NULL,
+    NULL,          exit_process, NULL,         NGX_MODULE_V1_PADDING,
 };

@@ -131,8 +131,8 @@ dns_server_conf_nsid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
     if (ngx_strncmp(value[1].data, "0x", 2) != 0) {
         dns->nsid = value[1];
-    } else if (read_hex(cf, value[1].data + 2, value[1].len - 2,
-                        &dns->nsid) != NGX_OK) {
+    } else if (read_hex(cf, value[1].data + 2, value[1].len - 2, &dns->nsid) !=
+               NGX_OK) {
         return complain(cf, "not hexadecimal digits");
     }
     return dns->nsid.len > NSID_MAX ? complain(cf, "over 128 octets")

@@ -14,7 +14,8 @@ set_client(struct dns_ffi_hook *hook, const struct sockaddr *client)
         const struct sockaddr_in6 *sin6 = (const void *) client;
         hook->client_family = 6;
         hook->client_port = ntohs(sin6->sin6_port);
-        ngx_memcpy(hook->client_octets, &sin6->sin6_addr, sizeof(sin6->sin6_addr));
+        ngx_memcpy(hook->client_octets, &sin6->sin6_addr,
+                   sizeof(sin6->sin6_addr));
     } else if (client->sa_family == AF_INET) {
         const struct sockaddr_in *sin = (const void *) client;
         hook->client_family = 4;
@@ -33,8 +34,8 @@ hook_prepare(dns_server_ask_t *ask, uint8_t *out, size_t room)
     const dns_query_t *query = &ask->query;
     hook->packet = ask->call.packet;
     hook->packet_size = (uint32_t) ask->call.packet_size;
-    hook->limit = (uint32_t) dns_query_response_limit(
-        query, ask->call.conf->udp_size);
+    hook->limit =
+        (uint32_t) dns_query_response_limit(query, ask->call.conf->udp_size);
     hook->id = query->id;
     hook->flags = query->flags;
     hook->type = query->qtype;
@@ -173,8 +174,8 @@ keep(dns_server_ask_t *ask)
         hook->tag_size);
     response.ttl = hook->cache_seconds;
     response.may_be_kept = !response.is_truncated;
-    dns_server_cache_put(ask->call.conf->view ^ DNS_SERVER_HOOK_VIEW, &ask->query, &ticket,
-                         &response, hook->out);
+    dns_server_cache_put(ask->call.conf->view ^ DNS_SERVER_HOOK_VIEW,
+                         &ask->query, &ticket, &response, hook->out);
     ((dns_server_conf_t *) ask->call.conf)->hook_keeps = 1;
 }
 

@@ -48,8 +48,8 @@ put_options(const dns_server_call_t *call, const dns_query_edns_t *edns,
         put_cookie(call, edns, options);
     }
     if (call->idle_timeout_ms > 0 &&
-        dns_option_find(edns->options, edns->options_size,
-                        DNS_OPTION_KEEPALIVE, &asked) &&
+        dns_option_find(edns->options, edns->options_size, DNS_OPTION_KEEPALIVE,
+                        &asked) &&
         dns_options_put_keepalive(options, call->idle_timeout_ms) != DNS_OK) {
         return; /* no room */
     }
@@ -70,7 +70,7 @@ dns_server_options(const dns_server_call_t *call, const dns_query_t *query,
     const dns_server_conf_t *conf = call->conf;
     dns_options_t extra = {.octets = octets, .room = DNS_EDNS_OPTIONS_MAX};
     put_options(call, &query->edns, &extra);
-    *options = (dns_answer_options_t) {
+    *options = (dns_answer_options_t){
         .udp_size = (uint16_t) conf->udp_size,
         .recursion_available = conf->forward.len > 0,
         .nsid = conf->nsid.len > 0 ? conf->nsid.data : NULL,

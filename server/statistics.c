@@ -85,8 +85,8 @@ get(lua_State *L)
     dns_statistics_t all;
     const uint64_t *value = (const uint64_t *) &all;
     static const char *const names[COUNTERS] = {
-        "udp", "tcp", "tls", "https", "cache_hits", "zone", "errors",
-        "ignored", "sessions", "send_errors", "dropped",
+        "udp",    "tcp",     "tls",      "https",       "cache_hits", "zone",
+        "errors", "ignored", "sessions", "send_errors", "dropped",
     };
     dns_statistics_get(&all);
     lua_createtable(L, 0, COUNTERS);

@@ -14,7 +14,7 @@
 #include <lua.h>
 
 typedef struct {
-    uint64_t udp;         /* queries by dns_transport_t, in its order */
+    uint64_t udp; /* queries by dns_transport_t, in its order */
     uint64_t tcp;
     uint64_t tls;
     uint64_t https;

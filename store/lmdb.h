@@ -77,9 +77,8 @@ store_lmdb_next_node(store_lmdb_reader_t *reader, const dns_zone_t *zone,
  * edit that changes something raises the zone's generation, and the SOA serial
  * (RFC 1982) unless it sets a SOA itself.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_lmdb_edit_new(store_lmdb_t *store, const uint8_t *apex,
-                    store_lmdb_edit_t **out);
+DNS_EXPORT DNS_MUST_USE dns_status_t store_lmdb_edit_new(
+    store_lmdb_t *store, const uint8_t *apex, store_lmdb_edit_t **out);
 DNS_EXPORT void store_lmdb_edit_free(store_lmdb_edit_t *edit);
 
 /* The zone's contents become only what the edit adds; a zone that is not
@@ -89,19 +88,16 @@ DNS_EXPORT void store_lmdb_edit_delete_zone(store_lmdb_edit_t *edit);
 
 /* Adds one record; the set takes its TTL. */
 DNS_EXPORT DNS_MUST_USE dns_status_t
-store_lmdb_edit_add(store_lmdb_edit_t *edit, const uint8_t *name,
-                    uint16_t type, uint32_t ttl, const uint8_t *rdata,
-                    uint16_t rdata_size);
+store_lmdb_edit_add(store_lmdb_edit_t *edit, const uint8_t *name, uint16_t type,
+                    uint32_t ttl, const uint8_t *rdata, uint16_t rdata_size);
 
 /* Drops a record set, or with rdata one record of it; at commit it is
    DNS_ENOTFOUND when there is none.  A "set" is delete_if_any and adds. */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_lmdb_edit_remove(store_lmdb_edit_t *edit, const uint8_t *name,
-                       uint16_t type, const uint8_t *rdata,
-                       uint16_t rdata_size);
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_lmdb_edit_remove_if_any(store_lmdb_edit_t *edit, const uint8_t *name,
-                              uint16_t type);
+DNS_EXPORT DNS_MUST_USE dns_status_t store_lmdb_edit_remove(
+    store_lmdb_edit_t *edit, const uint8_t *name, uint16_t type,
+    const uint8_t *rdata, uint16_t rdata_size);
+DNS_EXPORT DNS_MUST_USE dns_status_t store_lmdb_edit_remove_if_any(
+    store_lmdb_edit_t *edit, const uint8_t *name, uint16_t type);
 
 /*
  * Checks and writes.  DNS_OK: durable.  DNS_ENOTFOUND: no such zone or set.

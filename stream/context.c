@@ -117,8 +117,7 @@ wake_writer(stream_context_t *context)
     resolua_thread_t *t = context->writer;
     lua_State *L = resolua_thread_state(t);
     context->writer = NULL;
-    const int count = output_push_result(context, L,
-                                         context->writer_result);
+    const int count = output_push_result(context, L, context->writer_result);
     resolua_thread_wake(t, count);
 }
 
@@ -159,8 +158,8 @@ on_readable(stream_context_t *context)
     if (t == NULL) {
         return;
     }
-    const int count = context->read_step(context->read_data,
-                                         resolua_thread_state(t));
+    const int count =
+        context->read_step(context->read_data, resolua_thread_state(t));
     if (count == 0) {
         if (!c->shared) {
             (void) ngx_handle_read_event(c->read, 0);

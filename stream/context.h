@@ -16,7 +16,7 @@ typedef struct {
     /* What goes on when the running chunk has ended with rc. */
     void (*ended)(ngx_stream_session_t *s, ngx_int_t rc);
 
-    u_char *output;     /* owned: what the client has not taken */
+    u_char *output; /* owned: what the client has not taken */
     size_t output_at;
     size_t output_size;
     resolua_thread_t *writer; /* sleeps until the output is gone */

@@ -89,8 +89,7 @@ datagram_get(unsigned i, datagram_t *d)
     d->client = m->msg_name;
     d->client_size = m->msg_namelen;
     d->is_cut = (m->msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
-                m->msg_namelen == 0 ||
-                m->msg_namelen > sizeof(ngx_sockaddr_t);
+                m->msg_namelen == 0 || m->msg_namelen > sizeof(ngx_sockaddr_t);
 }
 
 
@@ -193,8 +192,8 @@ datagram_send(ngx_socket_t fd, ngx_log_t *log)
     unsigned done = 0;
     ngx_uint_t waited = 0;
     while (done < out_count) {
-        const int sent = sendmmsg(fd, out + done, out_count - done,
-                                  MSG_DONTWAIT);
+        const int sent =
+            sendmmsg(fd, out + done, out_count - done, MSG_DONTWAIT);
         if (sent > 0) {
             done += (unsigned) sent;
             waited = 0;

@@ -22,8 +22,8 @@
 
 enum {
     DATAGRAM_BATCH = 64,
-    DATAGRAM_SIZE_MAX = 65535,  /* octets of one that is received */
-    DATAGRAM_REPLY_MAX = 4096,  /* octets of one reply */
+    DATAGRAM_SIZE_MAX = 65535, /* octets of one that is received */
+    DATAGRAM_REPLY_MAX = 4096, /* octets of one reply */
 };
 
 typedef struct {
@@ -54,8 +54,7 @@ void datagram_send(ngx_socket_t fd, ngx_log_t *log);
 /* One datagram outside of a batch; local NULL: from the socket's address.
    NGX_OK, NGX_AGAIN or NGX_ERROR (errno). */
 ngx_int_t datagram_send_one(ngx_socket_t fd, const struct sockaddr *client,
-                            socklen_t client_size,
-                            const struct sockaddr *local, const void *octets,
-                            size_t size);
+                            socklen_t client_size, const struct sockaddr *local,
+                            const void *octets, size_t size);
 
 #endif

@@ -115,8 +115,8 @@ static unsigned
 handle_batch(lane_t *lane, ngx_connection_t *listener)
 {
     const ngx_listening_t *ls = lane->listening;
-    const unsigned count = datagram_receive(listener->fd, ls->wildcard,
-                                            listener->log);
+    const unsigned count =
+        datagram_receive(listener->fd, ls->wildcard, listener->log);
     left_t left;
     left.count = 0;
     if (count == 0) {
@@ -173,7 +173,8 @@ is_ours(const ngx_listening_t *ls)
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "%V udp: servers that answer by Lua or dns_serve share "
                       "a socket with others; give their listen the \"bind\" "
-                      "parameter", &ls->addr_text);
+                      "parameter",
+                      &ls->addr_text);
     }
     return ours == port->naddrs;
 }

@@ -165,10 +165,9 @@ postconfiguration(ngx_conf_t *cf)
         if (conf->serve) {
             tls_conf(ctx);
         }
-        conf->is_express =
-            conf->serve && conf->express && conf->preread == NULL &&
-            conf->access == NULL && conf->log == NULL &&
-            !needs_sessions(cf, ctx);
+        conf->is_express = conf->serve && conf->express &&
+                           conf->preread == NULL && conf->access == NULL &&
+                           conf->log == NULL && !needs_sessions(cf, ctx);
     }
     return phases_postconfiguration(cf, main_conf->preread_no_postpone == 1);
 }
@@ -225,12 +224,8 @@ static ngx_command_t commands[] = {
 };
 
 static ngx_stream_module_t module_ctx = {
-    preconfiguration,
-    postconfiguration,
-    create_main_conf,
-    NULL,
-    create_srv_conf,
-    merge_srv_conf,
+    preconfiguration, postconfiguration, create_main_conf, NULL,
+    create_srv_conf,  merge_srv_conf,
 };
 
 ngx_module_t ngx_stream_resolua_module = {

@@ -34,8 +34,7 @@ output_send(stream_context_t *context)
 
 
 int
-output_push_result(const stream_context_t *context, lua_State *L,
-                   size_t result)
+output_push_result(const stream_context_t *context, lua_State *L, size_t result)
 {
     if (context->output_failed) {
         lua_pushnil(L);

@@ -126,8 +126,8 @@ void
 phases_content(ngx_stream_session_t *s)
 {
     hold_reading(s->connection);
-    const ngx_int_t rc = stream_run(s, conf_of(s)->content, RESOLUA_CONTENT,
-                                    content_ended);
+    const ngx_int_t rc =
+        stream_run(s, conf_of(s)->content, RESOLUA_CONTENT, content_ended);
     if (rc != NGX_AGAIN) {
         content_ended(s, rc);
     }

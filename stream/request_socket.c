@@ -247,11 +247,11 @@ start_pattern(lua_State *L, resolua_reader_t *r)
         return;
     }
     const char *pattern = luaL_optstring(L, 2, "*l");
-    luaL_argcheck(L, pattern[0] == '*' && (pattern[1] == 'l' ||
-                                           pattern[1] == 'a'),
+    luaL_argcheck(L,
+                  pattern[0] == '*' && (pattern[1] == 'l' || pattern[1] == 'a'),
                   2, "bad pattern");
-    resolua_reader_start(r, pattern[1] == 'l' ? RESOLUA_READ_LINE
-                                              : RESOLUA_READ_ALL, 0);
+    resolua_reader_start(
+        r, pattern[1] == 'l' ? RESOLUA_READ_LINE : RESOLUA_READ_ALL, 0);
 }
 
 

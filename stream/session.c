@@ -30,8 +30,8 @@ send_datagram(ngx_connection_t *c, u_char *octets, size_t size)
 {
     const struct sockaddr *local =
         c->listening->wildcard ? c->local_sockaddr : NULL;
-    const ngx_int_t rc = datagram_send_one(c->fd, c->sockaddr, c->socklen,
-                                           local, octets, size);
+    const ngx_int_t rc =
+        datagram_send_one(c->fd, c->sockaddr, c->socklen, local, octets, size);
     if (rc == NGX_OK) {
         c->sent += (off_t) size;
         return (ssize_t) size;
@@ -113,9 +113,9 @@ set_addresses(ngx_connection_t *c, const datagram_t *d, unsigned number)
         if (c->addr_text.data == NULL) {
             return NGX_ERROR;
         }
-        c->addr_text.len = ngx_sock_ntop(c->sockaddr, c->socklen,
-                                         c->addr_text.data,
-                                         ls->addr_text_max_len, 0);
+        c->addr_text.len =
+            ngx_sock_ntop(c->sockaddr, c->socklen, c->addr_text.data,
+                          ls->addr_text_max_len, 0);
     }
     return NGX_OK;
 }

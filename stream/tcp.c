@@ -9,13 +9,13 @@
 #include "stream/tcp_clients.h"
 
 enum {
-    PREFIX_SIZE = 2,               /* octets, RFC 1035 section 4.2.2 */
+    PREFIX_SIZE = 2, /* octets, RFC 1035 section 4.2.2 */
     MESSAGE_MAX = 65535,
     IN_ROOM = PREFIX_SIZE + MESSAGE_MAX, /* octets read at once */
-    OUT_ROOM = 4 * IN_ROOM,        /* answers written at once */
-    READS_MAX = 8,                 /* in one wake-up: others wait too */
-    PENDING_MAX = 64,              /* queries of a connection that Lua answers:
-                                      no more are read meanwhile */
+    OUT_ROOM = 4 * IN_ROOM,              /* answers written at once */
+    READS_MAX = 8,                       /* in one wake-up: others wait too */
+    PENDING_MAX = 64, /* queries of a connection that Lua answers:
+                         no more are read meanwhile */
 };
 
 /* Octets that did not go through; owned, freed when empty. */
@@ -200,9 +200,8 @@ flush_rest(tcp_t *t)
     if (rest->octets == NULL) {
         return NGX_OK;
     }
-    const ssize_t sent = send_some(t->session->connection,
-                                   rest->octets + rest->at,
-                                   rest->size - rest->at);
+    const ssize_t sent = send_some(
+        t->session->connection, rest->octets + rest->at, rest->size - rest->at);
     if (sent < 0) {
         return NGX_ERROR;
     }

@@ -11,8 +11,8 @@ select_dot(SSL *ssl, const unsigned char **out, unsigned char *size,
     (void) ssl;
     (void) data;
     if (SSL_select_next_proto((unsigned char **) out, size, ours,
-                              sizeof(ours) - 1, in, in_size) !=
-        OPENSSL_NPN_NEGOTIATED) {
+                              sizeof(ours) - 1, in,
+                              in_size) != OPENSSL_NPN_NEGOTIATED) {
         return SSL_TLSEXT_ERR_NOACK; /* older clients name something else */
     }
     return SSL_TLSEXT_ERR_OK;

@@ -58,11 +58,12 @@ find(lua_State *L, ngx_stream_session_t *s, const ngx_str_t *name,
 {
     ngx_stream_core_main_conf_t *core =
         ngx_stream_get_module_main_conf(s, ngx_stream_core_module);
-    ngx_stream_variable_t *v = ngx_hash_find(&core->variables_hash, key,
-                                             name->data, name->len);
+    ngx_stream_variable_t *v =
+        ngx_hash_find(&core->variables_hash, key, name->data, name->len);
     if (v == NULL) {
         lua_pushlstring(L, (char *) name->data, name->len);
-        luaL_error(L, "variable \"%s\" not found for writing; maybe it is a "
+        luaL_error(L,
+                   "variable \"%s\" not found for writing; maybe it is a "
                    "built-in variable that is not changeable or you forgot to "
                    "use \"lua_add_variable\" to define it",
                    lua_tostring(L, -1));

@@ -6,13 +6,13 @@
 
 #include "http/private/ctx.h"
 
-void http_req_setup(lua_State *L);     /* ngx.req: the request line */
-void http_args_setup(lua_State *L);    /* ngx.req: URI and arguments */
-void http_headers_setup(lua_State *L); /* ngx.req: headers */
-void http_body_setup(lua_State *L);    /* ngx.req: body */
+void http_req_setup(lua_State *L);        /* ngx.req: the request line */
+void http_args_setup(lua_State *L);       /* ngx.req: URI and arguments */
+void http_headers_setup(lua_State *L);    /* ngx.req: headers */
+void http_body_setup(lua_State *L);       /* ngx.req: body */
 void http_body_write_setup(lua_State *L); /* ngx.req: another body */
-void http_resp_setup(lua_State *L);    /* ngx: header, resp */
-void http_control_setup(lua_State *L); /* ngx: exec, redirect, constants */
+void http_resp_setup(lua_State *L);       /* ngx: header, resp */
+void http_control_setup(lua_State *L);    /* ngx: exec, redirect, constants */
 
 /* NGX_DECLINED: no method that nginx knows by this number. */
 ngx_int_t http_req_set_method(ngx_http_request_t *r, ngx_uint_t id);
@@ -37,7 +37,8 @@ void http_headers_set_meta(lua_State *L);
 /* The type of a response for which the script names none. */
 ngx_int_t http_resp_default_type(ngx_http_request_t *r);
 
-/* Pushes at most max octets of the body (0: all), nil where none is in memory. */
+/* Pushes at most max octets of the body (0: all), nil where none is in memory.
+ */
 void http_body_push(lua_State *L, const ngx_http_request_t *r, size_t max);
 
 /* Reads the body if it has not been.  NGX_OK, NGX_AGAIN (wake() is called) or

@@ -21,12 +21,12 @@ enum {
 };
 
 typedef struct {
-    ngx_chain_t *first;  /* not yet given to nginx's filters */
+    ngx_chain_t *first; /* not yet given to nginx's filters */
     ngx_chain_t **end;
     size_t size;
-    ngx_buf_t *last;     /* of the gathered, where there are any */
-    ngx_chain_t *free;   /* buffers of ours to use again */
-    ngx_chain_t *busy;   /* given to the filters, not yet written */
+    ngx_buf_t *last;          /* of the gathered, where there are any */
+    ngx_chain_t *free;        /* buffers of ours to use again */
+    ngx_chain_t *busy;        /* given to the filters, not yet written */
     resolua_thread_t *waiter; /* of ngx.flush(true) */
     unsigned eof : 1;
 } http_output_t;
@@ -48,12 +48,12 @@ typedef struct {
     off_t body_size;               /* of the body that a script writes */
     ngx_chain_t *filter_free;      /* the body filter's buffers */
     ngx_chain_t *filter_busy;
-    unsigned filter_ended : 1;     /* the script has ended the response */
+    unsigned filter_ended : 1; /* the script has ended the response */
     unsigned asleep : 1;
-    unsigned type_cleared : 1;     /* ngx.header.content_type = nil */
-    unsigned reading_body : 1;     /* for lua_need_request_body */
-    unsigned body_pending : 1;     /* nginx still reads it */
-    unsigned body_gathers : 1;     /* between init_body and finish_body */
+    unsigned type_cleared : 1; /* ngx.header.content_type = nil */
+    unsigned reading_body : 1; /* for lua_need_request_body */
+    unsigned body_pending : 1; /* nginx still reads it */
+    unsigned body_gathers : 1; /* between init_body and finish_body */
 } http_ctx_t;
 
 extern const resolua_host_t http_host;

@@ -31,38 +31,38 @@ typedef struct {
     size_t room;
     size_t at;
     size_t end;
-    tcp_pool_t *pool; /* that counts it, or NULL */
+    tcp_pool_t *pool;  /* that counts it, or NULL */
     ngx_uint_t reused; /* times */
 } tcp_link_t;
 
 typedef struct tcp_s tcp_t;
 struct tcp_s {
     tcp_link_t link;
-    resolua_request_t *request;  /* whose it is; NULL: ended */
+    resolua_request_t *request; /* whose it is; NULL: ended */
     resolua_cleanup_t cleanup;
     resolua_peer_t peer;
-    ngx_str_t host;              /* owned: what connect() was given */
+    ngx_str_t host; /* owned: what connect() was given */
     in_port_t port;
-    ngx_str_t server_name;       /* owned: of the handshake */
-    ngx_str_t pool_name;         /* owned */
-    ngx_addr_t *local;           /* of bind(); owned */
-    ngx_msec_t connect_timeout;  /* ms */
+    ngx_str_t server_name;      /* owned: of the handshake */
+    ngx_str_t pool_name;        /* owned */
+    ngx_addr_t *local;          /* of bind(); owned */
+    ngx_msec_t connect_timeout; /* ms */
     ngx_msec_t send_timeout;
     ngx_msec_t read_timeout;
     resolua_reader_t reader;
-    resolua_thread_t *reading;   /* the coroutine that sleeps, or NULL */
-    resolua_thread_t *writing;   /* also while connecting and in a handshake */
-    u_char *output;              /* owned: not yet sent */
+    resolua_thread_t *reading; /* the coroutine that sleeps, or NULL */
+    resolua_thread_t *writing; /* also while connecting and in a handshake */
+    u_char *output;            /* owned: not yet sent */
     size_t output_at;
     size_t output_size;
-    size_t sent;                 /* what send() will return */
-    ngx_queue_t queue;           /* among those that wait for a pool's slot */
+    size_t sent;       /* what send() will return */
+    ngx_queue_t queue; /* among those that wait for a pool's slot */
     ngx_event_t queue_timer;
-    const char *failed;          /* why nothing more can be read, or NULL */
-    unsigned is_waiting : 1;     /* in a pool's queue */
+    const char *failed;      /* why nothing more can be read, or NULL */
+    unsigned is_waiting : 1; /* in a pool's queue */
     unsigned verifies : 1;
     unsigned wants_session : 1;
-    unsigned has_link : 1;       /* its turn has come with a connection */
+    unsigned has_link : 1; /* its turn has come with a connection */
 };
 
 /* The socket at 1, of the running request; raises "bad request". */

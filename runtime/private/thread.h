@@ -12,8 +12,8 @@ enum { OP_NONE, OP_SLEEP, OP_EXIT, OP_RESUME, OP_SPAWN };
 /* A coroutine under the scheduler; the state's exdata points here. */
 struct resolua_thread_s {
     lua_State *L;
-    int ref;                  /* keeps L alive */
-    int op;                   /* why it yielded */
+    int ref; /* keeps L alive */
+    int op;  /* why it yielded */
     resolua_request_t *request;
     resolua_thread_t *parent; /* who resumed it; NULL: the entry */
     resolua_thread_t *target; /* OP_RESUME, OP_SPAWN */
@@ -29,7 +29,7 @@ struct resolua_thread_s {
     unsigned is_light : 1;     /* made by ngx.thread.spawn */
     unsigned has_failed : 1;
     unsigned is_collected : 1; /* waited for, or killed */
-    unsigned wraps : 1; /* made by coroutine.wrap: errors go through */
+    unsigned wraps : 1;        /* made by coroutine.wrap: errors go through */
 };
 
 /* A new coroutine of the request's, on top of L. */

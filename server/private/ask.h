@@ -4,13 +4,13 @@
 /* A query in Lua's hands: its hooks, and dns.service.  Recycled. */
 
 #include "ffi/hook_ffi.h"
+#include "runtime/run.h"
 #include "server/ask.h"
 #include "server/cache.h"
-#include "runtime/run.h"
 
 enum {
-    ASK_FEW = 1024,        /* octets of a query that need no memory of their own */
-    ASK_OUT_ROOM = 4096,   /* octets of a hook's answer */
+    ASK_FEW = 1024, /* octets of a query that need no memory of their own */
+    ASK_OUT_ROOM = 4096, /* octets of a hook's answer */
 };
 
 typedef enum {
@@ -20,17 +20,17 @@ typedef enum {
 
 struct dns_server_ask_s {
     resolua_request_t request;
-    dns_server_call_t call;    /* packet, client and out are ours */
+    dns_server_call_t call; /* packet, client and out are ours */
     dns_query_t query;
     dns_cache_ticket_t ticket; /* of the time before anybody was asked */
     ask_step_t step;
     dns_server_answered_pt answered;
     void *data;
     struct dns_ffi_hook hook;
-    int object;                /* Lua's view of hook, in the registry */
+    int object; /* Lua's view of hook, in the registry */
     ngx_sockaddr_t client;
-    uint8_t *many;             /* owned: a query of more octets */
-    dns_server_ask_t *next;    /* among the free ones */
+    uint8_t *many;          /* owned: a query of more octets */
+    dns_server_ask_t *next; /* among the free ones */
     uint8_t few[ASK_FEW];
     uint8_t out[ASK_OUT_ROOM + DNS_EDNS_OPTIONS_MAX];
 };

@@ -1,5 +1,5 @@
-/* Preloaded into nginx: sendmmsg() takes a part of what it is given, or nothing,
-   as a full socket buffer would have it. */
+/* Preloaded into nginx: sendmmsg() takes a part of what it is given, or
+   nothing, as a full socket buffer would have it. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -50,8 +50,8 @@ ask(asked_t *a, const char *text, uint16_t type, uint16_t flags,
     dns_writer_t w;
     int rcode;
 
-    assert_int_equal(
-        dns_name_from_text(name, text, strlen(text), NULL, NULL), DNS_OK);
+    assert_int_equal(dns_name_from_text(name, text, strlen(text), NULL, NULL),
+                     DNS_OK);
     dns_writer_init(&w, a->packet, sizeof(a->packet));
     dns_writer_put_header(&w, 77, flags);
     assert_int_equal(dns_writer_put_question(&w, name, type, DNS_CLASS_IN),
@@ -61,9 +61,9 @@ ask(asked_t *a, const char *text, uint16_t type, uint16_t flags,
         assert_int_equal(dns_writer_put_opt(&w, opt), DNS_OK);
     }
 
-    assert_int_equal(dns_query_parse(&a->query, a->packet, w.used,
-                                     DNS_OVER_UDP, &rcode),
-                     DNS_OK);
+    assert_int_equal(
+        dns_query_parse(&a->query, a->packet, w.used, DNS_OVER_UDP, &rcode),
+        DNS_OK);
 }
 
 static void
@@ -86,9 +86,9 @@ static void
 begin_response(dns_writer_t *w, const asked_t *a, uint8_t *wire, int rcode)
 {
     dns_writer_init(w, wire, 4096);
-    dns_writer_put_header(w, 1, (uint16_t) (DNS_FLAG_QR | DNS_FLAG_RA |
-                                            (a->query.flags & DNS_FLAG_RD) |
-                                            rcode));
+    dns_writer_put_header(w, 1,
+                          (uint16_t) (DNS_FLAG_QR | DNS_FLAG_RA |
+                                      (a->query.flags & DNS_FLAG_RD) | rcode));
     assert_int_equal(dns_writer_put_question(w, a->query.qname.octets,
                                              a->query.qtype, DNS_CLASS_IN),
                      DNS_OK);
@@ -193,7 +193,8 @@ static void
 negative_answers_are_kept_by_their_soa(void **state)
 {
     (void) state;
-    static const char soa[] = "\1a\0\1b\0\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0\52";
+    static const char soa[] =
+        "\1a\0\1b\0\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0\52";
     static const uint8_t apex[] = "\4test";
     asked_t a;
     uint8_t wire[4096];
@@ -205,7 +206,8 @@ negative_answers_are_kept_by_their_soa(void **state)
     put_record(&w, DNS_AUTHORITY, apex, DNS_TYPE_SOA, 900, soa,
                sizeof(soa) - 1);
     keep(&a, wire, w.used);
-    assert_true(dns_cache_get(cache, &a.query, VIEW, NOW + 41, out, &rcode) > 0);
+    assert_true(dns_cache_get(cache, &a.query, VIEW, NOW + 41, out, &rcode) >
+                0);
     assert_int_equal(rcode, DNS_RCODE_NXDOMAIN);
     assert_int_equal(get(&a, NOW + 42, out), 0);
 
@@ -366,8 +368,8 @@ write_often(void *argument)
     for (unsigned i = 0; i < ROUNDS; i++) {
         const asked_t *a = &shared[rand_r(&seed) % NAMES];
         dns_response_t response;
-        size_t size = respond(a, wire, 1 + rand_r(&seed) % 24,
-                              (uint8_t) rand_r(&seed));
+        size_t size =
+            respond(a, wire, 1 + rand_r(&seed) % 24, (uint8_t) rand_r(&seed));
         dns_cache_ticket_t ticket = dns_cache_ticket(cache, &a->query, NULL, 0);
 
         if (dns_response_scan(&response, &a->query, wire, size) == DNS_OK) {

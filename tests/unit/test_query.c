@@ -206,11 +206,10 @@ explains_errors_to_who_has_edns(void **state)
     assert_memory_equal(out + size - (sizeof(with) - 1), with,
                         sizeof(with) - 1);
 
-    assert_int_equal(PARSE(&q,
-                           HEADER("\1\0", "\0\1", "\0\0", "\0\0", "\0\0")
-                               QUESTION,
-                           &rcode),
-                     DNS_OK);
+    assert_int_equal(
+        PARSE(&q, HEADER("\1\0", "\0\1", "\0\0", "\0\0", "\0\0") QUESTION,
+              &rcode),
+        DNS_OK);
     assert_int_equal(dns_query_error_explained(&q, DNS_RCODE_REFUSED,
                                                DNS_EDE_NOT_AUTHORITATIVE, out),
                      dns_query_error(&q, DNS_RCODE_REFUSED, out));
