@@ -102,6 +102,12 @@ char *resolua_conf_code_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
          0,                                                                    \
          offsetof(resolua_core_conf_t, max_running_timers),                    \
          NULL},                                                                \
+        {ngx_string("lua_worker_thread_vm_pool_size"),                         \
+         (where) | NGX_CONF_TAKE1,                                             \
+         resolua_conf_number,                                                  \
+         0,                                                                    \
+         offsetof(resolua_core_conf_t, thread_vms),                            \
+         NULL},                                                                \
         {ngx_string("lua_regex_cache_max_entries"),                            \
          (where) | NGX_CONF_TAKE1,                                             \
          resolua_conf_number,                                                  \
@@ -126,6 +132,7 @@ typedef struct {
     ssize_t max_pending_timers; /* the same */
     ssize_t max_running_timers;
     ssize_t regex_cache_max;
+    ssize_t thread_vms; /* VMs for threads in a worker */
     ssize_t sa_restart; /* 0 or 1 */
     ssize_t regex_match_limit;
     ngx_flag_t code_cache;

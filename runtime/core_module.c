@@ -39,6 +39,7 @@ create_conf(ngx_cycle_t *cycle)
     conf->max_running_timers = NGX_CONF_UNSET;
     conf->regex_cache_max = NGX_CONF_UNSET;
     conf->regex_match_limit = NGX_CONF_UNSET;
+    conf->thread_vms = NGX_CONF_UNSET;
     conf->sa_restart = NGX_CONF_UNSET;
     conf->code_cache = 1;
     return conf;
@@ -142,6 +143,7 @@ exit_process(ngx_cycle_t *cycle)
     if (is_worker()) {
         (void) run_all(&resolua_core_conf(cycle)->exit_worker,
                        RESOLUA_EXIT_WORKER);
+        resolua_worker_thread_exit();
     }
 }
 

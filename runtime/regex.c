@@ -9,11 +9,11 @@
 enum {
     CACHE_MAX = 1024, /* compiled expressions of option "o" */
     DFA_WORKSPACE = 1000,
+    COUNT_AT = 1, /* where a cache has the number of its expressions */
 };
 
 static const char metatable[] = "resolua.regex";
 static const char cache_key; /* its address is the cache's registry key */
-static int cached;
 static int cache_max = CACHE_MAX;
 static pcre2_match_context *match_context; /* NULL: PCRE2's own limits */
 
@@ -166,18 +166,45 @@ resolua_regex_limits(ngx_int_t entries, ngx_int_t match_limit)
 
 
 static void
+new_cache(lua_State *L)
+{
+    lua_newtable(L);
+    lua_pushlightuserdata(L, (void *) &cache_key);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+
+/* Each VM has one. */
+static void
 push_cache(lua_State *L)
 {
     lua_pushlightuserdata(L, (void *) &cache_key);
     lua_rawget(L, LUA_REGISTRYINDEX);
-    if (lua_isnil(L, -1) || cached >= cache_max) {
+    if (lua_isnil(L, -1)) {
         lua_pop(L, 1);
-        lua_newtable(L);
-        lua_pushlightuserdata(L, (void *) &cache_key);
-        lua_pushvalue(L, -2);
-        lua_rawset(L, LUA_REGISTRYINDEX);
-        cached = 0;
+        new_cache(L);
     }
+}
+
+
+/* The key and the expression on top go into the cache below them; a full one
+   is thrown away. */
+static void
+cache(lua_State *L)
+{
+    lua_rawgeti(L, -3, COUNT_AT);
+    const int count = (int) lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    if (count >= cache_max) {
+        new_cache(L);
+        lua_replace(L, -4);
+    }
+    lua_pushinteger(L, count >= cache_max ? 1 : count + 1);
+    lua_rawseti(L, -4, COUNT_AT);
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -5);
 }
 
 
@@ -202,10 +229,7 @@ regex_check(lua_State *L, int pattern_arg, int options_arg, int *failed)
     lua_pop(L, 1);
     re = compile(L, pattern_arg, options, failed);
     if (re != NULL) {
-        lua_pushvalue(L, -2);
-        lua_pushvalue(L, -2);
-        lua_rawset(L, -5);
-        cached++;
+        cache(L);
     }
     return re;
 }
@@ -510,7 +534,6 @@ resolua_regex_setup(lua_State *L)
     lua_pushcfunction(L, free_regex);
     lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
-    cached = 0;
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     lua_setfield(L, -2, "re");

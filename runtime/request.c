@@ -49,7 +49,7 @@ resolua_phase_name(ngx_uint_t phase)
 const char *
 resolua_phase_directive(ngx_uint_t phase)
 {
-    static char text[64];
+    static _Thread_local char text[64];
     const char *name = phase == RESOLUA_SSL_CERTIFICATE ? "ssl_certificate"
                        : phase == RESOLUA_PROXY_SSL_CERTIFICATE
                            ? "proxy_ssl_certificate"

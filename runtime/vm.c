@@ -11,8 +11,8 @@ enum {
 
 lua_State *resolua_vm;
 ngx_cycle_t *resolua_vm_cycle;
-resolua_request_t *resolua_running;
-ngx_uint_t resolua_vm_phase;
+_Thread_local resolua_request_t *resolua_running;
+_Thread_local ngx_uint_t resolua_vm_phase;
 
 static resolua_vm_setup_pt setups[SETUPS_MAX];
 static ngx_uint_t nsetups;
@@ -132,15 +132,14 @@ set_constants(lua_State *L)
 
 
 lua_State *
-resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
-               const ngx_str_t *cpath)
+resolua_vm_new_for_thread(ngx_cycle_t *cycle, const ngx_str_t *path,
+                          const ngx_str_t *cpath)
 {
     lua_State *L = luaL_newstate();
     if (L == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "no memory for a Lua VM");
         return NULL;
     }
-    resolua_vm_cycle = cycle;
     luaL_openlibs(L);
     set_path(L, "path", path);
     set_path(L, "cpath", cpath);
@@ -152,21 +151,37 @@ resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
     set_config(L);
     resolua_log_setup(L);
     resolua_time_setup(L);
-    resolua_timer_setup(L);
-    resolua_thread_setup(L);
     resolua_args_setup(L);
-    resolua_host_setup(L);
-    resolua_tcp_setup(L);
-    resolua_udp_setup(L);
     resolua_require_setup(L);
     resolua_digest_setup(L);
     resolua_regex_setup(L);
+    resolua_dict_setup(L, cycle);
+    set_constants(L);
+    lua_settop(L, 0);
+    return L;
+}
+
+
+lua_State *
+resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
+               const ngx_str_t *cpath)
+{
+    resolua_vm_cycle = cycle;
+    lua_State *L = resolua_vm_new_for_thread(cycle, path, cpath);
+    if (L == NULL) {
+        return NULL;
+    }
+    lua_getglobal(L, "ngx");
+    resolua_timer_setup(L);
+    resolua_thread_setup(L);
+    resolua_host_setup(L);
+    resolua_tcp_setup(L);
+    resolua_udp_setup(L);
     resolua_light_setup(L);
     resolua_semaphore_setup(L);
     resolua_errlog_setup(L);
     resolua_process_setup(L);
-    resolua_dict_setup(L, cycle);
-    set_constants(L);
+    resolua_worker_thread_setup(L);
     for (ngx_uint_t i = 0; i < nsetups; i++) {
         setups[i](L);
     }

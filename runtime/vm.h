@@ -6,6 +6,10 @@
 
 #include "runtime/request.h"
 
+/* On a thread of a pool no request runs.  The model makes the access as cheap
+   as that of a global. */
+#define RESOLUA_THREAD_OWN __attribute__((tls_model("initial-exec")))
+
 /* The VM's main state; NULL before the configuration has been read. */
 extern lua_State *resolua_vm;
 
@@ -14,7 +18,7 @@ extern lua_State *resolua_vm;
 extern ngx_cycle_t *resolua_vm_cycle;
 
 /* The request whose Lua code runs now, or NULL. */
-extern resolua_request_t *resolua_running;
+extern _Thread_local resolua_request_t *resolua_running RESOLUA_THREAD_OWN;
 
 /* An adapter's functions.  setup(L) finds the ngx table on top of the stack
    and leaves the stack as it was; it runs once for each new VM.  Call in the
@@ -25,6 +29,10 @@ ngx_int_t resolua_vm_add_setup(resolua_vm_setup_pt setup);
 /* Makes the VM; owned by the caller, closed by lua_close. */
 lua_State *resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
                           const ngx_str_t *cpath);
+
+/* The same with what needs neither a request nor nginx's event loop. */
+lua_State *resolua_vm_new_for_thread(ngx_cycle_t *cycle, const ngx_str_t *path,
+                                     const ngx_str_t *cpath);
 
 /* package.preload[name] = open */
 void resolua_vm_preload(lua_State *L, const char *name, lua_CFunction open);
@@ -37,6 +45,6 @@ resolua_request_t *resolua_request(lua_State *L);
 ngx_uint_t resolua_check_phase(lua_State *L, ngx_uint_t allowed);
 
 /* The phase that runs where there is no request (init, init_worker, exit). */
-extern ngx_uint_t resolua_vm_phase;
+extern _Thread_local ngx_uint_t resolua_vm_phase RESOLUA_THREAD_OWN;
 
 #endif

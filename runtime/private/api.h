@@ -25,6 +25,9 @@ void resolua_light_setup(lua_State *L);
 void resolua_semaphore_setup(lua_State *L);
 void resolua_errlog_setup(lua_State *L);
 void resolua_process_setup(lua_State *L);
+void resolua_worker_thread_setup(lua_State *L);
+/* Closes the VMs of threads that have ended. */
+void resolua_worker_thread_exit(void);
 void resolua_dict_setup(lua_State *L, ngx_cycle_t *cycle);
 
 /* "content_by_lua*" */
