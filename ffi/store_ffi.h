@@ -56,6 +56,15 @@ DNS_EXPORT int dns_ffi_store_records_begin(struct dns_ffi_store *store,
 DNS_EXPORT int dns_ffi_store_records_next(struct dns_ffi_store *store,
                                           struct dns_ffi_record *out);
 
+/* As begin: only the records of one name; those behind a name, which need not
+   be there. */
+DNS_EXPORT int dns_ffi_store_records_of(struct dns_ffi_store *store,
+                                        const uint8_t *apex,
+                                        const uint8_t *name);
+DNS_EXPORT int dns_ffi_store_records_behind(struct dns_ffi_store *store,
+                                            const uint8_t *apex,
+                                            const uint8_t *name);
+
 /* 1: the zone with this apex has a record set of the type at name (0: of any
    type); 0: not. */
 DNS_EXPORT int dns_ffi_store_has(struct dns_ffi_store *store,
@@ -102,6 +111,11 @@ DNS_EXPORT int dns_ffi_edit_new(struct dns_ffi_store *store,
 DNS_EXPORT void dns_ffi_edit_free(struct dns_ffi_edit *edit);
 DNS_EXPORT void dns_ffi_edit_replace_zone(struct dns_ffi_edit *edit);
 DNS_EXPORT void dns_ffi_edit_delete_zone(struct dns_ffi_edit *edit);
+
+/* commit is DNS_FFI_EEXIST unless the zone has this generation; 0: unless there
+   is no such zone. */
+DNS_EXPORT void dns_ffi_edit_expect(struct dns_ffi_edit *edit,
+                                    uint64_t generation);
 DNS_EXPORT int dns_ffi_edit_add(struct dns_ffi_edit *edit, const uint8_t *name,
                                 uint16_t type, uint32_t ttl,
                                 const uint8_t *rdata, uint16_t rdata_size);

@@ -61,6 +61,12 @@ dns_ffi_edit_delete_zone(struct dns_ffi_edit *edit)
     store_lmdb_edit_delete_zone(edit->edit);
 }
 
+void
+dns_ffi_edit_expect(struct dns_ffi_edit *edit, uint64_t generation)
+{
+    store_lmdb_edit_expect(edit->edit, generation);
+}
+
 /* Statuses of the store's calls that say nothing by themselves. */
 static int
 note(struct dns_ffi_edit *edit, dns_status_t status)

@@ -27,6 +27,7 @@ typedef struct {
     size_t record_at;
     bool is_first; /* the next node is the apex */
     bool is_apex;
+    bool is_single; /* one node and no more */
 } record_walk_t;
 
 struct dns_ffi_store {
@@ -325,11 +326,46 @@ dns_ffi_store_records_begin(struct dns_ffi_store *store, const uint8_t *apex)
     return find_apex(store, apex, &walk->zone);
 }
 
+int
+dns_ffi_store_records_behind(struct dns_ffi_store *store, const uint8_t *apex,
+                             const uint8_t *name)
+{
+    record_walk_t *walk = &store->walk;
+    int status = dns_ffi_store_records_begin(store, apex);
+
+    if (status == DNS_OK && !dns_name_is_within(name, apex)) {
+        return DNS_EMALFORMED;
+    }
+
+    walk->is_first = false;
+    dns_name_set(&walk->name, name);
+    return status;
+}
+
+int
+dns_ffi_store_records_of(struct dns_ffi_store *store, const uint8_t *apex,
+                         const uint8_t *name)
+{
+    record_walk_t *walk = &store->walk;
+    int status = dns_ffi_store_records_behind(store, apex, name);
+
+    if (status != DNS_OK) {
+        return status;
+    }
+
+    walk->is_single = true;
+    return lookup(store, &walk->zone, &walk->name, &walk->node);
+}
+
 /* The next node; the apex begins with its SOA. */
 static dns_status_t
 walk_to_node(struct dns_ffi_store *store)
 {
     record_walk_t *walk = &store->walk;
+
+    if (walk->is_single) {
+        return DNS_ENOTFOUND;
+    }
 
     walk->is_apex = walk->is_first;
     walk->rrset_at = 0;

@@ -65,7 +65,8 @@ store_lmdb_next_zone(store_lmdb_reader_t *reader, uint64_t *at,
                      dns_zone_t *zone, dns_rdata_t *soa);
 
 /* The nodes of a zone in canonical order; between begin and end.  Start with
-   the apex: *is_first = true.  DNS_ENOTFOUND at the end. */
+   the apex: *is_first = true, or behind a name of the zone, which need not have
+   a node.  DNS_ENOTFOUND at the end. */
 DNS_EXPORT DNS_MUST_USE dns_status_t
 store_lmdb_next_node(store_lmdb_reader_t *reader, const dns_zone_t *zone,
                      bool *is_first, dns_name_t *name, dns_node_t *node);
@@ -86,6 +87,11 @@ DNS_EXPORT void store_lmdb_edit_free(store_lmdb_edit_t *edit);
 DNS_EXPORT void store_lmdb_edit_replace_zone(store_lmdb_edit_t *edit);
 DNS_EXPORT void store_lmdb_edit_delete_zone(store_lmdb_edit_t *edit);
 
+/* Commit will be DNS_EEXIST unless the zone still has this generation; 0:
+   unless it is not there. */
+DNS_EXPORT void store_lmdb_edit_expect(store_lmdb_edit_t *edit,
+                                       uint64_t generation);
+
 /* Adds one record; the set takes its TTL. */
 DNS_EXPORT DNS_MUST_USE dns_status_t
 store_lmdb_edit_add(store_lmdb_edit_t *edit, const uint8_t *name, uint16_t type,
@@ -101,6 +107,7 @@ DNS_EXPORT DNS_MUST_USE dns_status_t store_lmdb_edit_remove_if_any(
 
 /*
  * Checks and writes.  DNS_OK: durable.  DNS_ENOTFOUND: no such zone or set.
+ * DNS_EEXIST: not the generation that was expected.
  * DNS_ECONFLICT: CNAME beside other data, no SOA, two SOAs, no NS at the apex,
  * and the like.  DNS_EMALFORMED: a name outside the zone, rdata that is not of
  * its type.  DNS_ESTORE: the disk or the map.  error takes the reason with

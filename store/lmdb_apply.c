@@ -474,6 +474,29 @@ replace_zone(writing_t *w)
     return status == DNS_OK ? write_zone(w) : status;
 }
 
+/* The zone as whoever wrote the edit saw it. */
+static dns_status_t
+check_expected(writing_t *w)
+{
+    const store_lmdb_edit_t *edit = w->edit;
+
+    if (!edit->expects) {
+        return DNS_OK;
+    }
+
+    dns_status_t status = read_zone(w);
+    uint64_t found = status == DNS_OK ? w->record.generation : 0;
+
+    if (status != DNS_OK && status != DNS_ENOTFOUND) {
+        return status;
+    }
+
+    return found == edit->generation
+               ? DNS_OK
+               : lmdb_fail_at(w->error, DNS_EEXIST, edit->apex.octets,
+                              "the zone has been changed");
+}
+
 dns_status_t
 lmdb_apply(const store_lmdb_edit_t *edit, MDB_txn *txn, int *rc,
            bool *is_changed, char *error)
@@ -487,12 +510,12 @@ lmdb_apply(const store_lmdb_edit_t *edit, MDB_txn *txn, int *rc,
         return lmdb_fail(error, "cursor", *rc);
     }
 
-    if (edit->deletes) {
-        status = delete_zone(&w);
-    } else if (edit->replaces) {
-        status = replace_zone(&w);
-    } else {
-        status = change_zone(&w);
+    status = check_expected(&w);
+
+    if (status == DNS_OK) {
+        status = edit->deletes    ? delete_zone(&w)
+                 : edit->replaces ? replace_zone(&w)
+                                  : change_zone(&w);
     }
 
     mdb_cursor_close(w.nodes);

@@ -50,6 +50,13 @@ store_lmdb_edit_delete_zone(store_lmdb_edit_t *edit)
     edit->deletes = true;
 }
 
+void
+store_lmdb_edit_expect(store_lmdb_edit_t *edit, uint64_t generation)
+{
+    edit->expects = true;
+    edit->generation = generation;
+}
+
 /* Remembers the first failure for commit. */
 static dns_status_t
 fail(store_lmdb_edit_t *edit, dns_status_t status, const uint8_t *name,

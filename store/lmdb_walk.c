@@ -81,9 +81,11 @@ store_lmdb_next_node(store_lmdb_reader_t *reader, const dns_zone_t *zone,
     MDB_val key = {
         lmdb_node_key(octets, zone->id, from, zone->apex.label_count), octets};
     MDB_val value;
-    int rc = mdb_cursor_get(reader->nodes, &key, &value, MDB_SET);
+    const size_t size = key.mv_size;
+    int rc = mdb_cursor_get(reader->nodes, &key, &value, MDB_SET_RANGE);
 
-    if (rc == 0 && !*is_first) {
+    if (rc == 0 && !*is_first && key.mv_size == size &&
+        memcmp(key.mv_data, octets, size) == 0) {
         rc = mdb_cursor_get(reader->nodes, &key, &value, MDB_NEXT);
     }
 

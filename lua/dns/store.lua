@@ -7,7 +7,7 @@
 --
 -- Names are text, absolute with or without the final dot.  What can fail
 -- returns nil, a reason and a kind: "not found", "conflict", "malformed",
--- "limit" or "store".
+-- "limit", "changed" or "store".
 -- @module dns.store
 
 local ffi = require "ffi"
@@ -22,6 +22,7 @@ local KINDS = {
     [ffi.C.DNS_FFI_EMALFORMED] = "malformed",
     [ffi.C.DNS_FFI_EUNKNOWN] = "malformed",
     [ffi.C.DNS_FFI_ECONFLICT] = "conflict",
+    [ffi.C.DNS_FFI_EEXIST] = "changed",
     [ffi.C.DNS_FFI_ELIMIT] = "limit",
     [ffi.C.DNS_FFI_ENOSPACE] = "limit",
 }
@@ -55,6 +56,13 @@ end
 --- The zone goes.
 function Edit:delete_zone()
     C.dns_ffi_edit_delete_zone(self.handle)
+end
+
+--- Commit fails with "changed" unless the zone still has the generation that
+-- Store:zone() gave; 0: unless it is not there.
+-- @tparam number generation
+function Edit:expect(generation)
+    C.dns_ffi_edit_expect(self.handle, generation)
 end
 
 local function rdata_size(rtype, text, apex)
@@ -261,29 +269,51 @@ function Store:zone(zone)
     return reading(self, read_zone, wire_of(zone, 2))
 end
 
-local function visit_records(store, apex, visit)
-    local status = C.dns_ffi_store_records_begin(store.handle, apex)
+local function visit_records(store, begin, visit, apex, name)
+    local status = name and begin(store.handle, apex, name)
+        or begin(store.handle, apex) -- C takes no argument too many
     if status ~= 0 then
-        return failure(status, "no such zone")
+        return failure(status, "no such " .. (name and "name" or "zone"))
     end
 
     local record = library.record
     while C.dns_ffi_store_records_next(store.handle, record) == 1 do
-        visit(record)
+        if visit(record) == false then
+            break
+        end
     end
 
     return true
 end
 
 --- Calls visit with each record of a zone as C has it (struct
--- dns_ffi_record), the SOA first.
+-- dns_ffi_record), the SOA first, until it returns false.
 -- @tparam string zone
 -- @tparam function visit may not yield
 -- @treturn boolean|nil
 -- @treturn string reason
 -- @treturn string kind
 function Store:each_record(zone, visit)
-    return reading(self, visit_records, wire_of(zone, 2), visit)
+    return reading(self, visit_records, C.dns_ffi_store_records_begin, visit,
+        wire_of(zone, 2))
+end
+
+--- each_record() of one name alone.
+-- @tparam string zone
+-- @tparam string name
+-- @tparam function visit
+function Store:each_record_of(zone, name, visit)
+    return reading(self, visit_records, C.dns_ffi_store_records_of, visit,
+        wire_of(zone, 2), wire_of(name, 2))
+end
+
+--- each_record() of the names that come behind one, which need not be there.
+-- @tparam string zone
+-- @tparam string name
+-- @tparam function visit
+function Store:each_record_behind(zone, name, visit)
+    return reading(self, visit_records, C.dns_ffi_store_records_behind, visit,
+        wire_of(zone, 2), wire_of(name, 2))
 end
 
 local function master_file_line(record)

@@ -171,6 +171,8 @@ struct store_lmdb_edit_s {
     bool replaces;
     bool deletes;
     bool sets_soa;
+    bool expects;        /* a generation */
+    uint64_t generation; /* 0: no zone */
     dns_status_t failure; /* of the first call that failed */
     char reason[STORE_ERROR_SIZE];
     uint8_t *octets; /* owned: keys and rdata */

@@ -260,7 +260,7 @@ def test_cut_body_changes_nothing(server):
 @pytest.mark.parametrize("method, path, allow", [
     ("POST", "/dns?domain=example.test", "GET"),
     ("PUT", "/dns/zones", "GET"),
-    ("POST", "/dns/zones/example.test", "DELETE, GET, PUT"),
+    ("POST", "/dns/zones/example.test", "DELETE, GET, PATCH, PUT"),
     ("PATCH", SET, "DELETE, GET, PUT"),
 ])
 def test_other_methods(server, method, path, allow):

@@ -1,0 +1,153 @@
+--- Record sets: /dns/zones/ZONE/NAME/TYPE.
+-- @module dns.api.rrsets
+
+local changes = require "dns.api.changes"
+local http = require "dns.api.http"
+
+local function rrset_table(owner, rtype, rrset)
+    return {
+        name = owner,
+        type = rtype,
+        ttl = rrset.ttl,
+        records = rrset.records,
+    }
+end
+
+local function get(store, zone, owner, rtype)
+    local rrset, reason, kind = changes.rrset(store, zone, owner, rtype)
+    if not rrset then
+        return http.send_store_error("type", reason, kind)
+    end
+    if http.is_known(changes.rrset_etag(rrset)) then
+        return nil
+    end
+
+    return http.send_json(200, rrset_table(owner, rtype, rrset))
+end
+
+-- The body of PUT as ttl and records; or nil and what is wrong.
+local function parse(value)
+    local ttl, wrong = changes.ttl(value.ttl)
+    if not ttl then
+        return nil, wrong
+    end
+
+    wrong = changes.wrong_records(value.records)
+    if wrong then
+        return nil, wrong
+    end
+
+    return ttl, value.records
+end
+
+-- A step of an edit that stops where the request's conditions do not hold.
+local function check_conditions(store, zone, edit, found, owner, rtype)
+    if not http.has_condition() then
+        return true
+    end
+
+    edit:expect(found.generation)
+    local rrset = changes.rrset(store, zone, owner, rtype)
+    if not http.is_wanted(changes.rrset_etag(rrset)) then
+        return nil, "the set is another one", "condition"
+    end
+
+    return true
+end
+
+local function send_new_state(store, zone, owner, rtype, was_there)
+    local rrset, reason, kind = changes.rrset(store, zone, owner, rtype)
+    if not rrset then -- another request took it away
+        return http.send_store_error("type", reason, kind)
+    end
+
+    local found = store:zone(zone)
+    local value = rrset_table(owner, rtype, rrset)
+    value.serial = found and found.serial
+    ngx.header["ETag"] = changes.rrset_etag(rrset)
+    return http.send_json(was_there and 200 or 201, value)
+end
+
+local function put(store, zone, owner, rtype)
+    local value = http.read_object()
+    if not value then
+        return nil
+    end
+
+    local ttl, records = parse(value)
+    if not ttl then
+        return http.send_error(400, records)
+    end
+
+    local was_there, field
+    local ok, reason, kind = changes.commit(store, zone, function(edit, found)
+        if not found then
+            return nil, "no such zone", "not found"
+        end
+
+        was_there = store:has(zone, owner, rtype)
+        local done, why, sort = check_conditions(store, zone, edit, found,
+            owner, rtype)
+        local i
+        if done then
+            done, why, sort, i = edit:set(owner, rtype, ttl, records)
+            field = i and ("records[%d]"):format(i)
+        end
+        return done, why, sort
+    end)
+    if not ok then
+        return http.send_store_error(field or "records", reason, kind)
+    end
+
+    return send_new_state(store, zone, owner, rtype, was_there)
+end
+
+local function delete(store, zone, owner, rtype)
+    local ok, reason, kind = changes.commit(store, zone, function(edit, found)
+        if not found then
+            return nil, "no such zone", "not found"
+        end
+
+        local done, why, sort = check_conditions(store, zone, edit, found,
+            owner, rtype)
+        if done then
+            done, why, sort = edit:remove(owner, rtype)
+        end
+        return done, why, sort
+    end)
+    if not ok then
+        return http.send_store_error("type", reason, kind)
+    end
+
+    return http.send(204)
+end
+
+local METHODS = { GET = get, PUT = put, DELETE = delete }
+
+local rrsets = {}
+
+--- Serves the request for one record set of a zone, whose name is checked.
+function rrsets.serve(store, zone, owner_text, type_text)
+    local handler = http.method_of(METHODS)
+    if not handler then
+        return nil
+    end
+    if not store:zone(zone) then
+        return http.send_error(404, "zone: no such zone")
+    end
+
+    local owner, wrong = changes.owner_name(owner_text, zone)
+    if not owner then
+        return http.send_error(400, wrong)
+    end
+
+    local rtype
+    rtype, wrong = changes.stored_type(type_text)
+    if not rtype then
+        return http.send_error(400, wrong)
+    end
+
+    return handler(store, zone, owner, rtype)
+end
+
+return rrsets

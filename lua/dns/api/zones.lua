@@ -1,0 +1,347 @@
+--- Zones: /dns/zones and /dns/zones/ZONE.
+-- @module dns.api.zones
+
+local dns = require "dns"
+local changes = require "dns.api.changes"
+local http = require "dns.api.http"
+local json = require "dns.api.json"
+
+local name_of = dns.name
+
+local PAGE_MAX = 10000
+local RRSETS_MAX = 65536 -- of one PATCH
+local ACTIONS = { set = true, add = true, drop = true, delete = true }
+
+-- Pages.
+
+-- What ?limit= and ?after= say: a number or nil, a name or nil; or false after
+-- an error was sent.
+local function page_of(args)
+    local limit, wrong = http.number_argument(args, "limit", math.huge, 1,
+        PAGE_MAX)
+    local after = args.after
+    if after ~= nil and (type(after) ~= "string"
+        or not name_of.to_wire(after)) then
+        wrong = "after: not a domain name"
+    end
+    if wrong then
+        http.send_error(400, wrong)
+        return false
+    end
+
+    return limit, after
+end
+
+-- RFC 8288: where the next page is.
+local function link_next(path, limit, last)
+    ngx.header["Link"] = ('<%s?limit=%d&after=%s>; rel="next"'):format(path,
+        limit, ngx.escape_uri(last))
+end
+
+-- A text that sorts as the name does in canonical order (RFC 4034 section 6.1).
+local function sort_key(text)
+    local labels, at = {}, 1
+    local wire = name_of.to_wire(text):lower()
+    while wire:byte(at) > 0 do
+        local size = wire:byte(at)
+        table.insert(labels, 1, wire:sub(at + 1, at + size))
+        at = at + size + 1
+    end
+
+    return table.concat(labels, "\0")
+end
+
+local function list(store)
+    local limit, after = page_of(ngx.req.get_uri_args())
+    if not limit then
+        return nil
+    end
+
+    local zones, reason = store:zones()
+    if not zones then
+        return http.send_error(500, reason)
+    end
+
+    local key = after and sort_key(after)
+    local out = json.list {}
+    for _, zone in ipairs(zones) do
+        if not key or sort_key(zone.name) > key then
+            if #out == limit then
+                link_next("/dns/zones", limit, out[#out].name)
+                break
+            end
+            out[#out + 1] = { name = zone.name, serial = zone.serial }
+        end
+    end
+
+    return http.send_json(200, out)
+end
+
+-- One zone.
+
+local function record_json(record)
+    local found = dns.record_from_memory(record)
+    found.rdata = nil
+    return json.encode(found)
+end
+
+-- A page of records as JSON texts, and the last name if more follow.  A name's
+-- records are not parted.
+local function records_of(store, zone, limit, after)
+    local parts, last, name = {}, nil, nil
+    local function visit(record)
+        local found = name_of.from_memory(record.name, record.name_size)
+        if #parts >= limit and found ~= name then
+            last = name
+            return false
+        end
+        name = found
+        parts[#parts + 1] = record_json(record)
+        return true
+    end
+
+    local ok, reason, kind
+    if after then
+        ok, reason, kind = store:each_record_behind(zone, after, visit)
+    else
+        ok, reason, kind = store:each_record(zone, visit)
+    end
+    if not ok then
+        return nil, reason, kind
+    end
+
+    return parts, last
+end
+
+local function get_text(store, zone, etag)
+    local text, reason, kind = store:zone_text(zone)
+    if not text then
+        return http.send_store_error("zone", reason, kind)
+    end
+    if http.is_known(etag) then
+        return nil
+    end
+
+    return http.send(200, "text/dns", text)
+end
+
+local function get(store, zone)
+    local found, reason, kind = store:zone(zone)
+    if not found then
+        return http.send_store_error("zone", reason, kind)
+    end
+
+    ngx.header["Vary"] = "Accept"
+    local etag = changes.zone_etag(found)
+    local accept = http.header("Accept")
+    if accept and accept:find("text/dns", 1, true) then
+        return get_text(store, zone, etag)
+    end
+
+    local limit, after = page_of(ngx.req.get_uri_args())
+    if not limit then
+        return nil
+    end
+    if after and not name_of.is_within(after, zone) then
+        return http.send_error(400, "after: outside the zone")
+    end
+
+    local parts, last
+    parts, last, kind = records_of(store, zone, limit, after)
+    if not parts then
+        return http.send_store_error("zone", last, kind)
+    end
+    if http.is_known(etag) then
+        return nil
+    end
+    if last then
+        link_next("/dns/zones/" .. ngx.escape_uri(found.name), limit, last)
+    end
+
+    return http.send(200, "application/json",
+        ('{"name":%s,"serial":%d,"records":[%s]}\n'):format(
+            json.encode(found.name), found.serial,
+            table.concat(parts, ",\n")))
+end
+
+-- A step of an edit that stops where the request's conditions do not hold.
+local function check_conditions(edit, found)
+    if not http.has_condition() then
+        return true
+    end
+
+    edit:expect(found and found.generation or 0)
+    if not http.is_wanted(changes.zone_etag(found)) then
+        return nil, "the zone is another one", "condition"
+    end
+
+    return true
+end
+
+local function send_new_state(store, zone, was_there)
+    local found = store:zone(zone)
+    ngx.header["ETag"] = changes.zone_etag(found)
+    return http.send_json(was_there and 200 or 201, {
+        name = name_of.normalize(zone),
+        serial = found and found.serial,
+    })
+end
+
+local function put(store, zone)
+    local body = http.read_body()
+    if not body then
+        return nil
+    end
+    if body == "" then
+        return http.send_error(400, "body: empty, a master file is expected")
+    end
+
+    local was_there
+    local ok, reason, kind = changes.commit(store, zone, function(edit, found)
+        was_there = found ~= nil
+        local done, why, sort = check_conditions(edit, found)
+        if done then
+            edit:replace_zone()
+            edit:load_text(body)
+        end
+        return done, why, sort
+    end)
+    if not ok then
+        return http.send_store_error("body", reason, kind)
+    end
+
+    return send_new_state(store, zone, was_there)
+end
+
+local function delete(store, zone)
+    local ok, reason, kind = changes.commit(store, zone, function(edit, found)
+        local done, why, sort = check_conditions(edit, found)
+        if done then
+            edit:delete_zone()
+        end
+        return done, why, sort
+    end)
+    if not ok then
+        return http.send_store_error("zone", reason, kind)
+    end
+
+    return http.send(204)
+end
+
+-- PATCH.
+
+-- One of "rrsets" as a change; or nil and what is wrong.
+local function parse_change(value, zone)
+    if type(value) ~= "table" then
+        return nil, "not an object"
+    end
+
+    local action = value.change or "set"
+    if not ACTIONS[action] then
+        return nil, "change: set, add, drop or delete is expected"
+    end
+
+    local owner, rtype, ttl, wrong
+    owner, wrong = changes.owner_name(value.name, zone)
+    if owner then
+        rtype, wrong = changes.stored_type(tostring(value.type))
+    end
+    if rtype then
+        ttl, wrong = changes.ttl(value.ttl)
+    end
+    if ttl and action ~= "delete" then
+        wrong = changes.wrong_records(value.records)
+    end
+    if wrong then
+        return nil, wrong
+    end
+
+    return {
+        owner = owner,
+        type = rtype,
+        ttl = ttl,
+        action = action,
+        records = action == "delete" and {} or value.records,
+    }
+end
+
+local function parse_changes(value, zone)
+    local rrsets = value.rrsets
+    if type(rrsets) ~= "table" or #rrsets == 0 then
+        return nil, "rrsets: a list of one or more is expected"
+    end
+    if #rrsets > RRSETS_MAX then
+        return nil, ("rrsets: over %d"):format(RRSETS_MAX)
+    end
+
+    local out = {}
+    for i, item in ipairs(rrsets) do
+        local change, wrong = parse_change(item, zone)
+        if not change then
+            return nil, ("rrsets[%d].%s"):format(i, wrong)
+        end
+        out[i] = change
+    end
+
+    return out
+end
+
+local function needs_generation(parsed)
+    for _, change in ipairs(parsed) do
+        if change.action == "drop" then
+            return true
+        end
+    end
+
+    return false
+end
+
+local function patch(store, zone)
+    local value = http.read_object()
+    if not value then
+        return nil
+    end
+
+    local parsed, wrong = parse_changes(value, zone)
+    if not parsed then
+        return http.send_error(400, wrong)
+    end
+
+    local ok, reason, kind = changes.commit(store, zone, function(edit, found)
+        if not found then
+            return nil, "zone: no such zone", "not found"
+        end
+        if needs_generation(parsed) then
+            edit:expect(found.generation)
+        end
+
+        local done, why, sort = check_conditions(edit, found)
+        if done then
+            done, why, sort = changes.put(store, zone, edit, parsed)
+        end
+        return done, why, sort
+    end)
+    if not ok then
+        return http.send_error(http.status_of(kind), reason)
+    end
+
+    return send_new_state(store, zone, true)
+end
+
+local METHODS = { GET = get, PUT = put, PATCH = patch, DELETE = delete }
+
+local zones = {}
+
+--- Serves /dns/zones.
+function zones.serve_list(store)
+    local handler = http.method_of({ GET = list })
+    return handler and handler(store)
+end
+
+--- Serves /dns/zones/ZONE; the name is checked.
+function zones.serve(store, zone)
+    local handler = http.method_of(METHODS)
+    return handler and handler(store, zone)
+end
+
+return zones
