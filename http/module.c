@@ -138,11 +138,15 @@ static char *
 init_main_conf(ngx_conf_t *cf, void *data)
 {
     http_main_conf_t *conf = data;
-    (void) cf;
+    const http_loc_conf_t *outermost =
+        ngx_http_conf_get_module_loc_conf(cf, ngx_http_resolua_module);
+    const ngx_http_core_loc_conf_t *clcf =
+        ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     ngx_conf_init_value(conf->rewrite_no_postpone, 0);
     ngx_conf_init_value(conf->access_no_postpone, 0);
     ngx_conf_init_value(conf->precontent_no_postpone, 0);
-    return NGX_CONF_OK;
+    return resolua_socket_conf_outermost(
+        cf, &outermost->sockets, clcf->resolver, clcf->resolver_timeout);
 }
 
 

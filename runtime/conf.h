@@ -4,6 +4,7 @@
 /* The configuration side that both adapters share. */
 
 #include "runtime/code.h"
+#include "runtime/socket.h"
 
 /* Makes *code from the directive being read: NAME_by_lua_block { ... },
    NAME_by_lua_file path or NAME_by_lua "text".  NULL or NGX_CONF_ERROR. */
@@ -136,6 +137,8 @@ typedef struct {
     ssize_t sa_restart; /* 0 or 1 */
     ssize_t regex_match_limit;
     ngx_flag_t code_cache;
+    /* What resolua_socket_defaults becomes; pool_size unset: as it is. */
+    resolua_socket_conf_t sockets;
 } resolua_core_conf_t;
 
 resolua_core_conf_t *resolua_core_conf(ngx_cycle_t *cycle);

@@ -41,6 +41,7 @@ create_conf(ngx_cycle_t *cycle)
     conf->regex_match_limit = NGX_CONF_UNSET;
     conf->thread_vms = NGX_CONF_UNSET;
     conf->sa_restart = NGX_CONF_UNSET;
+    resolua_socket_conf_init(&conf->sockets);
     conf->code_cache = 1;
     return conf;
 }
@@ -88,6 +89,7 @@ init_module(ngx_cycle_t *cycle)
                                        : 0) != NGX_OK) {
         return NGX_ERROR;
     }
+    resolua_socket_conf_use(&conf->sockets);
     resolua_regex_limits(conf->regex_cache_max, conf->regex_match_limit);
     resolua_timer_limits(conf->max_pending_timers, conf->max_running_timers);
     if (run_all(&conf->init, RESOLUA_INIT) != NGX_OK) {

@@ -42,7 +42,20 @@ char *resolua_socket_ssl_merge(ngx_conf_t *cf, resolua_socket_conf_t *conf,
 char *resolua_socket_ssl_protocols(ngx_conf_t *cf, ngx_command_t *cmd,
                                    void *conf);
 
-/* For requests that have no configuration of their own. */
+/* At the end of http {} or stream {}, with what stands in it outside of any
+   server: that is for what runs outside of any request (init_worker and its
+   timers).  Of several the first with a resolver, or else the first. */
+char *resolua_socket_conf_outermost(ngx_conf_t *cf,
+                                    const resolua_socket_conf_t *conf,
+                                    ngx_resolver_t *resolver,
+                                    ngx_msec_t resolver_timeout);
+
+/* Makes what outermost() has left in the core module's configuration the
+   defaults. */
+void resolua_socket_conf_use(const resolua_socket_conf_t *conf);
+
+/* For requests that have no configuration of their own; of the running
+   cycle. */
 extern resolua_socket_conf_t resolua_socket_defaults;
 
 #define RESOLUA_SOCKET_COMMAND(name, where, set, conf, offset, member)         \

@@ -182,6 +182,7 @@ resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
     resolua_errlog_setup(L);
     resolua_process_setup(L);
     resolua_worker_thread_setup(L);
+    resolua_program_setup(L);
     for (ngx_uint_t i = 0; i < nsetups; i++) {
         setups[i](L);
     }

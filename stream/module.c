@@ -157,7 +157,16 @@ postconfiguration(ngx_conf_t *cf)
         ngx_stream_conf_get_module_main_conf(cf, ngx_stream_core_module);
     const stream_main_conf_t *main_conf =
         ngx_stream_conf_get_module_main_conf(cf, ngx_stream_resolua_module);
+    const stream_conf_t *outermost =
+        ngx_stream_conf_get_module_srv_conf(cf, ngx_stream_resolua_module);
+    const ngx_stream_core_srv_conf_t *core_outermost =
+        ngx_stream_conf_get_module_srv_conf(cf, ngx_stream_core_module);
     ngx_stream_core_srv_conf_t **servers = core->servers.elts;
+    if (resolua_socket_conf_outermost(
+            cf, &outermost->sockets, core_outermost->resolver,
+            core_outermost->resolver_timeout) != NGX_CONF_OK) {
+        return NGX_ERROR;
+    }
     for (ngx_uint_t i = 0; i < core->servers.nelts; i++) {
         const ngx_stream_conf_ctx_t *ctx = servers[i]->ctx;
         stream_conf_t *conf =

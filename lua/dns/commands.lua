@@ -20,6 +20,8 @@ usage: resolua [--data DIR] COMMAND ...
   record set ZONE NAME TYPE [TTL] RDATA...  replace a record set
   record delete ZONE NAME TYPE [RDATA...]   remove a record set or one record
   query NAME [TYPE] [@ADDR] [-p PORT]       ask a name server
+  run [-e CODE] [FILE] [ARG...]             run Lua in an nginx of its own
+  doc [NAME]                                the manual of a directive, function
 
 --data names the folder of the store (./data).  "resolua COMMAND --help" says
 more of a command.  The exit code is 0, or 1 after an error.
