@@ -9,6 +9,11 @@ enum {
     API_VERSION = 10026, /* of OpenResty's API that scripts may rely on */
 };
 
+/* What CMakeLists.txt says of our Lua modules, as a search path. */
+#define OWN_PATH                                                               \
+    RESOLUA_LUA_FOLDER "/?.lua;" RESOLUA_LUA_FOLDER                            \
+                       "/?/init.lua;" RESOLUA_LUA_MADE_FOLDER "/?.lua"
+
 lua_State *resolua_vm;
 ngx_cycle_t *resolua_vm_cycle;
 _Thread_local resolua_request_t *resolua_running;
@@ -45,9 +50,24 @@ resolua_vm_preload(lua_State *L, const char *name, lua_CFunction open)
 }
 
 
-/* package.NAME = text, where ";;" stands for what was there. */
+/* Our own modules stand before what was there: require "resty.redis" gives
+   ours though another is installed. */
 static void
-set_path(lua_State *L, const char *name, const ngx_str_t *text)
+add_own_path(lua_State *L)
+{
+    lua_getglobal(L, "package");
+    lua_pushliteral(L, OWN_PATH ";");
+    lua_getfield(L, -2, "path");
+    lua_concat(L, 2);
+    lua_setfield(L, -2, "path");
+    lua_pop(L, 1);
+}
+
+
+/* package.NAME = text, where ";;" stands for what was there; own, if not NULL,
+   is also searched where text has none. */
+static void
+set_path(lua_State *L, const char *name, const ngx_str_t *text, const char *own)
 {
     if (text->len == 0) {
         return;
@@ -55,6 +75,10 @@ set_path(lua_State *L, const char *name, const ngx_str_t *text)
     lua_getglobal(L, "package");
     lua_getfield(L, -1, name);
     lua_pushlstring(L, (char *) text->data, text->len);
+    if (own != NULL && strstr(lua_tostring(L, -1), ";;") == NULL) {
+        lua_pushfstring(L, ";%s", own);
+        lua_concat(L, 2);
+    }
     luaL_gsub(L, lua_tostring(L, -1), ";;", ";\1;");
     luaL_gsub(L, lua_tostring(L, -1), "\1", lua_tostring(L, -3));
     lua_setfield(L, -5, name);
@@ -141,8 +165,9 @@ resolua_vm_new_for_thread(ngx_cycle_t *cycle, const ngx_str_t *path,
         return NULL;
     }
     luaL_openlibs(L);
-    set_path(L, "path", path);
-    set_path(L, "cpath", cpath);
+    add_own_path(L);
+    set_path(L, "path", path, OWN_PATH);
+    set_path(L, "cpath", cpath, NULL);
     lua_createtable(L, 0, 100);
     lua_pushvalue(L, -1);
     lua_setglobal(L, "ngx");
@@ -177,6 +202,7 @@ resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
     resolua_host_setup(L);
     resolua_tcp_setup(L);
     resolua_udp_setup(L);
+    resolua_redis_setup(L);
     resolua_light_setup(L);
     resolua_semaphore_setup(L);
     resolua_errlog_setup(L);
