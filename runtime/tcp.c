@@ -106,6 +106,7 @@ tcp_close(tcp_t *tcp)
         ngx_delete_posted_event(&tcp->queue_timer);
     }
     tcp->has_link = 0;
+    tcp_parser_free(tcp);
     tcp_link_close(&tcp->link);
     if (tcp->output != NULL) {
         ngx_free(tcp->output);

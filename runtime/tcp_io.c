@@ -10,10 +10,8 @@ static void on_readable(ngx_event_t *ev);
 static void on_writable(ngx_event_t *ev);
 
 
-/* The socket at 1 with a connection that can be read from; NULL: the reason is
-   pushed, *count values. */
-static tcp_t *
-check_readable(lua_State *L, int *count)
+tcp_t *
+tcp_check_readable(lua_State *L, int *count)
 {
     tcp_t *tcp = tcp_check(L);
     if (tcp->link.connection == NULL || tcp->failed != NULL) {
@@ -26,6 +24,33 @@ check_readable(lua_State *L, int *count)
         return NULL;
     }
     return tcp;
+}
+
+
+tcp_t *
+tcp_check_writable(lua_State *L, int *count)
+{
+    tcp_t *tcp = tcp_check(L);
+    if (tcp->link.connection == NULL) {
+        *count = tcp_fail(L, "closed");
+        return NULL;
+    }
+    if (tcp->writing != NULL) {
+        *count = tcp_fail(L, "socket busy writing");
+        return NULL;
+    }
+    return tcp;
+}
+
+
+void
+tcp_parser_free(tcp_t *tcp)
+{
+    tcp_parser_t *parser = tcp->parser;
+    tcp->parser = NULL;
+    if (parser != NULL) {
+        parser->free(parser);
+    }
 }
 
 
@@ -57,9 +82,13 @@ static ngx_int_t
 feed(tcp_t *tcp)
 {
     tcp_link_t *link = &tcp->link;
+    tcp_parser_t *parser = tcp->parser;
+    const u_char *octets = link->buffer + link->at;
+    const size_t size = link->end - link->at;
     size_t used = 0;
-    const ngx_int_t rc = resolua_reader_feed(
-        &tcp->reader, link->buffer + link->at, link->end - link->at, &used);
+    const ngx_int_t rc =
+        parser != NULL ? parser->feed(parser, octets, size, &used)
+                       : resolua_reader_feed(&tcp->reader, octets, size, &used);
     link->at += used;
     return rc;
 }
@@ -68,17 +97,25 @@ feed(tcp_t *tcp)
 static int
 push_piece(lua_State *L, tcp_t *tcp)
 {
+    if (tcp->parser != NULL) {
+        const int count = tcp->parser->push(tcp->parser, L);
+        tcp_parser_free(tcp);
+        return count;
+    }
     lua_pushlstring(L, (char *) tcp->reader.octets, tcp->reader.count);
     tcp->reader.count = 0;
     return 1;
 }
 
 
-/* nil, reason, what came of the piece */
+/* nil, reason, what came of the piece; a parser keeps that for itself. */
 static int
 push_failure(lua_State *L, tcp_t *tcp, const char *reason)
 {
     tcp_fail(L, reason);
+    if (tcp->parser != NULL) {
+        return 2;
+    }
     push_piece(L, tcp);
     return 3;
 }
@@ -94,10 +131,10 @@ push_end(lua_State *L, tcp_t *tcp, ngx_int_t rc)
                                                              : NGX_ECONNRESET);
         reason = tcp->peer.error;
     }
-    const int count =
-        rc == NGX_DONE && resolua_reader_is_whole_at_end(&tcp->reader)
-            ? push_piece(L, tcp)
-            : push_failure(L, tcp, reason);
+    const int count = rc == NGX_DONE && tcp->parser == NULL &&
+                              resolua_reader_is_whole_at_end(&tcp->reader)
+                          ? push_piece(L, tcp)
+                          : push_failure(L, tcp, reason);
     tcp->failed = "closed";
     if (rc == NGX_ERROR && tcp->writing == NULL) {
         tcp_link_close(&tcp->link);
@@ -118,7 +155,9 @@ read_piece(lua_State *L, tcp_t *tcp)
                 return push_piece(L, tcp);
             }
             if (fed == NGX_ERROR) {
-                return push_failure(L, tcp, "no memory");
+                return push_failure(L, tcp,
+                                    tcp->parser != NULL ? tcp->parser->error
+                                                        : "no memory");
             }
         }
         const ngx_int_t rc = fill(tcp);
@@ -143,9 +182,8 @@ on_read_cancel(void *data)
 }
 
 
-/* Reads, or sleeps until it can. */
-static int
-receive(lua_State *L, tcp_t *tcp)
+int
+tcp_read(lua_State *L, tcp_t *tcp)
 {
     ngx_connection_t *c = tcp->link.connection;
     const int count = read_piece(L, tcp);
@@ -204,7 +242,7 @@ int
 tcp_receive(lua_State *L)
 {
     int count = 0;
-    tcp_t *tcp = check_readable(L, &count);
+    tcp_t *tcp = tcp_check_readable(L, &count);
     if (tcp == NULL) {
         return count;
     }
@@ -227,7 +265,7 @@ tcp_receive(lua_State *L)
             &tcp->reader, *kind == 'l' ? RESOLUA_READ_LINE : RESOLUA_READ_ALL,
             0);
     }
-    return receive(L, tcp);
+    return tcp_read(L, tcp);
 }
 
 
@@ -237,12 +275,12 @@ tcp_receiveany(lua_State *L)
     int count = 0;
     const lua_Integer max = luaL_checkinteger(L, 2);
     luaL_argcheck(L, max > 0, 2, "bad max argument");
-    tcp_t *tcp = check_readable(L, &count);
+    tcp_t *tcp = tcp_check_readable(L, &count);
     if (tcp == NULL) {
         return count;
     }
     resolua_reader_start(&tcp->reader, RESOLUA_READ_ANY, (size_t) max);
-    return receive(L, tcp);
+    return tcp_read(L, tcp);
 }
 
 
@@ -256,7 +294,7 @@ read_until(lua_State *L)
     luaL_argcheck(L, size >= 0, 1, "bad number of bytes");
     lua_settop(L, 0);
     lua_pushvalue(L, lua_upvalueindex(1));
-    tcp_t *tcp = check_readable(L, &count);
+    tcp_t *tcp = tcp_check_readable(L, &count);
     if (tcp == NULL) {
         return count;
     }
@@ -268,7 +306,7 @@ read_until(lua_State *L)
         return 3;
     }
     resolua_reader_start_until(&tcp->reader, pattern, (size_t) size);
-    return receive(L, tcp);
+    return tcp_read(L, tcp);
 }
 
 
@@ -308,7 +346,7 @@ tcp_peek(lua_State *L)
 {
     int count = 0;
     const lua_Integer size = luaL_checkinteger(L, 2);
-    tcp_t *tcp = check_readable(L, &count);
+    tcp_t *tcp = tcp_check_readable(L, &count);
     if (tcp == NULL) {
         return count;
     }
@@ -420,13 +458,13 @@ on_writable(ngx_event_t *ev)
 }
 
 
-/* The rest of what send() was given goes out as the peer takes it. */
+/* The octets from `at` on go out as the peer takes them. */
 static int
-send_rest(lua_State *L, tcp_t *tcp, u_char *octets, size_t size)
+send_rest(lua_State *L, tcp_t *tcp, u_char *octets, size_t at, size_t size)
 {
     ngx_connection_t *c = tcp->link.connection;
     tcp->output = octets;
-    tcp->output_at = 0;
+    tcp->output_at = at;
     tcp->output_size = size;
     tcp->writing = resolua_thread(L);
     c->write->handler = on_writable;
@@ -457,7 +495,20 @@ send_string(lua_State *L, tcp_t *tcp)
         return tcp_fail(L, "no memory");
     }
     ngx_memcpy(copy, text + n, rest);
-    return send_rest(L, tcp, copy, rest);
+    return send_rest(L, tcp, copy, 0, rest);
+}
+
+
+int
+tcp_write(lua_State *L, tcp_t *tcp, u_char *octets, size_t size)
+{
+    tcp->sent = size;
+    const ssize_t n = send_some(tcp, octets, size);
+    if (n < 0 || (size_t) n == size) {
+        ngx_free(octets);
+        return n < 0 ? tcp_fail(L, send_error(tcp)) : push_sent(L, tcp, NULL);
+    }
+    return send_rest(L, tcp, octets, (size_t) n, size);
 }
 
 
@@ -465,13 +516,11 @@ send_string(lua_State *L, tcp_t *tcp)
 int
 tcp_send(lua_State *L)
 {
-    tcp_t *tcp = tcp_check(L);
+    int count = 0;
     luaL_checkany(L, 2);
-    if (tcp->link.connection == NULL) {
-        return tcp_fail(L, "closed");
-    }
-    if (tcp->writing != NULL) {
-        return tcp_fail(L, "socket busy writing");
+    tcp_t *tcp = tcp_check_writable(L, &count);
+    if (tcp == NULL) {
+        return count;
     }
     if (lua_type(L, 2) == LUA_TSTRING) {
         return send_string(L, tcp);
@@ -482,12 +531,5 @@ tcp_send(lua_State *L)
         return tcp_fail(L, "no memory");
     }
     (void) resolua_text_copy(L, 2, text);
-    tcp->sent = size;
-    const ssize_t n = send_some(tcp, text, size);
-    if (n < 0 || (size_t) n == size) {
-        ngx_free(text);
-        return n < 0 ? tcp_fail(L, send_error(tcp)) : push_sent(L, tcp, NULL);
-    }
-    ngx_memmove(text, text + n, size - (size_t) n);
-    return send_rest(L, tcp, text, size - (size_t) n);
+    return tcp_write(L, tcp, text, size);
 }

@@ -292,7 +292,7 @@ why_not_kept(const tcp_t *tcp)
 {
     ngx_connection_t *c = tcp->link.connection;
     char octet;
-    if (tcp->link.at < tcp->link.end) {
+    if (tcp->link.at < tcp->link.end || tcp->parser != NULL) {
         return "unread data in buffer";
     }
     if (c->read->eof || c->read->error || c->write->error || c->error) {

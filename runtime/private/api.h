@@ -16,6 +16,7 @@ void resolua_args_setup(lua_State *L);
 void resolua_host_setup(lua_State *L);
 void resolua_tcp_setup(lua_State *L);
 void resolua_udp_setup(lua_State *L);
+void resolua_redis_setup(lua_State *L);
 void resolua_require_setup(lua_State *L);
 void resolua_digest_setup(lua_State *L);
 void resolua_regex_setup(lua_State *L);

@@ -35,6 +35,21 @@ typedef struct {
     ngx_uint_t reused; /* times */
 } tcp_link_t;
 
+/* Reads replies of another protocol in the place of the reader.  It is fed
+   octets as they come, may stay unfinished over a timeout, and goes with the
+   connection. */
+typedef struct tcp_parser_s tcp_parser_t;
+struct tcp_parser_s {
+    /* NGX_OK: whole, *used octets were taken; NGX_AGAIN: all were taken and
+       more are needed; NGX_ERROR: error says why. */
+    ngx_int_t (*feed)(tcp_parser_t *parser, const u_char *octets, size_t size,
+                      size_t *used);
+    /* After NGX_OK: what the reply is to Lua, as so many values. */
+    int (*push)(tcp_parser_t *parser, lua_State *L);
+    void (*free)(tcp_parser_t *parser);
+    const char *error;
+};
+
 typedef struct tcp_s tcp_t;
 struct tcp_s {
     tcp_link_t link;
@@ -50,6 +65,7 @@ struct tcp_s {
     ngx_msec_t send_timeout;
     ngx_msec_t read_timeout;
     resolua_reader_t reader;
+    tcp_parser_t *parser;      /* owned: reads instead, or NULL */
     resolua_thread_t *reading; /* the coroutine that sleeps, or NULL */
     resolua_thread_t *writing; /* also while connecting and in a handshake */
     u_char *output;            /* owned: not yet sent */
@@ -90,6 +106,20 @@ void tcp_connect_again(tcp_t *tcp, ngx_int_t rc);
 void tcp_connect_turn(tcp_t *tcp);
 
 void resolua_tcp_ssl_setup(lua_State *L);
+
+/* The socket at 1 with a connection that can be read from or written to; NULL:
+   the reason is pushed, *count values. */
+tcp_t *tcp_check_readable(lua_State *L, int *count);
+tcp_t *tcp_check_writable(lua_State *L, int *count);
+
+/* Reads, or sleeps until it can.  Use as `return tcp_read(...)`. */
+int tcp_read(lua_State *L, tcp_t *tcp);
+
+/* Sends octets, of ngx_alloc() or malloc(), and frees them.  Use as `return
+   tcp_write(...)`: Lua gets the size, or nil and why not. */
+int tcp_write(lua_State *L, tcp_t *tcp, u_char *octets, size_t size);
+
+void tcp_parser_free(tcp_t *tcp);
 
 /* Methods of tcp_io.c, tcp_ssl.c and tcp_pool.c. */
 int tcp_send(lua_State *L);
