@@ -4,7 +4,9 @@
 
 typedef struct {
     uint32_t zone_id;
-    bool is_known;
+    bool rows_known;
+    bool below_wanted;
+    bool below_known;
     bool exists; /* has records or descendants */
     dns_name_t apex;
     dns_name_t name;
@@ -118,7 +120,7 @@ lookup(void *source, const dns_zone_t *zone, const dns_name_t *name,
     const entry_t *entry = find(set, zone->id, name->octets, name->size);
     unsigned apex_labels = zone->apex.label_count;
 
-    if (entry == NULL || !entry->is_known) {
+    if (entry == NULL || !entry->rows_known) {
         return DNS_NEEDS;
     }
 
@@ -127,17 +129,25 @@ lookup(void *source, const dns_zone_t *zone, const dns_name_t *name,
         return DNS_OK;
     }
 
+    if (!entry->below_known) {
+        return DNS_NEEDS;
+    }
+
     unsigned labels = name->label_count - 1u;
 
     while (labels > apex_labels) {
         const entry_t *ancestor = find_ancestor(set, zone->id, name, labels);
 
-        if (ancestor == NULL || !ancestor->is_known) {
+        if (ancestor == NULL || !ancestor->rows_known) {
             return DNS_NEEDS;
         }
 
         if (ancestor->exists) {
             break;
+        }
+
+        if (!ancestor->below_known) {
+            return DNS_NEEDS;
         }
 
         labels--;
@@ -183,7 +193,10 @@ reserve(dns_fetched_t *set)
 static dns_status_t
 want(dns_fetched_t *set, const dns_zone_t *zone, const dns_name_t *name)
 {
-    if (find(set, zone->id, name->octets, name->size) != NULL) {
+    entry_t *known = find(set, zone->id, name->octets, name->size);
+
+    if (known != NULL) {
+        known->below_wanted = known->rows_known && !known->exists;
         return DNS_OK;
     }
 
@@ -242,8 +255,9 @@ dns_fetched_next_wanted(const dns_fetched_t *set, size_t *at, dns_want_t *out)
     for (; *at < set->count; (*at)++) {
         const entry_t *entry = set->entries[*at];
 
-        if (!entry->is_known) {
-            *out = (dns_want_t){entry->zone_id, &entry->apex, &entry->name};
+        if (!entry->rows_known || (entry->below_wanted && !entry->below_known)) {
+            *out = (dns_want_t){entry->zone_id, &entry->apex, &entry->name,
+                                entry->rows_known};
             (*at)++;
             return true;
         }
@@ -299,6 +313,7 @@ void
 dns_fetched_settle(dns_fetched_t *set)
 {
     for (size_t i = 0; i < set->count; i++) {
-        set->entries[i]->is_known = true;
+        set->entries[i]->below_known |= set->entries[i]->below_wanted;
+        set->entries[i]->rows_known = true;
     }
 }

@@ -13,10 +13,13 @@
  *         dns_fetched_settle(set);
  *     }
  *
- * A name that was wanted and got neither is absent.  To want a name is to want
- * its ancestors up to the apex: they tell the closest encloser.
+ * A name is wanted for its records first.  Only if it has none, and the answer
+ * depends on it, is it wanted again for what lies below it: that tells an empty
+ * non-terminal from a name that is absent.  To want a name is to want its
+ * ancestors up to the apex: they tell the closest encloser.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +37,7 @@ typedef struct {
     uint32_t zone_id;
     const dns_name_t *apex;
     const dns_name_t *name;
+    bool below; /* the name has no records: is there something below it? */
 } dns_want_t;
 
 /* zones: borrowed until the set is freed. */

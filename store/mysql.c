@@ -93,7 +93,7 @@ store_mysql_new(store_mysql_t **out, const store_mysql_options_t *options,
     db->records = records;
     db->names = calloc(STORE_MYSQL_NAMES_MAX, sizeof(*db->names));
     db->parameters =
-        calloc(4 * (size_t) STORE_MYSQL_NAMES_MAX, sizeof(*db->parameters));
+        calloc(3 * (size_t) STORE_MYSQL_NAMES_MAX, sizeof(*db->parameters));
     db->link = mysql_init(NULL);
 
     if (!copy_options(&db->options) || db->names == NULL ||
@@ -239,17 +239,19 @@ store_mysql_begin_zones(store_mysql_t *db, dns_zone_list_t *zones)
     begin(db, MYSQL_ASKING_ZONES);
 }
 
-void
-store_mysql_begin_fetch(store_mysql_t *db, dns_fetched_t *set)
+/* The next statement of the fetch; false: there is none. */
+static bool
+begin_statement(store_mysql_t *db, bool below)
 {
-    begin(db, MYSQL_EXECUTING);
-    db->set = set;
+    dns_status_t status = store_mysql_fill(db, below);
 
-    dns_status_t status = store_mysql_fill(db);
+    if (status == DNS_ENOTFOUND) {
+        return false;
+    }
 
     if (status != DNS_OK) {
         store_mysql_end(db, status, "too many names");
-        return;
+        return true;
     }
 
     if (db->statements[db->statement] == NULL) {
@@ -258,8 +260,22 @@ store_mysql_begin_fetch(store_mysql_t *db, dns_fetched_t *set)
 
     if (db->statements[db->statement] == NULL) {
         store_mysql_end(db, DNS_ENOMEM, "no memory for a statement");
-    } else if (!db->is_prepared[db->statement]) {
-        db->state = MYSQL_PREPARING;
+    } else {
+        db->state =
+            db->is_prepared[db->statement] ? MYSQL_EXECUTING : MYSQL_PREPARING;
+    }
+
+    return true;
+}
+
+void
+store_mysql_begin_fetch(store_mysql_t *db, dns_fetched_t *set)
+{
+    begin(db, MYSQL_EXECUTING);
+    db->set = set;
+
+    if (!begin_statement(db, false) && !begin_statement(db, true)) {
+        store_mysql_end(db, DNS_OK, "");
     }
 }
 
@@ -384,6 +400,11 @@ finish_fetch(store_mysql_t *db)
     dns_status_t status = store_mysql_read_rows(db);
 
     mysql_stmt_free_result(db->statements[db->statement]);
+
+    if (status == DNS_OK && !store_mysql_is_below(db->statement) &&
+        begin_statement(db, true)) {
+        return;
+    }
 
     if (status == DNS_OK) {
         dns_fetched_settle(db->set);

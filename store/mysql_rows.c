@@ -6,25 +6,49 @@
 #include "store/private/mysql.h"
 
 /*
- * The statement of a fetch: the rows of all names, and for each name one row
- * with id 0 if something lies below it.  Four parameters for each name: it
- * for IN, and it, its zone and the pattern for what is below.
+ * The statements of a fetch: the rows of all names; and for each name one row
+ * with id 0 if something lies below it.
  */
 static const char rows_text[] =
     "SELECT domain_id, name, type, content, ttl, prio, id FROM records"
     " WHERE disabled = 0 AND type IS NOT NULL AND name IN (?";
 static const char below_text[] =
-    " UNION ALL (SELECT domain_id, ?, NULL, NULL, NULL, NULL, 0 FROM records"
+    "(SELECT domain_id, ?, NULL, NULL, NULL, NULL, 0 FROM records"
     " WHERE disabled = 0 AND type IS NOT NULL AND domain_id = ?"
     " AND %s LIKE ? ESCAPE '|' LIMIT 1)";
 
 unsigned
 store_mysql_statement_names(unsigned statement)
 {
-    static const unsigned names[MYSQL_STATEMENTS] = {4, 8, 24, 96,
-                                                     STORE_MYSQL_NAMES_MAX};
+    static const unsigned names[MYSQL_SIZES] = {4, 8, 24, 96,
+                                                STORE_MYSQL_NAMES_MAX};
 
-    return names[statement];
+    return names[statement % MYSQL_SIZES];
+}
+
+static void
+write_rows(char *text, size_t room, unsigned count)
+{
+    size_t used = (size_t) snprintf(text, room, "%s", rows_text);
+
+    for (unsigned i = 1; i < count; i++) {
+        used += (size_t) snprintf(text + used, room - used, ",?");
+    }
+
+    snprintf(text + used, room - used, ") LIMIT %d", STORE_MYSQL_ROWS_MAX + 1);
+}
+
+static void
+write_below(char *text, size_t room, unsigned count, const char *column)
+{
+    size_t used = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        used += (size_t) snprintf(text + used, room - used, "%s",
+                                  i == 0 ? "" : " UNION ALL ");
+        used +=
+            (size_t) snprintf(text + used, room - used, below_text, column);
+    }
 }
 
 char *
@@ -38,21 +62,13 @@ store_mysql_fetch_text(const store_mysql_t *db, unsigned statement)
         return NULL;
     }
 
-    size_t used = (size_t) snprintf(text, room, "(%s", rows_text);
-
-    for (unsigned i = 1; i < count; i++) {
-        used += (size_t) snprintf(text + used, room - used, ",?");
+    if (store_mysql_is_below(statement)) {
+        write_below(text, room, count,
+                    db->options.has_reversed_names ? "reversed_name" : "name");
+    } else {
+        write_rows(text, room, count);
     }
 
-    used += (size_t) snprintf(text + used, room - used, "))");
-
-    for (unsigned i = 0; i < count; i++) {
-        used += (size_t) snprintf(
-            text + used, room - used, below_text,
-            db->options.has_reversed_names ? "reversed_name" : "name");
-    }
-
-    snprintf(text + used, room - used, " LIMIT %d", STORE_MYSQL_ROWS_MAX + 1);
     return text;
 }
 
@@ -112,19 +128,23 @@ bind_text(MYSQL_BIND *bind, char *text, unsigned long *size)
 }
 
 static void
-bind_name(store_mysql_t *db, unsigned i, unsigned count, mysql_name_t *name)
+bind_name(store_mysql_t *db, unsigned i, bool below, mysql_name_t *name)
 {
-    MYSQL_BIND *below = db->parameters + count + 3 * (size_t) i;
+    if (!below) {
+        bind_text(&db->parameters[i], name->name, &name->name_size);
+        return;
+    }
 
-    bind_text(&db->parameters[i], name->name, &name->name_size);
-    bind_text(&below[0], name->name, &name->name_size);
-    below[1] =
+    MYSQL_BIND *three = db->parameters + 3 * (size_t) i;
+
+    bind_text(&three[0], name->name, &name->name_size);
+    three[1] =
         (MYSQL_BIND){.buffer_type = MYSQL_TYPE_LONG, .buffer = &name->zone_id};
-    bind_text(&below[2], name->pattern, &name->pattern_size);
+    bind_text(&three[2], name->pattern, &name->pattern_size);
 }
 
 static unsigned
-choose_statement(unsigned count)
+choose_statement(unsigned count, bool below)
 {
     unsigned statement = 0;
 
@@ -132,12 +152,12 @@ choose_statement(unsigned count)
         statement++;
     }
 
-    return statement;
+    return below ? MYSQL_SIZES + statement : statement;
 }
 
 /* Parameters that are left over match nothing. */
 static void
-pad(store_mysql_t *db, unsigned used, unsigned count)
+pad(store_mysql_t *db, unsigned used, unsigned count, bool below)
 {
     for (unsigned i = used; i < count; i++) {
         mysql_name_t *name = &db->names[i];
@@ -145,38 +165,48 @@ pad(store_mysql_t *db, unsigned used, unsigned count)
         name->zone_id = -1;
         name->name_size = 0;
         name->pattern_size = 0;
-        bind_name(db, i, count, name);
+        bind_name(db, i, below, name);
+    }
+}
+
+static void
+set_name(const store_mysql_t *db, const dns_want_t *want, mysql_name_t *name)
+{
+    name->name_size = put_name(name->name, want->name);
+    name->zone_id = (int32_t) want->zone_id;
+
+    if (want->below) {
+        name->pattern_size =
+            put_pattern(name->pattern, name, db->options.has_reversed_names);
     }
 }
 
 dns_status_t
-store_mysql_fill(store_mysql_t *db)
+store_mysql_fill(store_mysql_t *db, bool below)
 {
     dns_want_t want;
     unsigned used = 0;
 
-    for (size_t at = 0; dns_fetched_next_wanted(db->set, &at, &want); used++) {
+    for (size_t at = 0; dns_fetched_next_wanted(db->set, &at, &want);) {
+        if (want.below != below) {
+            continue;
+        }
+
         if (used == STORE_MYSQL_NAMES_MAX) {
             return DNS_ELIMIT;
         }
 
-        mysql_name_t *name = &db->names[used];
-
-        name->name_size = put_name(name->name, want.name);
-        name->pattern_size =
-            put_pattern(name->pattern, name, db->options.has_reversed_names);
-        name->zone_id = (int32_t) want.zone_id;
+        set_name(db, &want, &db->names[used]);
+        bind_name(db, used, below, &db->names[used]);
+        used++;
     }
 
-    db->statement = choose_statement(used);
-
-    unsigned count = store_mysql_statement_names(db->statement);
-
-    for (unsigned i = 0; i < used; i++) {
-        bind_name(db, i, count, &db->names[i]);
+    if (used == 0) {
+        return DNS_ENOTFOUND;
     }
 
-    pad(db, used, count);
+    db->statement = choose_statement(used, below);
+    pad(db, used, store_mysql_statement_names(db->statement), below);
     return DNS_OK;
 }
 

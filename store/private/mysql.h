@@ -7,7 +7,8 @@
 #include "store/mysql.h"
 
 enum {
-    MYSQL_STATEMENTS = 5, /* for 8, 32, 128 ... names */
+    MYSQL_SIZES = 5, /* statements for 4, 8, 24 ... names */
+    MYSQL_STATEMENTS = 2 * MYSQL_SIZES, /* for rows, then for what is below */
     MYSQL_COLUMNS = 7,
     MYSQL_TYPE_SIZE = 32, /* bytes: longer type texts are wrong anyway */
     /* Every byte of a name's text escaped for LIKE, and "%." */
@@ -86,7 +87,7 @@ struct store_mysql_s {
     unsigned statement;     /* which of them this fetch uses */
     char *text;             /* owned: of the statement being prepared */
     mysql_name_t *names;    /* owned: STORE_MYSQL_NAMES_MAX */
-    MYSQL_BIND *parameters; /* owned: 4 for each name */
+    MYSQL_BIND *parameters; /* owned: 3 for each name */
     mysql_row_t row;
     char *edit[MYSQL_EDIT_TEXTS]; /* owned; an empty one is left out */
     unsigned edit_at;
@@ -99,12 +100,20 @@ void store_mysql_end(store_mysql_t *db, dns_status_t status, const char *error);
 /* Names a statement has room for. */
 unsigned store_mysql_statement_names(unsigned statement);
 
+/* Does the statement ask for what is below names? */
+static inline bool
+store_mysql_is_below(unsigned statement)
+{
+    return statement >= MYSQL_SIZES;
+}
+
 /* The statement for a fetch; its text is owned by the caller; NULL: no
    memory. */
 char *store_mysql_fetch_text(const store_mysql_t *db, unsigned statement);
 
-/* Chooses the statement and fills the parameters from what the set wants. */
-DNS_MUST_USE dns_status_t store_mysql_fill(store_mysql_t *db);
+/* Chooses the statement and fills the parameters from what the set wants:
+   records of names, or what is below names.  DNS_ENOTFOUND: nothing. */
+DNS_MUST_USE dns_status_t store_mysql_fill(store_mysql_t *db, bool below);
 
 /* Binds the row and puts all stored rows into the set. */
 DNS_MUST_USE dns_status_t store_mysql_read_rows(store_mysql_t *db);
