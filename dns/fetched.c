@@ -255,7 +255,8 @@ dns_fetched_next_wanted(const dns_fetched_t *set, size_t *at, dns_want_t *out)
     for (; *at < set->count; (*at)++) {
         const entry_t *entry = set->entries[*at];
 
-        if (!entry->rows_known || (entry->below_wanted && !entry->below_known)) {
+        if (!entry->rows_known ||
+            (entry->below_wanted && !entry->below_known)) {
             *out = (dns_want_t){entry->zone_id, &entry->apex, &entry->name,
                                 entry->rows_known};
             (*at)++;

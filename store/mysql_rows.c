@@ -46,8 +46,7 @@ write_below(char *text, size_t room, unsigned count, const char *column)
     for (unsigned i = 0; i < count; i++) {
         used += (size_t) snprintf(text + used, room - used, "%s",
                                   i == 0 ? "" : " UNION ALL ");
-        used +=
-            (size_t) snprintf(text + used, room - used, below_text, column);
+        used += (size_t) snprintf(text + used, room - used, below_text, column);
     }
 }
 

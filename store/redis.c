@@ -5,50 +5,69 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum { IDLE, LOGIN, ZONES, FETCH } state_t;
+enum {
+    GROUP_MAX = 32, /* fields in a command */
+    KEY_SIZE = DNS_NAME_TEXT_SIZE + 2 * STORE_REDIS_AFFIX_MAX + 1, /* bytes */
+};
+
+typedef enum { LOGIN, ZONES, FETCH } kind_t;
+
+typedef struct {
+    kind_t kind;
+    void *job;           /* the caller's */
+    size_t replies_left; /* of its commands */
+    dns_status_t status; /* so far */
+    char error[STORE_REDIS_ERROR_SIZE];
+    uint32_t zone_count;
+    dns_zone_list_t *zones; /* borrowed */
+    dns_fetched_t *set;     /* borrowed */
+    /* Whose field is read next: replies come in the order of the wants. */
+    dns_want_t want;
+    size_t want_at;
+    bool below;
+} job_t;
 
 struct store_redis_s {
     char prefix[STORE_REDIS_AFFIX_MAX + 1];
     char suffix[STORE_REDIS_AFFIX_MAX + 1];
     store_redis_skip_t skip;
     void *skip_data;
+    store_redis_done_t done;
     store_records_t *records; /* borrowed */
     redisReader *reader;      /* owned */
     char *output;             /* owned */
     size_t output_size;
     size_t output_sent;
-    state_t state;
-    dns_status_t status;
-    char error[STORE_REDIS_ERROR_SIZE];
-    size_t received;
-    size_t replies_left; /* of LOGIN and FETCH */
+    size_t output_room;
+    size_t received; /* since the last reply */
     uint32_t serial;
     uint64_t skipped;
-    uint32_t zone_count;
-    dns_zone_list_t *zones; /* borrowed */
-    dns_fetched_t *set;     /* borrowed */
-    dns_want_t want; /* whose field is being read: replies come in order */
-    size_t want_at;
+    job_t *jobs; /* owned: a ring of STORE_REDIS_JOBS_MAX */
+    unsigned first;
+    unsigned count;
 };
 
+/* The fields of a command. */
+typedef struct {
+    char key[KEY_SIZE];
+    char fields[GROUP_MAX][DNS_NAME_TEXT_SIZE];
+    size_t count;
+} group_t;
+
 /*
- * The fields of names, in Redis itself so that it is one round trip: a text,
- * 1 if there is something below the name only, or nil.  Only where a field is
- * missing are all names of the zone walked over.
+ * For names without a field, in Redis itself so that it is one round trip: 1 if
+ * there is something below the name, else nil.  It walks over all names of the
+ * zone.
  */
-static const char fetch_script[] =
-    "local v = redis.call('HMGET', KEYS[1], unpack(ARGV)) "
-    "local missing = false "
-    "for i = 1, #ARGV do missing = missing or not v[i] end "
-    "if missing then "
+static const char below_script[] =
     "local below = {} "
     "for _, f in ipairs(redis.call('HKEYS', KEYS[1])) do "
     "local at = f:find('.', 1, true) "
     "while at do "
     "f = f:sub(at + 1) below[f] = true at = f:find('.', 1, true) "
     "end end "
-    "for i = 1, #ARGV do "
-    "if not v[i] and below[ARGV[i]] then v[i] = 1 end end end "
+    "local v = {} "
+    "for i = 1, #ARGV do v[i] = below[ARGV[i]] and 1 or false end "
     "return v";
 
 dns_status_t
@@ -70,9 +89,10 @@ store_redis_new(store_redis_t **out, const store_redis_options_t *options,
     }
 
     db->reader = redisReaderCreate();
+    db->jobs = calloc(STORE_REDIS_JOBS_MAX, sizeof(*db->jobs));
 
-    if (db->reader == NULL) {
-        free(db);
+    if (db->reader == NULL || db->jobs == NULL) {
+        store_redis_free(db);
         return DNS_ENOMEM;
     }
 
@@ -80,6 +100,7 @@ store_redis_new(store_redis_t **out, const store_redis_options_t *options,
     strcpy(db->suffix, suffix);
     db->skip = options->skip;
     db->skip_data = options->skip_data;
+    db->done = options->done;
     db->records = records;
     *out = db;
     return DNS_OK;
@@ -90,6 +111,7 @@ store_redis_free(store_redis_t *db)
 {
     if (db != NULL) {
         redisReaderFree(db->reader);
+        free(db->jobs);
         free(db->output);
         free(db);
     }
@@ -107,16 +129,10 @@ store_redis_skipped(const store_redis_t *db)
     return db->skipped;
 }
 
-dns_status_t
-store_redis_status(const store_redis_t *db)
+unsigned
+store_redis_jobs(const store_redis_t *db)
 {
-    return db->status;
-}
-
-const char *
-store_redis_error(const store_redis_t *db)
-{
-    return db->error;
+    return db->count;
 }
 
 const char *
@@ -130,43 +146,82 @@ void
 store_redis_sent(store_redis_t *db, size_t size)
 {
     db->output_sent += size;
+
+    if (db->output_sent == db->output_size) {
+        db->output_sent = 0;
+        db->output_size = 0;
+    }
 }
 
 static void
-end(store_redis_t *db, dns_status_t status, const char *error)
+fail(job_t *job, dns_status_t status, const char *error)
 {
-    db->state = IDLE;
-    db->status = status;
-    snprintf(db->error, sizeof(db->error), "%s", error);
+    if (job->status == DNS_OK) {
+        job->status = status;
+        snprintf(job->error, sizeof(job->error), "%s", error);
+    }
 }
 
-static void
-begin(store_redis_t *db, state_t state)
+static job_t *
+begin(store_redis_t *db, kind_t kind, void *data)
 {
-    db->state = state;
-    db->status = DNS_OK;
-    db->error[0] = '\0';
-    db->received = 0;
-    db->replies_left = 0;
-    db->output_size = 0;
-    db->output_sent = 0;
+    job_t *job = &db->jobs[(db->first + db->count++) % STORE_REDIS_JOBS_MAX];
+
+    memset(job, 0, offsetof(job_t, error));
+    job->error[0] = '\0';
+    job->kind = kind;
+    job->job = data;
+    job->zones = NULL;
+    job->set = NULL;
+    job->zone_count = 0;
+    job->want_at = 0;
+    job->below = false;
+    return job;
+}
+
+/* The front job is over. */
+static void
+finish(store_redis_t *db, job_t *job)
+{
+    void *data = job->job;
+    const dns_status_t status = job->status;
+    char error[STORE_REDIS_ERROR_SIZE];
+
+    memcpy(error, job->error, sizeof(error));
+    db->first = (db->first + 1) % STORE_REDIS_JOBS_MAX;
+    db->count--;
+    db->done(data, status, error);
+}
+
+static bool
+reserve(store_redis_t *db, size_t size)
+{
+    if (db->output_room - db->output_size >= size) {
+        return true;
+    }
+
+    size_t room = 2 * db->output_room + size;
+    char *output = realloc(db->output, room);
+
+    if (output == NULL) {
+        return false;
+    }
+
+    db->output = output;
+    db->output_room = room;
+    return true;
 }
 
 /* Takes what hiredis formatted. */
 static void
-put(store_redis_t *db, char *command, int size)
+put(store_redis_t *db, job_t *job, char *command, long long size)
 {
-    char *output =
-        size < 0 ? NULL
-                 : realloc(db->output, db->output_size + (size_t) size + 1);
-
-    if (output == NULL) {
-        end(db, DNS_ENOMEM, "no memory for a command");
+    if (size < 0 || !reserve(db, (size_t) size)) {
+        fail(job, DNS_ENOMEM, "no memory for a command");
     } else {
-        db->output = output;
-        memcpy(output + db->output_size, command, (size_t) size);
+        memcpy(db->output + db->output_size, command, (size_t) size);
         db->output_size += (size_t) size;
-        db->replies_left++;
+        job->replies_left++;
     }
 
     if (size >= 0) {
@@ -175,29 +230,28 @@ put(store_redis_t *db, char *command, int size)
 }
 
 void
-store_redis_begin_login(store_redis_t *db, const char *user,
-                        const char *password, unsigned database)
+store_redis_begin_login(store_redis_t *db, const store_redis_account_t *account,
+                        void *data)
 {
+    job_t *job = begin(db, LOGIN, data);
     char *command = NULL;
     int size;
 
-    begin(db, LOGIN);
-
-    if (password != NULL) {
-        size = user == NULL
-                   ? redisFormatCommand(&command, "AUTH %s", password)
-                   : redisFormatCommand(&command, "AUTH %s %s", user, password);
-        put(db, command, size);
+    if (account->password != NULL) {
+        size = account->user == NULL
+                   ? redisFormatCommand(&command, "AUTH %s", account->password)
+                   : redisFormatCommand(&command, "AUTH %s %s", account->user,
+                                        account->password);
+        put(db, job, command, size);
     }
 
-    if (database != 0) {
-        size = redisFormatCommand(&command, "SELECT %u", database);
-        put(db, command, size);
+    if (account->database != 0) {
+        size = redisFormatCommand(&command, "SELECT %u", account->database);
+        put(db, job, command, size);
     }
 
-    if (db->state == LOGIN && db->replies_left == 0) {
-        end(db, DNS_OK, "");
-    }
+    size = redisFormatCommand(&command, "PING");
+    put(db, job, command, size);
 }
 
 /* In a pattern of SCAN these are not themselves. */
@@ -218,7 +272,7 @@ put_glob(char *out, const char *text)
 }
 
 static void
-put_scan(store_redis_t *db, const char *cursor)
+put_scan(store_redis_t *db, job_t *job, const char *cursor)
 {
     char pattern[4 * STORE_REDIS_AFFIX_MAX + 4] = "";
     char *command = NULL;
@@ -231,16 +285,16 @@ put_scan(store_redis_t *db, const char *cursor)
     int size = redisFormatCommand(
         &command, "SCAN %s MATCH %s COUNT 1000 TYPE hash", cursor, pattern);
 
-    put(db, command, size);
+    put(db, job, command, size);
 }
 
 void
-store_redis_begin_zones(store_redis_t *db, dns_zone_list_t *zones)
+store_redis_begin_zones(store_redis_t *db, dns_zone_list_t *zones, void *data)
 {
-    begin(db, ZONES);
-    db->zones = zones;
-    db->zone_count = 0;
-    put_scan(db, "0");
+    job_t *job = begin(db, ZONES, data);
+
+    job->zones = zones;
+    put_scan(db, job, "0");
 }
 
 /* The field of a name: "@" or the labels above the apex, no final dot. */
@@ -262,49 +316,90 @@ field_of(char *out, const dns_want_t *want)
 }
 
 static void
-put_fetch(store_redis_t *db, const dns_want_t *want)
+key_of(const store_redis_t *db, const dns_name_t *apex, char *key)
 {
-    char apex[DNS_NAME_TEXT_SIZE];
-    char key[DNS_NAME_TEXT_SIZE + 2 * STORE_REDIS_AFFIX_MAX + 1];
-    char field[DNS_NAME_TEXT_SIZE];
-    char *command = NULL;
+    char text[DNS_NAME_TEXT_SIZE];
 
-    dns_name_to_text(apex, want->apex->octets);
-    snprintf(key, sizeof(key), "%s%s%s", db->prefix, apex, db->suffix);
-    field_of(field, want);
-
-    int size = redisFormatCommand(&command, "EVAL %s 1 %s %s", fetch_script,
-                                  key, field);
-
-    put(db, command, size);
-}
-
-void
-store_redis_begin_fetch(store_redis_t *db, dns_fetched_t *set)
-{
-    dns_want_t want;
-
-    begin(db, FETCH);
-    db->set = set;
-    db->want_at = 0;
-
-    for (size_t at = 0;
-         db->state == FETCH && dns_fetched_next_wanted(set, &at, &want);) {
-        put_fetch(db, &want);
-    }
-
-    if (db->state == FETCH && db->replies_left == 0) {
-        end(db, DNS_OK, "");
-    }
+    dns_name_to_text(text, apex->octets);
+    snprintf(key, KEY_SIZE, "%s%s%s", db->prefix, text, db->suffix);
 }
 
 static void
-add_zone(store_redis_t *db, const redisReply *key)
+put_group(store_redis_t *db, job_t *job, const group_t *group, bool below)
+{
+    const char *words[GROUP_MAX + 4];
+    int count = 0;
+    char *command = NULL;
+
+    if (below) {
+        words[count++] = "EVAL";
+        words[count++] = below_script;
+        words[count++] = "1";
+    } else {
+        words[count++] = "HMGET";
+    }
+
+    words[count++] = group->key;
+
+    for (size_t i = 0; i < group->count; i++) {
+        words[count++] = group->fields[i];
+    }
+
+    const long long size = redisFormatCommandArgv(&command, count, words, NULL);
+
+    put(db, job, command, size);
+}
+
+/* Commands for all names that are wanted for their records, or for what is
+   below them: one for each zone as a rule. */
+static void
+put_wanted(store_redis_t *db, job_t *job, bool below)
+{
+    group_t group = {.count = 0};
+    uint32_t zone_id = 0;
+    dns_want_t want;
+
+    for (size_t at = 0; dns_fetched_next_wanted(job->set, &at, &want);) {
+        if (want.below != below) {
+            continue;
+        }
+
+        if (group.count == GROUP_MAX ||
+            (group.count > 0 && zone_id != want.zone_id)) {
+            put_group(db, job, &group, below);
+            group.count = 0;
+        }
+
+        if (group.count == 0) {
+            key_of(db, want.apex, group.key);
+            zone_id = want.zone_id;
+        }
+
+        field_of(group.fields[group.count++], &want);
+    }
+
+    if (group.count > 0) {
+        put_group(db, job, &group, below);
+    }
+}
+
+void
+store_redis_begin_fetch(store_redis_t *db, dns_fetched_t *set, void *data)
+{
+    job_t *job = begin(db, FETCH, data);
+
+    job->set = set;
+    put_wanted(db, job, false);
+    put_wanted(db, job, true);
+}
+
+static void
+add_zone(const store_redis_t *db, job_t *job, const redisReply *key)
 {
     size_t prefix = strlen(db->prefix);
     size_t suffix = strlen(db->suffix);
     uint8_t name[DNS_NAME_MAX];
-    dns_zone_t zone = {.id = ++db->zone_count};
+    dns_zone_t zone = {.id = ++job->zone_count};
 
     if (key->type != REDIS_REPLY_STRING || key->len <= prefix + suffix ||
         dns_name_from_text(name, key->str + prefix, key->len - prefix - suffix,
@@ -315,52 +410,50 @@ add_zone(store_redis_t *db, const redisReply *key)
     dns_name_set(&zone.apex, name);
 
     /* SCAN may give a key twice. */
-    dns_status_t status = dns_zone_list_add(db->zones, &zone);
+    dns_status_t status = dns_zone_list_add(job->zones, &zone);
 
     if (status != DNS_OK && status != DNS_EEXIST) {
-        end(db, status, dns_status_text(status));
+        fail(job, status, dns_status_text(status));
     }
 }
 
 static void
-read_zones(store_redis_t *db, const redisReply *reply)
+read_zones(store_redis_t *db, job_t *job, const redisReply *reply)
 {
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
         reply->element[0]->type != REDIS_REPLY_STRING ||
         reply->element[1]->type != REDIS_REPLY_ARRAY) {
-        end(db, DNS_ESTORE, "not a reply to SCAN");
+        fail(job, DNS_ESTORE, "not a reply to SCAN");
         return;
     }
 
     const redisReply *keys = reply->element[1];
 
-    for (size_t i = 0; db->state == ZONES && i < keys->elements; i++) {
-        add_zone(db, keys->element[i]);
+    for (size_t i = 0; job->status == DNS_OK && i < keys->elements; i++) {
+        add_zone(db, job, keys->element[i]);
     }
 
-    if (db->state != ZONES) {
-        return;
+    if (job->status == DNS_OK && strcmp(reply->element[0]->str, "0") != 0) {
+        put_scan(db, job, reply->element[0]->str);
     }
-
-    if (strcmp(reply->element[0]->str, "0") == 0) {
-        end(db, DNS_OK, "");
-        return;
-    }
-
-    db->output_size = 0;
-    db->output_sent = 0;
-    put_scan(db, reply->element[0]->str);
 }
 
+/* What visit() of a field needs. */
+typedef struct {
+    store_redis_t *db;
+    job_t *job;
+} field_t;
+
 static void
-skip(store_redis_t *db, const char *reason)
+skip(const field_t *field, const char *reason)
 {
+    store_redis_t *db = field->db;
     char name[DNS_NAME_TEXT_SIZE];
 
     db->skipped++;
 
     if (db->skip != NULL) {
-        dns_name_to_text(name, db->want.name->octets);
+        dns_name_to_text(name, field->job->want.name->octets);
         db->skip(db->skip_data, name, reason);
     }
 }
@@ -368,122 +461,165 @@ skip(store_redis_t *db, const char *reason)
 static void
 visit(void *data, const store_record_t *record, const char *reason)
 {
-    store_redis_t *db = data;
+    const field_t *field = data;
+    job_t *job = field->job;
 
     if (record == NULL) {
-        skip(db, reason);
+        skip(field, reason);
         return;
     }
 
     dns_rrset_t set = {.type = record->type, .ttl = record->ttl};
-    dns_status_t status = dns_fetched_add(
-        db->set, db->want.zone_id, db->want.name->octets, &set, &record->rdata);
+    dns_status_t status =
+        dns_fetched_add(job->set, job->want.zone_id, job->want.name->octets,
+                        &set, &record->rdata);
 
     if (status == DNS_ELIMIT) {
-        skip(db, "too many records at one name");
+        skip(field, "too many records at one name");
     } else if (status == DNS_ENOMEM) {
-        end(db, status, dns_status_text(status));
+        fail(job, status, dns_status_text(status));
     }
 }
 
 static void
-read_field(store_redis_t *db, const redisReply *field)
+read_field(store_redis_t *db, job_t *job, const redisReply *reply)
 {
-    if (field->type == REDIS_REPLY_INTEGER) {
-        dns_fetched_mark(db->set, db->want.zone_id, db->want.name->octets);
+    field_t field = {db, job};
+
+    if (reply->type == REDIS_REPLY_INTEGER) {
+        dns_fetched_mark(job->set, job->want.zone_id, job->want.name->octets);
         return;
     }
 
-    if (field->type != REDIS_REPLY_STRING) {
+    if (reply->type != REDIS_REPLY_STRING) {
         return;
     }
 
-    store_json_t json = {.text = field->str,
-                         .size = field->len,
+    store_json_t json = {.text = reply->str,
+                         .size = reply->len,
                          .serial = db->serial,
                          .visit = visit,
-                         .data = db};
+                         .data = &field};
 
-    dns_fetched_mark(db->set, db->want.zone_id, db->want.name->octets);
+    dns_fetched_mark(job->set, job->want.zone_id, job->want.name->octets);
     /* visit() was told of what is wrong. */
     (void) !store_records_from_json(db->records, &json);
 }
 
-static void
-read_fetch(store_redis_t *db, const redisReply *reply)
+/* Records are asked for first, then what is below. */
+static bool
+next_want(job_t *job)
 {
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 1 ||
-        !dns_fetched_next_wanted(db->set, &db->want_at, &db->want)) {
-        end(db, DNS_ESTORE, "not a reply to EVAL");
+    for (;;) {
+        while (dns_fetched_next_wanted(job->set, &job->want_at, &job->want)) {
+            if (job->want.below == job->below) {
+                return true;
+            }
+        }
+
+        if (job->below) {
+            return false;
+        }
+
+        job->below = true;
+        job->want_at = 0;
+    }
+}
+
+static void
+read_fetch(store_redis_t *db, job_t *job, const redisReply *reply)
+{
+    if (reply->type != REDIS_REPLY_ARRAY) {
+        fail(job, DNS_ESTORE, "not a reply to HMGET");
         return;
     }
 
-    read_field(db, reply->element[0]);
+    for (size_t i = 0; i < reply->elements; i++) {
+        if (!next_want(job)) {
+            fail(job, DNS_ESTORE, "more fields than were asked for");
+            return;
+        }
 
-    if (db->state == FETCH && --db->replies_left == 0) {
-        dns_fetched_settle(db->set);
-        end(db, DNS_OK, "");
+        read_field(db, job, reply->element[i]);
+    }
+}
+
+static void
+settle(job_t *job)
+{
+    if (next_want(job)) {
+        fail(job, DNS_ESTORE, "fewer fields than were asked for");
+    } else {
+        dns_fetched_settle(job->set);
     }
 }
 
 static void
 read_reply(store_redis_t *db, const redisReply *reply)
 {
+    job_t *job = &db->jobs[db->first];
+
+    job->replies_left--;
+
     if (reply->type == REDIS_REPLY_ERROR) {
-        end(db, DNS_ESTORE, reply->str);
+        fail(job, DNS_ESTORE, reply->str);
+    } else if (job->status == DNS_OK && job->kind == ZONES) {
+        read_zones(db, job, reply);
+    } else if (job->status == DNS_OK && job->kind == FETCH) {
+        read_fetch(db, job, reply);
+    }
+
+    if (job->replies_left > 0) {
         return;
     }
 
-    switch (db->state) {
-    case LOGIN:
-        if (--db->replies_left == 0) {
-            end(db, DNS_OK, "");
-        }
+    if (job->status == DNS_OK && job->kind == FETCH) {
+        settle(job);
+    }
 
-        break;
-    case ZONES:
-        read_zones(db, reply);
-        break;
-    case FETCH:
-        read_fetch(db, reply);
-        break;
-    case IDLE:
-        break;
+    finish(db, job);
+}
+
+/* A job that asks for nothing, or for which there was no memory. */
+static void
+finish_empty(store_redis_t *db)
+{
+    while (db->count > 0 && db->jobs[db->first].replies_left == 0) {
+        finish(db, &db->jobs[db->first]);
     }
 }
 
-store_redis_step_t
+dns_status_t
 store_redis_feed(store_redis_t *db, const char *octets, size_t size)
 {
     db->received += size;
 
-    if (db->state != IDLE && db->received > STORE_REDIS_REPLY_MAX) {
-        end(db, DNS_ELIMIT, "the reply is too large");
-    }
-
-    if (db->state == IDLE) {
-        return STORE_REDIS_DONE;
+    if (db->received > STORE_REDIS_REPLY_MAX) {
+        return DNS_ELIMIT;
     }
 
     if (size > 0) {
         redisReaderFeed(db->reader, octets, size);
     }
 
-    while (db->state != IDLE) {
+    finish_empty(db);
+
+    while (db->count > 0) {
         void *reply = NULL;
 
         if (redisReaderGetReply(db->reader, &reply) != REDIS_OK) {
-            end(db, DNS_ESTORE, db->reader->errstr);
-            break;
+            return DNS_ESTORE;
         }
 
         if (reply == NULL) {
-            return STORE_REDIS_WAITS;
+            return DNS_OK;
         }
 
+        db->received = 0;
         read_reply(db, reply);
         freeReplyObject(reply);
+        finish_empty(db);
     }
 
-    return STORE_REDIS_DONE;
+    return DNS_OK;
 }

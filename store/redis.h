@@ -7,16 +7,19 @@
  * value = JSON (store/records.h).
  *
  * This is the protocol without any I/O: the caller moves the bytes, over a
- * cosocket or a plain socket.  One job at a time:
+ * cosocket or a plain socket.  Up to STORE_REDIS_JOBS_MAX jobs are under way at
+ * once; their replies come in order.
  *
- *     store_redis_begin_fetch(db, set);
- *     do {
+ *     store_redis_begin_fetch(db, set, job);
+ *     while (store_redis_jobs(db) > 0) {
  *         send store_redis_output() and tell store_redis_sent()
  *         receive some octets
- *     } while (store_redis_feed(db, octets, size) == STORE_REDIS_WAITS);
- *     dns_status_t status = store_redis_status(db);
+ *         if (store_redis_feed(db, octets, size) != DNS_OK) {
+ *             close the connection: it and the jobs under way have failed
+ *         }
+ *     }
  *
- * After an error close the connection and make a new one of both.
+ * Each job's end is told to options.done, in order.
  */
 
 #include <stddef.h>
@@ -31,12 +34,13 @@ enum {
     STORE_REDIS_AFFIX_MAX = 255,      /* bytes of the prefix, of the suffix */
     STORE_REDIS_REPLY_MAX = 64 << 20, /* octets that one job may receive */
     STORE_REDIS_ERROR_SIZE = 256,     /* bytes of an error text and its NUL */
+    STORE_REDIS_JOBS_MAX = 256,
 };
 
-typedef enum {
-    STORE_REDIS_WAITS, /* send what is to be sent, then receive more */
-    STORE_REDIS_DONE,  /* see store_redis_status() */
-} store_redis_step_t;
+/* The end of a job, which was given to begin.  DNS_ESTORE: an error reply;
+   DNS_ELIMIT, DNS_ENOMEM.  error: borrowed for the call.  May begin jobs. */
+typedef void (*store_redis_done_t)(void *job, dns_status_t status,
+                                   const char *error);
 
 /* Part of a field that is not served, and why; borrowed for the call. */
 typedef void (*store_redis_skip_t)(void *data, const char *name,
@@ -49,6 +53,7 @@ typedef struct {
     const char *suffix;
     store_redis_skip_t skip; /* NULL: nobody is told */
     void *skip_data;
+    store_redis_done_t done;
 } store_redis_options_t;
 
 /* records: borrowed.  DNS_ELIMIT: a prefix or suffix is too long. */
@@ -63,31 +68,43 @@ DNS_EXPORT void store_redis_set_serial(store_redis_t *db, uint32_t serial);
 /* Parts of fields skipped so far. */
 DNS_EXPORT uint64_t store_redis_skipped(const store_redis_t *db);
 
-/* AUTH (password NULL: not; user NULL: the default one) and SELECT (0: not). */
-DNS_EXPORT void store_redis_begin_login(store_redis_t *db, const char *user,
-                                        const char *password,
-                                        unsigned database);
+/* Jobs under way.  Beginning one more than STORE_REDIS_JOBS_MAX is an error of
+   the caller. */
+DNS_EXPORT unsigned store_redis_jobs(const store_redis_t *db);
+
+/* Who asks, for the log-in. */
+typedef struct {
+    const char *user;     /* NULL: the default one */
+    const char *password; /* NULL: none is asked for */
+    unsigned database;
+} store_redis_account_t;
+
+/* AUTH and SELECT, and a PING so that there is a reply.  account: borrowed for
+   the call. */
+DNS_EXPORT void store_redis_begin_login(store_redis_t *db,
+                                        const store_redis_account_t *account,
+                                        void *job);
 
 /* Adds every zone.  Walks over the keys by SCAN: several round trips, and
    Redis serves others between. */
 DNS_EXPORT void store_redis_begin_zones(store_redis_t *db,
-                                        dns_zone_list_t *zones);
+                                        dns_zone_list_t *zones, void *job);
 
 /* Fetches what the set wants in one round trip and settles it.  After an error
-   the set may hold a part: free it. */
-DNS_EXPORT void store_redis_begin_fetch(store_redis_t *db, dns_fetched_t *set);
+   the set may hold a part: free it.  zones, set: borrowed until the job's end.
+ */
+DNS_EXPORT void store_redis_begin_fetch(store_redis_t *db, dns_fetched_t *set,
+                                        void *job);
 
 /* What is to be sent; borrowed until the next call. */
 DNS_EXPORT const char *store_redis_output(const store_redis_t *db,
                                           size_t *size);
 DNS_EXPORT void store_redis_sent(store_redis_t *db, size_t size);
 
-/* Takes what was received; with size 0 it only says how the job stands. */
-DNS_EXPORT store_redis_step_t store_redis_feed(store_redis_t *db,
-                                               const char *octets, size_t size);
-
-/* DNS_ESTORE: an error reply or what is no reply; DNS_ELIMIT. */
-DNS_EXPORT dns_status_t store_redis_status(const store_redis_t *db);
-DNS_EXPORT const char *store_redis_error(const store_redis_t *db);
+/* Takes what was received.  DNS_ESTORE: it is no reply; DNS_ELIMIT: it is too
+   large: close the connection. */
+DNS_EXPORT DNS_MUST_USE dns_status_t store_redis_feed(store_redis_t *db,
+                                                      const char *octets,
+                                                      size_t size);
 
 #endif

@@ -31,41 +31,52 @@ send_output(void)
     }
 }
 
-static dns_status_t
+static void
+done(void *job, dns_status_t status, const char *error)
+{
+    *(dns_status_t *) job = status;
+
+    if (status != DNS_OK) {
+        printf("! %s\n", error);
+    }
+}
+
+static void
 run(void)
 {
     static char octets[1 << 16];
-    ssize_t size = 0;
 
-    while (store_redis_feed(db, octets, (size_t) size) == STORE_REDIS_WAITS) {
+    while (store_redis_jobs(db) > 0) {
         send_output();
-        size = read(fd, octets, piece);
 
-        if (size <= 0) {
+        const ssize_t size = read(fd, octets, piece);
+
+        if (size <= 0 ||
+            store_redis_feed(db, octets, (size_t) size) != DNS_OK) {
             printf("! closed\n");
-            return DNS_ESTORE;
+            exit(0);
         }
     }
-
-    if (store_redis_status(db) != DNS_OK) {
-        printf("! %s\n", store_redis_error(db));
-    }
-
-    return store_redis_status(db);
 }
 
 static dns_status_t
 list_zones(dns_zone_list_t *zones)
 {
-    store_redis_begin_zones(db, zones);
-    return run();
+    dns_status_t status;
+
+    store_redis_begin_zones(db, zones, &status);
+    run();
+    return status;
 }
 
 static dns_status_t
 fetch_set(dns_fetched_t *set)
 {
-    store_redis_begin_fetch(db, set);
-    return run();
+    dns_status_t status;
+
+    store_redis_begin_fetch(db, set, &status);
+    run();
+    return status;
 }
 
 static void
@@ -94,8 +105,12 @@ main(int count, char **values)
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t) atoi(values[1])),
                                   .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    store_redis_options_t options = {.prefix = values[5],
-                                     .skip = print_skipped};
+    store_redis_options_t options = {
+        .prefix = values[5], .skip = print_skipped, .done = done};
+    store_redis_account_t account = {.user = optional(values[2]),
+                                     .password = optional(values[3]),
+                                     .database = (unsigned) atoi(values[4])};
+    dns_status_t status;
 
     piece = (size_t) atoi(values[6]);
     fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -104,9 +119,8 @@ main(int count, char **values)
     assert_int_equal(store_records_new(&records), DNS_OK);
     assert_int_equal(store_redis_new(&db, &options, records), DNS_OK);
     store_redis_set_serial(db, 7);
-    store_redis_begin_login(db, optional(values[2]), optional(values[3]),
-                            (unsigned) atoi(values[4]));
-    (void) run();
+    store_redis_begin_login(db, &account, &status);
+    run();
     printf("\n");
 
     while (scanf("%1099s %31s", name, type) == 2) {

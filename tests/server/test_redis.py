@@ -108,6 +108,8 @@ def test_what_is_no_reply_ends_the_job(reply):
             link, _ = server.accept()
             with link:
                 link.recv(65536)
+                link.sendall(b"+PONG\r\n")
+                link.recv(65536)
                 link.sendall(reply)
 
         thread = threading.Thread(target=serve)
