@@ -44,6 +44,12 @@ dns_zone_list_count(const dns_zone_list_t *list)
     return list->count;
 }
 
+const dns_zone_t *
+dns_zone_list_at(const dns_zone_list_t *list, size_t number)
+{
+    return &list->zones[number];
+}
+
 /* The slot of an apex in lower case, or the free one where it belongs. */
 static uint32_t *
 find_slot(const dns_zone_list_t *list, const uint8_t *apex, size_t size)

@@ -30,6 +30,10 @@ DNS_EXPORT DNS_MUST_USE dns_status_t dns_zone_list_add(dns_zone_list_t *list,
 
 DNS_EXPORT size_t dns_zone_list_count(const dns_zone_list_t *list);
 
+/* The zone with a number below the count; borrowed until the next add. */
+DNS_EXPORT const dns_zone_t *dns_zone_list_at(const dns_zone_list_t *list,
+                                              size_t number);
+
 /* The zone with this apex; borrowed until the next add; NULL: none. */
 DNS_EXPORT const dns_zone_t *dns_zone_list_get(const dns_zone_list_t *list,
                                                const uint8_t *apex);

@@ -104,8 +104,8 @@ has_source(void)
 }
 
 
-static ngx_uint_t
-may_forward(const dns_server_conf_t *conf, const dns_query_t *query)
+ngx_uint_t
+dns_server_may_forward(const dns_server_conf_t *conf, const dns_query_t *query)
 {
     return conf->forward.len > 0 && query->qclass == DNS_CLASS_IN &&
            query->qtype != DNS_TYPE_AXFR && query->qtype != DNS_TYPE_IXFR;
@@ -121,6 +121,19 @@ explain(const dns_query_t *query, int rcode)
     }
     return query->qclass == DNS_CLASS_IN ? DNS_EDE_NOT_AUTHORITATIVE
                                          : DNS_EDE_NOT_SUPPORTED;
+}
+
+
+size_t
+dns_server_failure(const dns_server_call_t *call, const dns_query_t *query,
+                   dns_ede_t why)
+{
+    const size_t size =
+        dns_query_error_explained(query, DNS_RCODE_SERVFAIL, why, call->out);
+    if (call->conf->forward.len > 0) {
+        call->out[DNS_HEADER_FLAGS_AT + 1] |= DNS_FLAG_RA;
+    }
+    return size;
 }
 
 
@@ -175,6 +188,34 @@ answer_from_cache(dns_server_call_t *call, const dns_answer_options_t *options)
 }
 
 
+/* A networked store may have to be asked. */
+static ngx_uint_t
+is_remote(const dns_query_t *query)
+{
+    const dns_name_t *apex;
+    return query->qclass == DNS_CLASS_IN &&
+           dns_remote_find(&query->qname, &apex) == DNS_REMOTE_YES;
+}
+
+
+dns_status_t
+dns_server_zones(const dns_server_call_t *call, const dns_query_t *query,
+                 dns_remote_t *fetch, const dns_answer_t **answer)
+{
+    uint8_t octets[DNS_EDNS_OPTIONS_MAX];
+    dns_answer_options_t options;
+    if (!has_source()) {
+        return DNS_ESTORE;
+    }
+    const dns_source_t source = dns_remote_source(fetch, &worker.source);
+    dns_server_options(call, query, octets, &options);
+    *answer = &worker.answer;
+    return dns_answer(query, &source, &options, call->out,
+                      dns_query_response_limit(query, call->conf->udp_size),
+                      &worker.answer);
+}
+
+
 static dns_server_verdict_t
 answer_from_zones(dns_server_call_t *call)
 {
@@ -184,18 +225,23 @@ answer_from_zones(dns_server_call_t *call)
     dns_server_options(call, &worker.query, octets, &options);
     const size_t limit =
         dns_query_response_limit(&worker.query, conf->udp_size);
+    if (dns_remote_count > 0 && is_remote(&worker.query)) {
+        return answer_from_cache(call, &options);
+    }
     const dns_status_t status =
         dns_answer(&worker.query, &worker.source, &options, call->out, limit,
                    &worker.answer);
     if (status == DNS_ENOTFOUND) {
-        return may_forward(conf, &worker.query)
+        return dns_remote_count > 0 ||
+                       dns_server_may_forward(conf, &worker.query)
                    ? answer_from_cache(call, &options)
                    : send_error(call, DNS_RCODE_REFUSED);
     }
     if (status != DNS_OK) {
         return send_error(call, DNS_RCODE_SERVFAIL);
     }
-    if (worker.answer.leaves_zones && may_forward(conf, &worker.query)) {
+    if (worker.answer.leaves_zones &&
+        (dns_remote_count > 0 || dns_server_may_forward(conf, &worker.query))) {
         return DNS_SERVER_ASK;
     }
     call->size = worker.answer.size;

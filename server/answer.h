@@ -19,6 +19,7 @@
 
 #include "dns/query.h"
 #include "server/conf.h"
+#include "server/remote.h"
 
 typedef enum {
     DNS_SERVER_SEND, /* out holds the answer */
@@ -50,6 +51,23 @@ dns_server_room(dns_transport_t transport)
 }
 
 dns_server_verdict_t dns_server_answer(dns_server_call_t *call);
+
+/*
+ * The zones' answer with what a networked store has given so far, as
+ * dns_answer(); *answer: borrowed until the
+ * next answer.  Between begin and end.
+ */
+dns_status_t dns_server_zones(const dns_server_call_t *call,
+                              const dns_query_t *query, dns_remote_t *fetch,
+                              const dns_answer_t **answer);
+
+/* May a name that no zone holds be asked of the server's upstreams? */
+ngx_uint_t dns_server_may_forward(const dns_server_conf_t *conf,
+                                  const dns_query_t *query);
+
+/* SERVFAIL, and why (RFC 8914). */
+size_t dns_server_failure(const dns_server_call_t *call,
+                          const dns_query_t *query, dns_ede_t why);
 
 /* An error for a query that could not be answered; 0: send nothing. */
 size_t dns_server_error(const dns_server_call_t *call, int rcode);

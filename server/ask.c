@@ -7,7 +7,7 @@
 #include "server/options.h"
 #include "server/private/ask.h"
 
-enum { ANSWER_MAX = 65535, FREE_MAX = 1024 };
+enum { FREE_MAX = 1024 };
 
 static int answer_ref = LUA_NOREF; /* dns.service.answer */
 
@@ -15,11 +15,9 @@ static int answer_ref = LUA_NOREF; /* dns.service.answer */
 static dns_server_ask_t *free_asks;
 static ngx_uint_t free_count;
 
-/* From results() to ended(), between which nothing else runs. */
-static struct {
-    uint8_t octets[ANSWER_MAX + DNS_EDNS_OPTIONS_MAX];
-    size_t size;
-} answer;
+/* From when an answer is made until it is delivered, between which nothing else
+   runs. */
+struct ask_answer_s ask_answer;
 
 static void ended(resolua_request_t *r, ngx_int_t rc);
 
@@ -34,9 +32,9 @@ results(resolua_request_t *r, lua_State *L)
         return;
     }
     const char *octets = lua_tolstring(L, 1, &size);
-    answer.size = octets != NULL && size <= ANSWER_MAX ? size : 0;
-    if (answer.size > 0) {
-        ngx_memcpy(answer.octets, octets, answer.size);
+    ask_answer.size = octets != NULL && size <= ASK_ANSWER_MAX ? size : 0;
+    if (ask_answer.size > 0) {
+        ngx_memcpy(ask_answer.octets, octets, ask_answer.size);
     }
 }
 
@@ -110,6 +108,7 @@ ask_take(const dns_server_call_t *call, ngx_log_t *log)
     if (dns_server_cache != NULL) {
         ask->ticket = dns_cache_ticket(dns_server_cache, &ask->query, NULL, 0);
     }
+    ask->step = ASK_QUERY_HOOK;
     ask->hook.forward_size = 0;
     ask->hook.new_name_size = 0;
     return ask;
@@ -144,29 +143,31 @@ complete(const dns_server_ask_t *ask)
     uint8_t octets[DNS_EDNS_OPTIONS_MAX];
     dns_answer_options_t options;
     dns_response_t response;
-    if (answer.size == 0 || dns_response_scan(&response, query, answer.octets,
-                                              answer.size) != DNS_OK) {
+    if (ask_answer.size == 0 ||
+        dns_response_scan(&response, query, ask_answer.octets,
+                          ask_answer.size) != DNS_OK) {
         return;
     }
     if (ask->call.may_keep) {
         dns_server_cache_put(conf->view, query, &ask->ticket, &response,
-                             answer.octets);
+                             ask_answer.octets);
     }
-    if (query->edns.is_present && answer.size - response.size == DNS_OPT_SIZE) {
-        answer.octets[DNS_HEADER_ARCOUNT_AT] =
+    if (query->edns.is_present &&
+        ask_answer.size - response.size == DNS_OPT_SIZE) {
+        ask_answer.octets[DNS_HEADER_ARCOUNT_AT] =
             (uint8_t) (response.additional_count >> 8);
-        answer.octets[DNS_HEADER_ARCOUNT_AT + 1] =
+        ask_answer.octets[DNS_HEADER_ARCOUNT_AT + 1] =
             (uint8_t) response.additional_count;
         dns_server_options(&ask->call, query, octets, &options);
-        answer.size = dns_response_put_opt(
-            query, &options, response.rcode, answer.octets, response.size,
+        ask_answer.size = dns_response_put_opt(
+            query, &options, response.rcode, ask_answer.octets, response.size,
             dns_query_response_limit(query, conf->udp_size));
     }
 }
 
 
-static ngx_int_t
-run_service(dns_server_ask_t *ask)
+ngx_int_t
+ask_service(dns_server_ask_t *ask)
 {
     lua_State *L = resolua_vm;
     const struct dns_ffi_hook *hook = &ask->hook;
@@ -194,6 +195,19 @@ run_service(dns_server_ask_t *ask)
 }
 
 
+/* The zones of networked stores are asked in C; what a hook has said to forward
+   or to rename is dns.service's. */
+static ngx_int_t
+begin(dns_server_ask_t *ask)
+{
+    if (dns_remote_count > 0 && ask->hook.forward_size == 0 &&
+        ask->hook.new_name_size == 0) {
+        return ask_zones(ask);
+    }
+    return ask_service(ask);
+}
+
+
 /* The end: out holds size octets. */
 static void
 deliver(dns_server_ask_t *ask, uint8_t *out, size_t size)
@@ -204,11 +218,13 @@ deliver(dns_server_ask_t *ask, uint8_t *out, size_t size)
         size = hook_finish(ask, out, size);
     }
     if (out == ask->out) { /* which the next ask may have */
-        ngx_memcpy(answer.octets, out, size);
-        out = answer.octets;
+        ngx_memcpy(ask_answer.octets, out, size);
+        out = ask_answer.octets;
     }
     ask_release(ask);
-    answered(data, out, size);
+    if (answered != NULL) {
+        answered(data, out, size);
+    }
 }
 
 
@@ -216,12 +232,12 @@ static void
 service_ended(dns_server_ask_t *ask, ngx_int_t rc)
 {
     if (rc != NGX_OK) {
-        ask->call.out = answer.octets;
-        answer.size = dns_server_error(&ask->call, DNS_RCODE_SERVFAIL);
-    } else {
+        ask->call.out = ask_answer.octets;
+        ask_answer.size = dns_server_error(&ask->call, DNS_RCODE_SERVFAIL);
+    } else if (ask->step == ASK_SERVICE) {
         complete(ask);
     }
-    deliver(ask, answer.octets, answer.size);
+    deliver(ask, ask_answer.octets, ask_answer.size);
 }
 
 
@@ -229,7 +245,7 @@ service_ended(dns_server_ask_t *ask, ngx_int_t rc)
 static void
 hook_ended(dns_server_ask_t *ask, ngx_int_t rc)
 {
-    ask->call.out = answer.octets;
+    ask->call.out = ask_answer.octets;
     dns_server_begin();
     const dns_server_verdict_t verdict = hook_decide(ask, rc);
     dns_server_end();
@@ -238,7 +254,16 @@ hook_ended(dns_server_ask_t *ask, ngx_int_t rc)
                 verdict == DNS_SERVER_SEND ? ask->call.size : 0);
         return;
     }
-    rc = run_service(ask);
+    rc = begin(ask);
+    if (rc != NGX_AGAIN) {
+        service_ended(ask, rc);
+    }
+}
+
+
+void
+ask_zones_fetched(dns_server_ask_t *ask, ngx_int_t rc)
+{
     if (rc != NGX_AGAIN) {
         service_ended(ask, rc);
     }
@@ -311,10 +336,10 @@ dns_server_ask(const dns_server_call_t *call, ngx_log_t *log,
     ask->answered = answered;
     ask->data = data;
     ask->request.log = log;
-    if (ask->request.entry != NULL) {
-        return ask; /* its hook sleeps */
+    if (ask->request.entry != NULL || ask->step == ASK_ZONES) {
+        return ask; /* its hook sleeps, or a store is being asked */
     }
-    const ngx_int_t rc = run_service(ask);
+    const ngx_int_t rc = begin(ask);
     if (rc == NGX_AGAIN) {
         return ask;
     }
@@ -333,7 +358,13 @@ dns_server_ask_new(const dns_server_call_t *call, ngx_log_t *log)
 void
 dns_server_ask_cancel(dns_server_ask_t *ask)
 {
-    ask_release(ask);
+    if (ask->step ==
+        ASK_ZONES) { /* a store fills its sets: it ends by itself */
+        ask->answered = NULL;
+        ask->request.log = ngx_cycle->log;
+    } else {
+        ask_release(ask);
+    }
 }
 
 

@@ -5,6 +5,7 @@
 #include "server/ask.h"
 #include "server/cache.h"
 #include "server/conf.h"
+#include "server/private/remote.h"
 #include "server/statistics.h"
 
 extern ngx_module_t ngx_resolua_dns_module;
@@ -25,7 +26,9 @@ create_conf(ngx_cycle_t *cycle)
     dns_main_conf_t *conf = ngx_pcalloc(cycle->pool, sizeof(*conf));
     if (conf == NULL ||
         ngx_array_init(&conf->stores, cycle->pool, STORES_EXPECTED,
-                       sizeof(dns_store_conf_t)) != NGX_OK) {
+                       sizeof(dns_store_conf_t)) != NGX_OK ||
+        ngx_array_init(&conf->remotes, cycle->pool, 1, sizeof(remote_conf_t)) !=
+            NGX_OK) {
         return NULL;
     }
     if (resolua_vm_add_setup(dns_server_cache_setup) != NGX_OK ||
@@ -105,6 +108,19 @@ has_prefix(const ngx_str_t *text, const char *prefix)
 }
 
 
+static char *
+add_remote(ngx_conf_t *cf, dns_main_conf_t *conf, const dns_store_conf_t *store)
+{
+    if (conf->remotes.nelts == DNS_REMOTE_STORES_MAX) {
+        return "networked stores: too many";
+    }
+    remote_conf_t *remote = ngx_array_push(&conf->remotes);
+    return remote != NULL && remote_conf_read(cf, store, remote) == NGX_OK
+               ? NGX_CONF_OK
+               : NGX_CONF_ERROR;
+}
+
+
 /* dns_store lmdb path=DIR | mysql://... [NAME=VALUE ...] | redis://... */
 static char *
 set_store(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
@@ -137,7 +153,7 @@ set_store(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
         return complain(cf, &value[1],
                         "not a store: lmdb, mysql://... or redis://...");
     }
-    return NGX_CONF_OK;
+    return add_remote(cf, conf, store);
 }
 
 
@@ -231,6 +247,7 @@ init_process(ngx_cycle_t *cycle)
         ngx_process == NGX_PROCESS_SINGLE) {
         dns_server_open(cycle);
         dns_server_cache_open(cycle);
+        dns_remote_open(cycle);
         dns_server_ask_open(cycle);
     }
     return NGX_OK;
@@ -241,6 +258,7 @@ static void
 exit_process(ngx_cycle_t *cycle)
 {
     (void) cycle;
+    dns_remote_close();
     dns_server_close();
 }
 

@@ -511,6 +511,7 @@ store_mysql_step(store_mysql_t *db, int ready, store_mysql_wait_t *wait)
 {
     while (db->state != MYSQL_IDLE) {
         if ((ready & STORE_MYSQL_TIMEOUT) != 0 || is_late(db)) {
+            db->is_gone = true; /* its reply may come yet */
             store_mysql_end(db, DNS_ESTORE, "timeout");
             break;
         }

@@ -129,8 +129,8 @@ DNS_EXPORT dns_status_t store_mysql_status(const store_mysql_t *db);
 /* What failed; static or borrowed until the next job. */
 DNS_EXPORT const char *store_mysql_error(const store_mysql_t *db);
 
-/* True if the connection was lost rather than the statement refused: the job
-   may be tried once more on a new one. */
+/* True if the connection was lost, or is of no use after a timeout, rather than
+   the statement refused: the job may be tried once more on a new one. */
 DNS_EXPORT bool store_mysql_is_gone(const store_mysql_t *db);
 
 #endif

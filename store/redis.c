@@ -33,6 +33,7 @@ struct store_redis_s {
     store_redis_skip_t skip;
     void *skip_data;
     store_redis_done_t done;
+    void *done_data;
     store_records_t *records; /* borrowed */
     redisReader *reader;      /* owned */
     char *output;             /* owned */
@@ -101,6 +102,7 @@ store_redis_new(store_redis_t **out, const store_redis_options_t *options,
     db->skip = options->skip;
     db->skip_data = options->skip_data;
     db->done = options->done;
+    db->done_data = options->done_data;
     db->records = records;
     *out = db;
     return DNS_OK;
@@ -190,7 +192,7 @@ finish(store_redis_t *db, job_t *job)
     memcpy(error, job->error, sizeof(error));
     db->first = (db->first + 1) % STORE_REDIS_JOBS_MAX;
     db->count--;
-    db->done(data, status, error);
+    db->done(db->done_data, data, status, error);
 }
 
 static bool

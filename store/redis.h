@@ -39,7 +39,7 @@ enum {
 
 /* The end of a job, which was given to begin.  DNS_ESTORE: an error reply;
    DNS_ELIMIT, DNS_ENOMEM.  error: borrowed for the call.  May begin jobs. */
-typedef void (*store_redis_done_t)(void *job, dns_status_t status,
+typedef void (*store_redis_done_t)(void *data, void *job, dns_status_t status,
                                    const char *error);
 
 /* Part of a field that is not served, and why; borrowed for the call. */
@@ -54,6 +54,7 @@ typedef struct {
     store_redis_skip_t skip; /* NULL: nobody is told */
     void *skip_data;
     store_redis_done_t done;
+    void *done_data;
 } store_redis_options_t;
 
 /* records: borrowed.  DNS_ELIMIT: a prefix or suffix is too long. */

@@ -7,14 +7,17 @@
 #include "runtime/run.h"
 #include "server/ask.h"
 #include "server/cache.h"
+#include "server/remote.h"
 
 enum {
     ASK_FEW = 1024, /* octets of a query that need no memory of their own */
     ASK_OUT_ROOM = 4096, /* octets of a hook's answer */
+    ASK_ANSWER_MAX = 65535,
 };
 
 typedef enum {
     ASK_QUERY_HOOK, /* dns_query_by_lua */
+    ASK_ZONES,      /* networked stores */
     ASK_SERVICE,    /* dns.service */
 } ask_step_t;
 
@@ -24,7 +27,9 @@ struct dns_server_ask_s {
     dns_query_t query;
     dns_cache_ticket_t ticket; /* of the time before anybody was asked */
     ask_step_t step;
-    dns_server_answered_pt answered;
+    dns_remote_t fetch;
+    unsigned rounds;                 /* that stores were asked */
+    dns_server_answered_pt answered; /* NULL: the client is gone */
     void *data;
     struct dns_ffi_hook hook;
     int object; /* Lua's view of hook, in the registry */
@@ -34,6 +39,21 @@ struct dns_server_ask_s {
     uint8_t few[ASK_FEW];
     uint8_t out[ASK_OUT_ROOM + DNS_EDNS_OPTIONS_MAX];
 };
+
+/* Asks the networked stores: as resolua_run(). */
+ngx_int_t ask_zones(dns_server_ask_t *ask);
+
+/* It has all that it needs, or has failed: to go on with. */
+void ask_zones_fetched(dns_server_ask_t *ask, ngx_int_t rc);
+
+/* Where an answer is made; size: octets, 0: none. */
+extern struct ask_answer_s {
+    uint8_t octets[ASK_ANSWER_MAX + DNS_EDNS_OPTIONS_MAX];
+    size_t size;
+} ask_answer;
+
+/* Runs dns.service. */
+ngx_int_t ask_service(dns_server_ask_t *ask);
 
 /* One with copies of the call's packet and client; NULL: no memory. */
 dns_server_ask_t *ask_take(const dns_server_call_t *call, ngx_log_t *log);

@@ -32,8 +32,9 @@ send_output(void)
 }
 
 static void
-done(void *job, dns_status_t status, const char *error)
+done(void *data, void *job, dns_status_t status, const char *error)
 {
+    (void) data;
     *(dns_status_t *) job = status;
 
     if (status != DNS_OK) {

@@ -1,0 +1,108 @@
+/* A query whose zone is in a networked store: fetched, answered, kept. */
+
+#include "server/private/ask.h"
+
+/* More are no progress: 16 links of a chain, each with what is below. */
+enum { ROUNDS_MAX = 64 };
+
+
+static ngx_int_t go_on(dns_server_ask_t *ask);
+
+
+/* The answer is kept under its zone: what changes another zone could not make
+   it invalid. */
+static void
+keep(const dns_server_ask_t *ask)
+{
+    dns_response_t response;
+    if (dns_server_cache == NULL || !dns_remote_is_of_one_zone(&ask->fetch) ||
+        dns_response_scan(&response, &ask->query, ask_answer.octets,
+                          ask_answer.size) != DNS_OK) {
+        return;
+    }
+    response.ttl = ngx_min(response.ttl, dns_remote_ttl_cap());
+    dns_server_cache_put(ask->call.conf->view, &ask->query, &ask->ticket,
+                         &response, ask_answer.octets);
+}
+
+
+static ngx_int_t
+fail(dns_server_ask_t *ask)
+{
+    dns_remote_end(&ask->fetch);
+    ask->call.out = ask_answer.octets;
+    ask_answer.size = dns_server_failure(&ask->call, &ask->query,
+                                         DNS_EDE_NO_REACHABLE_AUTHORITY);
+    return NGX_OK;
+}
+
+
+static void
+on_fetched(void *data, dns_status_t status)
+{
+    dns_server_ask_t *ask = data;
+    if (ask->answered == NULL) { /* nobody waits any more */
+        dns_remote_end(&ask->fetch);
+        ask_release(ask);
+        return;
+    }
+    ask_zones_fetched(ask, status == DNS_OK ? go_on(ask) : fail(ask));
+}
+
+
+static ngx_int_t
+take_answer(dns_server_ask_t *ask, const dns_answer_t *answer)
+{
+    if (answer->leaves_zones &&
+        dns_server_may_forward(ask->call.conf, &ask->query)) {
+        dns_remote_end(&ask->fetch);
+        return ask_service(ask);
+    }
+    ask_answer.size = answer->size;
+    keep(ask);
+    dns_remote_end(&ask->fetch);
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+go_on(dns_server_ask_t *ask)
+{
+    const dns_answer_t *answer;
+    ask->call.out = ask_answer.octets;
+    dns_server_begin();
+    const dns_status_t status =
+        dns_server_zones(&ask->call, &ask->query, &ask->fetch, &answer);
+    dns_server_end();
+    switch (status) {
+    case DNS_OK:
+        return take_answer(ask, answer);
+    case DNS_NEEDS:
+        if (++ask->rounds > ROUNDS_MAX) {
+            return fail(ask);
+        }
+        dns_remote_fetch(&ask->fetch, answer, on_fetched, ask);
+        return NGX_AGAIN;
+    case DNS_ENOTFOUND:
+        dns_remote_end(&ask->fetch);
+        return ask_service(ask);
+    default:
+        return fail(ask);
+    }
+}
+
+
+ngx_int_t
+ask_zones(dns_server_ask_t *ask)
+{
+    const dns_name_t *apex;
+    ask->step = ASK_ZONES;
+    ask->rounds = 0;
+    dns_remote_begin(&ask->fetch);
+    if (dns_server_cache != NULL &&
+        dns_remote_find(&ask->query.qname, &apex) == DNS_REMOTE_YES) {
+        ask->ticket = dns_cache_ticket(dns_server_cache, &ask->query,
+                                       apex->octets, apex->size);
+    }
+    return go_on(ask);
+}

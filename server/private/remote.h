@@ -1,0 +1,143 @@
+#ifndef SERVER_PRIVATE_REMOTE_H
+#define SERVER_PRIVATE_REMOTE_H
+
+/*
+ * A networked store of a worker: its connections (links), the jobs that wait
+ * for one, its list of zones.
+ */
+
+#include "dns/zone_list.h"
+#include "server/conf.h"
+#include "server/remote.h"
+#include "store/records.h"
+
+enum {
+    REMOTE_HOSTS_MAX = 8,
+    REMOTE_ERROR_SIZE = 512, /* bytes */
+};
+
+/* What the directive says; texts are zero-terminated. */
+typedef struct {
+    ngx_str_t name; /* the URL without user and password, for the log */
+    ngx_uint_t is_redis;
+    ngx_str_t hosts[REMOTE_HOSTS_MAX];
+    in_port_t ports[REMOTE_HOSTS_MAX];
+    ngx_uint_t host_count; /* 0: a Unix socket */
+    ngx_str_t socket;
+    ngx_str_t user; /* data NULL: none */
+    ngx_str_t password;
+    ngx_str_t database;
+    ngx_str_t prefix;
+    ngx_str_t suffix;
+    ngx_str_t ca_file;
+    ngx_msec_t timeout;     /* of a query, and of connecting */
+    ngx_msec_t poll;        /* between listings of the zones */
+    ngx_msec_t idle;        /* that a connection is kept */
+    time_t ttl_cap;         /* seconds that answers are kept at most */
+    ngx_uint_t connections; /* of a worker */
+    ngx_uint_t queue;       /* jobs that wait for one */
+} remote_conf_t;
+
+/* Reads a dns_store directive; what is wrong is logged. */
+ngx_int_t remote_conf_read(ngx_conf_t *cf, const dns_store_conf_t *store,
+                           remote_conf_t *conf);
+
+/* The zones as they were told once; shared by the queries that began then. */
+struct remote_list_s {
+    dns_zone_list_t *zones;
+    ngx_uint_t references;
+};
+
+/* How one kind of server is spoken to.  A link calls remote_link_ready(),
+   remote_job_end() and remote_link_failed(). */
+typedef struct {
+    ngx_uint_t jobs_max; /* at once, on one link */
+    /* Begins to connect to the address, or to log in. */
+    ngx_int_t (*connect)(remote_link_t *link, const char *address,
+                         in_port_t port);
+    /* May end neither the job nor the link at once. */
+    void (*start)(remote_link_t *link, remote_job_t *job);
+    void (*close)(remote_link_t *link);
+} remote_driver_t;
+
+extern const remote_driver_t remote_mysql;
+extern const remote_driver_t remote_redis;
+
+struct remote_link_s {
+    ngx_queue_t queue; /* among the store's */
+    remote_store_t *store;
+    ngx_queue_t jobs;
+    ngx_uint_t job_count;
+    ngx_connection_t *connection;
+    void *protocol;    /* the driver's */
+    ngx_event_t timer; /* connecting, or idle too long */
+    ngx_event_t flush; /* Redis: commands are to be sent */
+    unsigned is_ready : 1;
+    unsigned is_used : 1; /* since its timer was set */
+    unsigned failed : 1;
+    char error[REMOTE_ERROR_SIZE];
+};
+
+struct remote_store_s {
+    const remote_conf_t *conf;
+    const remote_driver_t *driver;
+    ngx_uint_t number;
+    store_records_t *records; /* borrowed: the worker's */
+
+    ngx_queue_t links;
+    ngx_uint_t link_count;
+    ngx_uint_t ready_count;
+    ngx_queue_t waiting; /* jobs */
+    ngx_uint_t waiting_count;
+
+    ngx_uint_t host;          /* the one in use */
+    ngx_uint_t failures;      /* in a row */
+    ngx_event_t back_off;     /* set: no connection is made before */
+    unsigned is_down : 1;     /* and that has been logged */
+    unsigned is_troubled : 1; /* jobs fail, and that has been logged */
+    unsigned is_closing : 1;
+
+    remote_list_t *list; /* NULL: not told yet */
+    remote_job_t listing;
+    unsigned is_listing : 1;
+    ngx_msec_t listing_began;
+    ngx_event_t poll;
+    ngx_queue_t list_waiters; /* jobs without set */
+    uint32_t serial; /* of zones that have none: when a change was seen */
+    uint64_t skipped;
+};
+
+extern remote_store_t remote_stores[DNS_REMOTE_STORES_MAX];
+
+/* Jobs.  done() is called later, never from here. */
+void remote_job_submit(remote_job_t *job);
+
+/* From drivers. */
+void remote_job_end(remote_job_t *job, dns_status_t status, const char *error);
+void remote_link_ready(remote_link_t *link);
+void remote_link_failed(remote_link_t *link, const char *error);
+
+/* Gives waiting jobs to links that are free. */
+void remote_pump(remote_store_t *store);
+
+/* A row or field that is not served: counted, and logged once. */
+void remote_note_skipped(remote_store_t *store, uint64_t id, const char *name,
+                         const char *reason);
+
+/* The address as a socket takes it; address empty: the Unix socket. */
+ngx_int_t remote_address(const remote_conf_t *conf, const char *address,
+                         in_port_t port, ngx_sockaddr_t *out, socklen_t *size);
+
+void remote_pool_open(remote_store_t *store);
+void remote_pool_close(remote_store_t *store);
+
+/* The list of zones: told again every conf->poll. */
+void remote_zones_open(remote_store_t *store);
+void remote_zones_close(remote_store_t *store);
+void remote_zones_refresh(remote_store_t *store);
+void remote_list_release(remote_list_t *list);
+
+/* The job waits until the zones are known. */
+void remote_zones_wait(remote_job_t *job);
+
+#endif

@@ -1,0 +1,323 @@
+#include "server/remote.h"
+
+#include "server/private/remote.h"
+
+/* Which store a zone is of, in the upper bits of its flags: 0 is the local
+   source, 1 the first networked one. */
+enum { STORE_SHIFT = 24, FLAGS_MASK = (1 << STORE_SHIFT) - 1 };
+
+ngx_uint_t dns_remote_count;
+remote_store_t remote_stores[DNS_REMOTE_STORES_MAX];
+
+static store_records_t *records;
+
+
+static void
+open_store(remote_store_t *store, const remote_conf_t *conf, ngx_uint_t number)
+{
+    ngx_memzero(store, sizeof(*store));
+    store->conf = conf;
+    store->driver = conf->is_redis ? &remote_redis : &remote_mysql;
+    store->number = number;
+    store->records = records;
+    remote_pool_open(store);
+    remote_zones_open(store);
+}
+
+
+void
+dns_remote_open(ngx_cycle_t *cycle)
+{
+    const dns_main_conf_t *conf = dns_main_conf(cycle);
+    const ngx_uint_t count = conf->remotes.nelts;
+    if (count == 0) {
+        return;
+    }
+    if (store_records_new(&records) != DNS_OK) {
+        ngx_log_error(NGX_LOG_CRIT, cycle->log, 0,
+                      "dns_store: no memory for networked stores");
+        return;
+    }
+    dns_remote_count = count;
+    for (ngx_uint_t i = 0; i < count; i++) {
+        open_store(&remote_stores[i],
+                   (const remote_conf_t *) conf->remotes.elts + i, i);
+    }
+}
+
+
+void
+dns_remote_close(void)
+{
+    for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
+        remote_pool_close(&remote_stores[i]);
+        remote_zones_close(&remote_stores[i]);
+    }
+    if (dns_remote_count > 0) {
+        store_records_free(records);
+    }
+    dns_remote_count = 0;
+}
+
+
+dns_remote_where_t
+dns_remote_find(const dns_name_t *name, const dns_name_t **apex)
+{
+    dns_remote_where_t where = DNS_REMOTE_NO;
+    *apex = NULL;
+    for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
+        const remote_list_t *list = remote_stores[i].list;
+        if (list == NULL) {
+            where = where == DNS_REMOTE_NO ? DNS_REMOTE_UNKNOWN : where;
+            continue;
+        }
+        const dns_zone_t *zone =
+            dns_zone_list_find(list->zones, name, DNS_NAME_LABELS_MAX + 1);
+        if (zone != NULL &&
+            (*apex == NULL || zone->apex.label_count > (*apex)->label_count)) {
+            *apex = &zone->apex;
+            where = DNS_REMOTE_YES;
+        }
+    }
+    return where;
+}
+
+
+uint32_t
+dns_remote_ttl_cap(void)
+{
+    time_t cap = remote_stores[0].conf->ttl_cap;
+    for (ngx_uint_t i = 1; i < dns_remote_count; i++) {
+        cap = ngx_min(cap, remote_stores[i].conf->ttl_cap);
+    }
+    return (uint32_t) cap;
+}
+
+
+void
+dns_remote_begin(dns_remote_t *fetch)
+{
+    ngx_memzero(fetch, offsetof(dns_remote_t, job));
+    fetch->job.data = fetch;
+    fetch->wanted = 0;
+    fetch->zones_seen = 0;
+}
+
+
+void
+dns_remote_end(dns_remote_t *fetch)
+{
+    for (ngx_uint_t i = 0; i < DNS_REMOTE_STORES_MAX; i++) {
+        if (fetch->lists[i] != NULL) {
+            dns_fetched_free(fetch->sets[i]);
+            remote_list_release(fetch->lists[i]);
+            fetch->sets[i] = NULL;
+            fetch->lists[i] = NULL;
+        }
+    }
+}
+
+
+/* A query sees one list of a store's zones, whatever is told meanwhile. */
+static const remote_list_t *
+list_of(dns_remote_t *fetch, ngx_uint_t i)
+{
+    if (fetch->lists[i] == NULL && remote_stores[i].list != NULL) {
+        fetch->lists[i] = remote_stores[i].list;
+        fetch->lists[i]->references++;
+    }
+    return fetch->lists[i];
+}
+
+
+static void
+note_zone(dns_remote_t *fetch, const dns_zone_t *zone)
+{
+    const uint32_t mark = zone->id ^ (zone->flags >> STORE_SHIFT << 28);
+    if (fetch->zones_seen == 0) {
+        fetch->first_zone = mark;
+        fetch->zones_seen = 1;
+    } else if (fetch->first_zone != mark) {
+        fetch->zones_seen = 2;
+    }
+}
+
+
+/* The deepest zone of all sources. */
+static dns_status_t
+find_zone(void *source, const dns_name_t *name, unsigned above, dns_zone_t *out)
+{
+    dns_remote_t *fetch = source;
+    dns_status_t status = DNS_ENOTFOUND;
+    dns_status_t absent = DNS_ENOTFOUND;
+    if (fetch->local != NULL) {
+        status =
+            fetch->local->ops->find_zone(fetch->local->data, name, above, out);
+        out->flags &= FLAGS_MASK;
+    }
+    for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
+        const remote_list_t *list = list_of(fetch, i);
+        if (list == NULL) {
+            absent = DNS_NEEDS;
+            continue;
+        }
+        const dns_zone_t *zone = dns_zone_list_find(list->zones, name, above);
+        if (zone != NULL && (status != DNS_OK ||
+                             zone->apex.label_count > out->apex.label_count)) {
+            *out = *zone;
+            out->flags |= (uint32_t) (i + 1) << STORE_SHIFT;
+            status = DNS_OK;
+        }
+    }
+    if (status == DNS_OK) {
+        note_zone(fetch, out);
+    }
+    return status == DNS_ENOTFOUND ? absent : status;
+}
+
+
+static dns_status_t
+lookup(void *source, const dns_zone_t *zone, const dns_name_t *name,
+       dns_lookup_t *out)
+{
+    dns_remote_t *fetch = source;
+    const ngx_uint_t number = zone->flags >> STORE_SHIFT;
+    if (number == 0) {
+        return fetch->local->ops->lookup(fetch->local->data, zone, name, out);
+    }
+    dns_fetched_t *set = fetch->sets[number - 1];
+    if (set == NULL) {
+        return DNS_NEEDS;
+    }
+    const dns_source_t one = dns_fetched_source(set);
+    return one.ops->lookup(one.data, zone, name, out);
+}
+
+
+static dns_status_t
+find_covering(void *source, const dns_zone_t *zone, const dns_name_t *name,
+              uint16_t type, dns_name_t *owner, dns_node_t *node)
+{
+    const dns_remote_t *fetch = source;
+    if (zone->flags >> STORE_SHIFT != 0 ||
+        fetch->local->ops->find_covering == NULL) {
+        return DNS_ENOTFOUND;
+    }
+    return fetch->local->ops->find_covering(fetch->local->data, zone, name,
+                                            type, owner, node);
+}
+
+
+dns_source_t
+dns_remote_source(dns_remote_t *fetch, const dns_source_t *local)
+{
+    static const dns_source_ops_t ops = {
+        .find_zone = find_zone,
+        .lookup = lookup,
+        .find_covering = find_covering,
+    };
+    fetch->local = local;
+    return (dns_source_t){&ops, fetch};
+}
+
+
+/* What the engine needs, to the sets of the stores that have it. */
+static dns_status_t
+sort_needs(dns_remote_t *fetch, const dns_answer_t *answer)
+{
+    for (unsigned i = 0; i < answer->need_count; i++) {
+        const dns_need_t *need = &answer->needs[i];
+        const ngx_uint_t number = need->zone.flags >> STORE_SHIFT;
+        if (number == 0) { /* its zone: a list is missing */
+            continue;
+        }
+        dns_fetched_t **set = &fetch->sets[number - 1];
+        dns_status_t status = DNS_OK;
+        if (*set == NULL) {
+            status = dns_fetched_new(set, fetch->lists[number - 1]->zones);
+        }
+        if (status == DNS_OK) {
+            status = dns_fetched_want_all(*set, need, 1);
+        }
+        if (status != DNS_OK) {
+            return status;
+        }
+        fetch->wanted |= 1u << (number - 1);
+    }
+    return DNS_OK;
+}
+
+
+static void
+fail_later(ngx_event_t *ev)
+{
+    dns_remote_t *fetch = ev->data;
+    fetch->done(fetch->data, DNS_ELIMIT);
+}
+
+
+static void next_store(dns_remote_t *fetch);
+
+
+static void
+on_fetched(remote_job_t *job, dns_status_t status)
+{
+    dns_remote_t *fetch = job->data;
+    if (status == DNS_OK && fetch->wanted != 0) {
+        next_store(fetch);
+    } else {
+        fetch->done(fetch->data, status);
+    }
+}
+
+
+/* The stores are asked one after another; as a rule there is one. */
+static void
+next_store(dns_remote_t *fetch)
+{
+    ngx_uint_t i = 0;
+    while ((fetch->wanted & 1u << i) == 0) {
+        i++;
+    }
+    fetch->wanted &= ~(1u << i);
+    fetch->job.store = &remote_stores[i];
+    fetch->job.set = fetch->sets[i];
+    fetch->job.zones = NULL;
+    fetch->job.done = on_fetched;
+    remote_job_submit(&fetch->job);
+}
+
+
+/* No store has told that it has a zone, and one has not told anything. */
+static void
+wait_for_list(dns_remote_t *fetch)
+{
+    ngx_uint_t i = 0;
+    while (i + 1 < dns_remote_count && remote_stores[i].list != NULL) {
+        i++;
+    }
+    fetch->job.store = &remote_stores[i];
+    fetch->job.done = on_fetched;
+    remote_zones_wait(&fetch->job);
+    remote_zones_refresh(&remote_stores[i]);
+}
+
+
+void
+dns_remote_fetch(dns_remote_t *fetch, const dns_answer_t *answer,
+                 dns_remote_done_pt done, void *data)
+{
+    fetch->done = done;
+    fetch->data = data;
+    if (sort_needs(fetch, answer) != DNS_OK) {
+        ngx_memzero(&fetch->job.event, sizeof(fetch->job.event));
+        fetch->job.event.handler = fail_later;
+        fetch->job.event.data = fetch;
+        fetch->job.event.log = ngx_cycle->log;
+        ngx_post_event(&fetch->job.event, &ngx_posted_events);
+    } else if (fetch->wanted != 0) {
+        next_store(fetch);
+    } else {
+        wait_for_list(fetch);
+    }
+}

@@ -1,0 +1,105 @@
+#ifndef SERVER_REMOTE_H
+#define SERVER_REMOTE_H
+
+/*
+ * Zones in networked stores, dns_store mysql://... and redis://..., as one
+ * worker sees them: which zones there are is known without asking, nodes are
+ * fetched for each query.  An answer is made in rounds:
+ *
+ *     dns_remote_begin(&fetch);
+ *     for (;;) {
+ *         dns_source_t source = dns_remote_source(&fetch, local);
+ *         if (dns_answer(..., &source, ..., &answer) != DNS_NEEDS) {
+ *             break;
+ *         }
+ *         dns_remote_fetch(&fetch, &answer, done, data);
+ *         ... done(data, status) is called from the event loop
+ *     }
+ *     dns_remote_end(&fetch);
+ */
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+#include "dns/engine.h"
+#include "dns/fetched.h"
+
+enum { DNS_REMOTE_STORES_MAX = 8 };
+
+/* How many are configured; 0: nothing of this costs anything. */
+extern ngx_uint_t dns_remote_count;
+
+/* In each worker. */
+void dns_remote_open(ngx_cycle_t *cycle);
+void dns_remote_close(void);
+
+typedef enum {
+    DNS_REMOTE_NO,      /* no networked store has a zone that holds the name */
+    DNS_REMOTE_YES,     /* one has */
+    DNS_REMOTE_UNKNOWN, /* one has not told its zones yet */
+} dns_remote_where_t;
+
+/* The deepest zone that holds name; *apex: borrowed until the event loop runs
+   again. */
+dns_remote_where_t dns_remote_find(const dns_name_t *name,
+                                   const dns_name_t **apex);
+
+typedef struct remote_store_s remote_store_t;
+typedef struct remote_list_s remote_list_t;
+typedef struct remote_link_s remote_link_t;
+typedef struct remote_job_s remote_job_t;
+
+/* One use of a connection. */
+struct remote_job_s {
+    ngx_queue_t queue; /* among the waiting ones, or the link's */
+    remote_store_t *store;
+    remote_link_t *link;    /* NULL: waits */
+    dns_fetched_t *set;     /* what it is to fetch, or else ... */
+    dns_zone_list_t *zones; /* ... it lists the zones */
+    void (*done)(remote_job_t *job, dns_status_t status);
+    void *data;
+    ngx_event_t event; /* its deadline */
+    unsigned is_queued : 1;
+    unsigned is_retried : 1;
+};
+
+typedef void (*dns_remote_done_pt)(void *data, dns_status_t status);
+
+/* What one query has fetched. */
+typedef struct {
+    dns_fetched_t *sets[DNS_REMOTE_STORES_MAX];  /* owned; NULL: nothing yet */
+    remote_list_t *lists[DNS_REMOTE_STORES_MAX]; /* owned */
+    const dns_source_t *local;
+    remote_job_t job;
+    dns_remote_done_pt done;
+    void *data;
+    unsigned wanted; /* a bit for each store that is to be asked */
+    unsigned zones_seen;
+    uint32_t first_zone; /* what tells zones apart */
+} dns_remote_t;
+
+void dns_remote_begin(dns_remote_t *fetch);
+
+/* Its zones and local's (NULL: none), as one source; borrows both. */
+dns_source_t dns_remote_source(dns_remote_t *fetch, const dns_source_t *local);
+
+/* Fetches answer->needs.  done() comes later, never from here: DNS_OK: ask the
+   engine again; otherwise the store has failed. */
+void dns_remote_fetch(dns_remote_t *fetch, const dns_answer_t *answer,
+                      dns_remote_done_pt done, void *data);
+
+/* Did the answer need one zone only? */
+static inline ngx_uint_t
+dns_remote_is_of_one_zone(const dns_remote_t *fetch)
+{
+    return fetch->zones_seen <= 1;
+}
+
+/* Seconds that an answer may be kept at most. */
+uint32_t dns_remote_ttl_cap(void);
+
+/* Not while a fetch is under way. */
+void dns_remote_end(dns_remote_t *fetch);
+
+#endif

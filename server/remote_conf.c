@@ -1,0 +1,366 @@
+/* dns_store mysql://USER:PASSWORD@HOST[:PORT],.../DATABASE and redis://... */
+
+#include <ngx_event_connect.h>
+
+#include "server/private/remote.h"
+
+enum {
+    TIMEOUT_MS = 2000,
+    POLL_MS = 1000,
+    IDLE_MS = 60000,
+    TTL_CAP = 5, /* seconds */
+    MYSQL_CONNECTIONS = 8,
+    REDIS_CONNECTIONS = 2,
+    CONNECTIONS_MAX = 256,
+    QUEUE = 1024,
+    QUEUE_MAX = 65536,
+    MYSQL_PORT = 3306,
+    REDIS_PORT = 6379,
+};
+
+
+static ngx_int_t
+complain(ngx_conf_t *cf, const ngx_str_t *word, const char *what)
+{
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "dns_store \"%V\": %s", word,
+                       what);
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+copy(ngx_conf_t *cf, ngx_str_t *out, const u_char *from, const u_char *to)
+{
+    out->len = (size_t) (to - from);
+    out->data = ngx_pnalloc(cf->pool, out->len + 1);
+    if (out->data == NULL) {
+        return NGX_ERROR;
+    }
+    ngx_memcpy(out->data, from, out->len);
+    out->data[out->len] = '\0';
+    return NGX_OK;
+}
+
+
+/* A part of the URL with its %XX as octets. */
+static ngx_int_t
+copy_unescaped(ngx_conf_t *cf, ngx_str_t *out, u_char *from, const u_char *to)
+{
+    if (copy(cf, out, from, to) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    u_char *dst = out->data;
+    u_char *src = from;
+    ngx_unescape_uri(&dst, &src, (size_t) (to - from), 0);
+    out->len = (size_t) (dst - out->data);
+    *dst = '\0';
+    return NGX_OK;
+}
+
+
+/* user[:password] */
+static ngx_int_t
+read_account(ngx_conf_t *cf, remote_conf_t *conf, u_char *from, u_char *to)
+{
+    u_char *colon = ngx_strlchr(from, to, ':');
+    if (colon == NULL) {
+        return copy_unescaped(cf, &conf->user, from, to);
+    }
+    if (copy_unescaped(cf, &conf->password, colon + 1, to) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    return colon == from ? NGX_OK
+                         : copy_unescaped(cf, &conf->user, from, colon);
+}
+
+
+/* A host's name becomes its first address, as nginx does with upstreams. */
+static ngx_int_t
+add_host(ngx_conf_t *cf, remote_conf_t *conf, u_char *from, u_char *to)
+{
+    ngx_url_t url;
+    u_char text[NGX_SOCKADDR_STRLEN];
+    ngx_memzero(&url, sizeof(url));
+    url.url.data = from;
+    url.url.len = (size_t) (to - from);
+    url.default_port = conf->is_redis ? REDIS_PORT : MYSQL_PORT;
+    if (ngx_parse_url(cf->pool, &url) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "dns_store: %s in \"%V\"",
+                           url.err != NULL ? url.err : "error", &url.url);
+        return NGX_ERROR;
+    }
+    for (ngx_uint_t i = 0; i < url.naddrs; i++) {
+        if (conf->host_count == REMOTE_HOSTS_MAX) {
+            return complain(cf, &url.url, "too many hosts");
+        }
+        const size_t size = ngx_sock_ntop(
+            url.addrs[i].sockaddr, url.addrs[i].socklen, text, sizeof(text), 0);
+        if (copy(cf, &conf->hosts[conf->host_count], text, text + size) !=
+            NGX_OK) {
+            return NGX_ERROR;
+        }
+        conf->ports[conf->host_count++] = url.port;
+    }
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+read_hosts(ngx_conf_t *cf, remote_conf_t *conf, u_char *from, u_char *to)
+{
+    while (from < to) {
+        u_char *comma = ngx_strlchr(from, to, ',');
+        u_char *end = comma != NULL ? comma : to;
+        if (add_host(cf, conf, from, end) != NGX_OK) {
+            return NGX_ERROR;
+        }
+        from = end + 1;
+    }
+    return NGX_OK;
+}
+
+
+/* The URL without user and password. */
+static ngx_int_t
+set_name(ngx_conf_t *cf, remote_conf_t *conf, const ngx_str_t *url,
+         const u_char *hosts)
+{
+    const size_t scheme = sizeof("mysql://") - 1;
+    const size_t rest = (size_t) (url->data + url->len - hosts);
+    conf->name.data = ngx_pnalloc(cf->pool, scheme + rest);
+    if (conf->name.data == NULL) {
+        return NGX_ERROR;
+    }
+    conf->name.len = scheme + rest;
+    ngx_memcpy(conf->name.data, url->data, scheme);
+    ngx_memcpy(conf->name.data + scheme, hosts, rest);
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+read_url(ngx_conf_t *cf, remote_conf_t *conf, const ngx_str_t *url)
+{
+    u_char *at = url->data + sizeof("mysql://") - 1;
+    u_char *end = url->data + url->len;
+    u_char *slash = ngx_strlchr(at, end, '/');
+    u_char *hosts_end = slash != NULL ? slash : end;
+    u_char *account_end = NULL;
+    for (u_char *p = at; p < hosts_end; p++) {
+        account_end = *p == '@' ? p : account_end;
+    }
+    if (account_end != NULL) {
+        if (read_account(cf, conf, at, account_end) != NGX_OK) {
+            return NGX_ERROR;
+        }
+        at = account_end + 1;
+    }
+    if (slash != NULL &&
+        copy_unescaped(cf, &conf->database, slash + 1, end) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    return set_name(cf, conf, url, at) == NGX_OK
+               ? read_hosts(cf, conf, at, hosts_end)
+               : NGX_ERROR;
+}
+
+
+static ngx_int_t
+read_text(ngx_conf_t *cf, remote_conf_t *conf, size_t offset,
+          const ngx_str_t *value)
+{
+    return copy(cf, (ngx_str_t *) ((u_char *) conf + offset), value->data,
+                value->data + value->len);
+}
+
+
+static ngx_int_t
+read_ms(ngx_conf_t *cf, remote_conf_t *conf, size_t offset,
+        const ngx_str_t *value)
+{
+    const ngx_int_t ms = ngx_parse_time((ngx_str_t *) value, 0);
+    if (ms == NGX_ERROR || ms == 0) {
+        return complain(cf, value, "not a time");
+    }
+    *(ngx_msec_t *) ((u_char *) conf + offset) = (ngx_msec_t) ms;
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+read_seconds(ngx_conf_t *cf, remote_conf_t *conf, size_t offset,
+             const ngx_str_t *value)
+{
+    const ngx_int_t seconds = ngx_parse_time((ngx_str_t *) value, 1);
+    if (seconds == NGX_ERROR) {
+        return complain(cf, value, "not a time");
+    }
+    *(time_t *) ((u_char *) conf + offset) = seconds;
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+read_number(ngx_conf_t *cf, remote_conf_t *conf, size_t offset,
+            const ngx_str_t *value)
+{
+    const ngx_int_t number = ngx_atoi(value->data, value->len);
+    const ngx_int_t max =
+        offset == offsetof(remote_conf_t, queue) ? QUEUE_MAX : CONNECTIONS_MAX;
+    if (number < 1 || number > max) {
+        return complain(cf, value, "not a number within the bounds");
+    }
+    *(ngx_uint_t *) ((u_char *) conf + offset) = (ngx_uint_t) number;
+    return NGX_OK;
+}
+
+
+/* The first line, so that the password need not stand in nginx.conf. */
+static ngx_int_t
+read_password(ngx_conf_t *cf, remote_conf_t *conf, size_t offset,
+              const ngx_str_t *value)
+{
+    enum { SIZE_MAX_ = 1024 };
+    ngx_str_t path = *value;
+    u_char text[SIZE_MAX_];
+    (void) offset;
+    if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    const ngx_fd_t fd =
+        ngx_open_file(path.data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+    const ssize_t n =
+        fd == NGX_INVALID_FILE ? -1 : read(fd, text, sizeof(text));
+    if (fd != NGX_INVALID_FILE) {
+        (void) ngx_close_file(fd);
+    }
+    if (n < 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "dns_store: password_file \"%V\" cannot be read",
+                           &path);
+        return NGX_ERROR;
+    }
+    u_char *end = ngx_strlchr(text, text + n, '\n');
+    return copy(cf, &conf->password, text, end != NULL ? end : text + n);
+}
+
+
+static const struct {
+    ngx_str_t name;
+    ngx_int_t (*read)(ngx_conf_t *cf, remote_conf_t *conf, size_t offset,
+                      const ngx_str_t *value);
+    size_t offset;
+    enum { BOTH, MYSQL, REDIS } kind;
+} options[] = {
+    {ngx_string("timeout"), read_ms, offsetof(remote_conf_t, timeout), BOTH},
+    {ngx_string("poll"), read_ms, offsetof(remote_conf_t, poll), BOTH},
+    {ngx_string("idle_timeout"), read_ms, offsetof(remote_conf_t, idle), BOTH},
+    {ngx_string("ttl_cap"), read_seconds, offsetof(remote_conf_t, ttl_cap),
+     BOTH},
+    {ngx_string("max_connections"), read_number,
+     offsetof(remote_conf_t, connections), BOTH},
+    {ngx_string("queue"), read_number, offsetof(remote_conf_t, queue), BOTH},
+    {ngx_string("socket"), read_text, offsetof(remote_conf_t, socket), BOTH},
+    {ngx_string("password_file"), read_password, 0, BOTH},
+    {ngx_string("ca_file"), read_text, offsetof(remote_conf_t, ca_file), MYSQL},
+    {ngx_string("prefix"), read_text, offsetof(remote_conf_t, prefix), REDIS},
+    {ngx_string("suffix"), read_text, offsetof(remote_conf_t, suffix), REDIS},
+};
+
+
+static ngx_int_t
+read_option(ngx_conf_t *cf, remote_conf_t *conf,
+            const dns_store_option_t *option)
+{
+    for (ngx_uint_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        if (options[i].name.len != option->name.len ||
+            ngx_strncmp(options[i].name.data, option->name.data,
+                        option->name.len) != 0) {
+            continue;
+        }
+        if ((options[i].kind == MYSQL && conf->is_redis) ||
+            (options[i].kind == REDIS && !conf->is_redis)) {
+            return complain(cf, &option->name, "not an option of this store");
+        }
+        return options[i].read(cf, conf, options[i].offset, &option->value);
+    }
+    return complain(cf, &option->name, "no such option");
+}
+
+
+static ngx_int_t
+check(ngx_conf_t *cf, const remote_conf_t *conf)
+{
+    if (conf->host_count == 0 && conf->socket.len == 0) {
+        return complain(cf, &conf->name, "neither a host nor socket=PATH");
+    }
+    if (conf->host_count > 0 && conf->socket.len > 0) {
+        return complain(cf, &conf->name, "both a host and socket=PATH");
+    }
+    if (conf->socket.len >= sizeof(((struct sockaddr_un *) 0)->sun_path)) {
+        return complain(cf, &conf->socket, "too long a path");
+    }
+    if (!conf->is_redis && conf->database.len == 0) {
+        return complain(cf, &conf->name, "a database is missing");
+    }
+    if (conf->is_redis && conf->database.len > 0 &&
+        ngx_atoi(conf->database.data, conf->database.len) == NGX_ERROR) {
+        return complain(cf, &conf->database, "not a database's number");
+    }
+    return NGX_OK;
+}
+
+
+ngx_int_t
+remote_conf_read(ngx_conf_t *cf, const dns_store_conf_t *store,
+                 remote_conf_t *conf)
+{
+    const dns_store_option_t *option = store->options.elts;
+    ngx_memzero(conf, sizeof(*conf));
+    conf->is_redis = store->url.data[0] == 'r';
+    conf->timeout = TIMEOUT_MS;
+    conf->poll = POLL_MS;
+    conf->idle = IDLE_MS;
+    conf->ttl_cap = TTL_CAP;
+    conf->connections = conf->is_redis ? REDIS_CONNECTIONS : MYSQL_CONNECTIONS;
+    conf->queue = QUEUE;
+    if (read_url(cf, conf, &store->url) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    for (ngx_uint_t i = 0; i < store->options.nelts; i++) {
+        if (read_option(cf, conf, &option[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+    return check(cf, conf);
+}
+
+
+ngx_int_t
+remote_address(const remote_conf_t *conf, const char *address, in_port_t port,
+               ngx_sockaddr_t *out, socklen_t *size)
+{
+    ngx_memzero(out, sizeof(*out));
+    if (address[0] == '\0') {
+        out->sockaddr_un.sun_family = AF_UNIX;
+        ngx_memcpy(out->sockaddr_un.sun_path, conf->socket.data,
+                   conf->socket.len);
+        *size = sizeof(struct sockaddr_un);
+        return NGX_OK;
+    }
+    if (ngx_strchr(address, ':') != NULL) {
+        out->sockaddr_in6.sin6_family = AF_INET6;
+        *size = sizeof(struct sockaddr_in6);
+        if (inet_pton(AF_INET6, address, &out->sockaddr_in6.sin6_addr) != 1) {
+            return NGX_ERROR;
+        }
+    } else {
+        out->sockaddr_in.sin_family = AF_INET;
+        *size = sizeof(struct sockaddr_in);
+        if (inet_pton(AF_INET, address, &out->sockaddr_in.sin_addr) != 1) {
+            return NGX_ERROR;
+        }
+    }
+    ngx_inet_set_port(&out->sockaddr, port);
+    return NGX_OK;
+}

@@ -1,0 +1,207 @@
+/* The way to MySQL and MariaDB: libmariadb's calls that do not block
+   (store/mysql.h), woken by the event loop. */
+
+#include "server/private/remote.h"
+#include "store/mysql.h"
+
+/* The driver's part of a link. */
+typedef struct {
+    store_mysql_t *db;
+    int events; /* what libmariadb waits for */
+} mysql_link_t;
+
+static void step(remote_link_t *link, int ready);
+
+
+static void
+forget_connection(remote_link_t *link)
+{
+    ngx_connection_t *c = link->connection;
+    if (c == NULL) {
+        return;
+    }
+    link->connection = NULL;
+    if (ngx_del_conn != NULL) {
+        ngx_del_conn(c, 0);
+    } else {
+        ngx_del_event(c->read, NGX_READ_EVENT, 0);
+        ngx_del_event(c->write, NGX_WRITE_EVENT, 0);
+    }
+    if (c->read->posted) {
+        ngx_delete_posted_event(c->read);
+    }
+    if (c->write->posted) {
+        ngx_delete_posted_event(c->write);
+    }
+    ngx_free_connection(c);
+    c->fd = (ngx_socket_t) -1; /* libmariadb closes it */
+}
+
+
+static void
+on_event(ngx_event_t *ev)
+{
+    ngx_connection_t *c = ev->data;
+    remote_link_t *link = c->data;
+    const mysql_link_t *own = link->protocol;
+    const int ready = ev->write ? STORE_MYSQL_WRITE : STORE_MYSQL_READ;
+    if (link->is_ready && link->job_count == 0) {
+        if (!ev->write) { /* the server has ended it, or speaks out of turn */
+            remote_link_failed(link, "the connection is lost");
+        }
+        return;
+    }
+    if ((own->events & ready) != 0) {
+        step(link, ready);
+    }
+}
+
+
+/* libmariadb reads and writes until the system has no more, so that one
+   registration for all that becomes ready later is enough. */
+static ngx_int_t
+watch(remote_link_t *link, ngx_socket_t fd)
+{
+    if (link->connection != NULL && link->connection->fd == fd) {
+        return NGX_OK;
+    }
+    forget_connection(link);
+    ngx_connection_t *c = ngx_get_connection(fd, ngx_cycle->log);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+    link->connection = c;
+    c->data = link;
+    c->read->handler = c->write->handler = on_event;
+    c->read->log = c->write->log = ngx_cycle->log;
+    return ngx_add_conn != NULL
+               ? ngx_add_conn(c)
+               : (ngx_add_event(c->read, NGX_READ_EVENT, 0) == NGX_OK
+                      ? ngx_add_event(c->write, NGX_WRITE_EVENT, 0)
+                      : NGX_ERROR);
+}
+
+
+/* libmariadb's call is over. */
+static void
+finish(remote_link_t *link)
+{
+    const mysql_link_t *own = link->protocol;
+    const dns_status_t status = store_mysql_status(own->db);
+    const char *error = store_mysql_error(own->db);
+    if (!link->is_ready) {
+        if (status == DNS_OK) {
+            remote_link_ready(link);
+        } else {
+            remote_link_failed(link, error);
+        }
+        return;
+    }
+    if (store_mysql_is_gone(own->db)) {
+        remote_link_failed(link, error);
+        return;
+    }
+    remote_job_t *job =
+        ngx_queue_data(ngx_queue_head(&link->jobs), remote_job_t, queue);
+    remote_store_t *store = link->store;
+    remote_job_end(job, status, error);
+    remote_pump(store);
+}
+
+
+static void
+step(remote_link_t *link, int ready)
+{
+    mysql_link_t *own = link->protocol;
+    store_mysql_wait_t wait;
+    if (store_mysql_step(own->db, ready, &wait) == STORE_MYSQL_DONE) {
+        own->events = 0;
+        finish(link);
+        return;
+    }
+    own->events = wait.events;
+    if (watch(link, wait.fd) != NGX_OK) {
+        remote_link_failed(link, "no free connection");
+    }
+}
+
+
+/* The first step of a job, not within the call that starts it. */
+static void
+on_start(ngx_event_t *ev)
+{
+    step(ev->data, 0);
+}
+
+
+static void
+on_skip(void *data, uint64_t id, const char *name, const char *reason)
+{
+    remote_note_skipped(data, id, name, reason);
+}
+
+
+static ngx_int_t
+connect_to(remote_link_t *link, const char *address, in_port_t port)
+{
+    const remote_conf_t *conf = link->store->conf;
+    const store_mysql_options_t options = {
+        .host = address[0] != '\0' ? address : NULL,
+        .port = port,
+        .unix_socket = (const char *) conf->socket.data,
+        .user = (const char *) conf->user.data,
+        .password = (const char *) conf->password.data,
+        .database = (const char *) conf->database.data,
+        .ca_file = (const char *) conf->ca_file.data,
+        .timeout_ms = (unsigned) conf->timeout,
+    };
+    mysql_link_t *own = ngx_calloc(sizeof(*own), ngx_cycle->log);
+    if (own == NULL) {
+        return NGX_ERROR;
+    }
+    link->protocol = own;
+    if (store_mysql_new(&own->db, &options, link->store->records) != DNS_OK) {
+        own->db = NULL;
+        return NGX_ERROR;
+    }
+    store_mysql_on_skip(own->db, on_skip, link->store);
+    store_mysql_begin_connect(own->db);
+    link->flush.handler = on_start;
+    link->flush.data = link;
+    ngx_post_event(&link->flush, &ngx_posted_events);
+    return NGX_OK;
+}
+
+
+static void
+start(remote_link_t *link, remote_job_t *job)
+{
+    const mysql_link_t *own = link->protocol;
+    if (job->set != NULL) {
+        store_mysql_begin_fetch(own->db, job->set);
+    } else {
+        store_mysql_begin_zones(own->db, job->zones);
+    }
+    ngx_post_event(&link->flush, &ngx_posted_events);
+}
+
+
+static void
+close_connection(remote_link_t *link)
+{
+    mysql_link_t *own = link->protocol;
+    forget_connection(link);
+    if (own != NULL) {
+        store_mysql_free(own->db);
+        ngx_free(own);
+        link->protocol = NULL;
+    }
+}
+
+
+const remote_driver_t remote_mysql = {
+    .jobs_max = 1,
+    .connect = connect_to,
+    .start = start,
+    .close = close_connection,
+};

@@ -1,0 +1,382 @@
+/* Connections to a networked store, and the jobs that wait for them. */
+
+#include "server/private/remote.h"
+
+enum {
+    BACK_OFF_MIN = 100, /* ms */
+    BACK_OFF_MAX = 5000,
+    BACK_OFF_DOUBLINGS = 6,
+};
+
+
+static ngx_log_t *
+worker_log(void)
+{
+    return ngx_cycle->log;
+}
+
+
+static void
+unlink_job(remote_job_t *job)
+{
+    ngx_queue_remove(&job->queue);
+    if (job->link != NULL) {
+        job->link->job_count--;
+        job->link = NULL;
+    } else if (job->is_queued) {
+        job->store->waiting_count--;
+    }
+    job->is_queued = 0;
+}
+
+
+/* Says once that jobs fail, and once that they do not any more. */
+static void
+note_trouble(remote_store_t *store, const char *error)
+{
+    if (!store->is_troubled && !store->is_down) {
+        ngx_log_error(NGX_LOG_ERR, worker_log(), 0,
+                      "dns_store %V fails: %s; its names get SERVFAIL",
+                      &store->conf->name, error);
+        store->is_troubled = 1;
+    }
+}
+
+
+static void
+note_success(remote_store_t *store)
+{
+    store->failures = 0;
+    if (store->is_troubled || store->is_down) {
+        ngx_log_error(NGX_LOG_NOTICE, worker_log(), 0,
+                      "dns_store %V answers again", &store->conf->name);
+        store->is_troubled = 0;
+        store->is_down = 0;
+    }
+}
+
+
+void
+remote_job_end(remote_job_t *job, dns_status_t status, const char *error)
+{
+    remote_store_t *store = job->store;
+    if (job->link != NULL) {
+        job->link->is_used = 1;
+    }
+    unlink_job(job);
+    if (job->event.timer_set) {
+        ngx_del_timer(&job->event);
+    }
+    if (job->event.posted) {
+        ngx_delete_posted_event(&job->event);
+    }
+    if (status == DNS_OK) {
+        note_success(store);
+    } else if (status == DNS_ESTORE) {
+        note_trouble(store, error);
+    }
+    job->done(job, status);
+}
+
+
+static void
+close_link(remote_link_t *link)
+{
+    remote_store_t *store = link->store;
+    link->failed = 1;
+    store->driver->close(link);
+    if (link->timer.timer_set) {
+        ngx_del_timer(&link->timer);
+    }
+    if (link->flush.posted) {
+        ngx_delete_posted_event(&link->flush);
+    }
+    ngx_queue_remove(&link->queue);
+    store->link_count--;
+    store->ready_count -= link->is_ready;
+    ngx_free(link);
+}
+
+
+static ngx_uint_t
+back_off_ms(const remote_store_t *store)
+{
+    ngx_uint_t doublings =
+        store->failures / ngx_max(store->conf->host_count, 1);
+    doublings = ngx_min(doublings, BACK_OFF_DOUBLINGS);
+    const ngx_uint_t ms = ngx_min(BACK_OFF_MIN << doublings, BACK_OFF_MAX);
+    return ms / 2 + (ngx_uint_t) ngx_random() % (ms / 2 + 1);
+}
+
+
+/* A job that waits cannot be done. */
+static void
+fail_waiting(remote_store_t *store, const char *error)
+{
+    ngx_queue_t failing;
+    ngx_queue_init(&failing);
+    while (!ngx_queue_empty(&store->waiting)) {
+        ngx_queue_t *q = ngx_queue_head(&store->waiting);
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&failing, q);
+    }
+    while (!ngx_queue_empty(&failing)) {
+        remote_job_t *job =
+            ngx_queue_data(ngx_queue_head(&failing), remote_job_t, queue);
+        remote_job_end(job, DNS_ESTORE, error);
+    }
+}
+
+
+/* No connection can be made: the next host, and after all of them a pause. */
+static void
+connecting_failed(remote_store_t *store, const char *error)
+{
+    store->failures++;
+    if (store->conf->host_count > 1) {
+        store->host = (store->host + 1) % store->conf->host_count;
+    }
+    if (store->failures < ngx_max(store->conf->host_count, 1)) {
+        remote_pump(store);
+        return;
+    }
+    if (store->ready_count > 0) {
+        return;
+    }
+    if (!store->is_down) {
+        ngx_log_error(NGX_LOG_ERR, worker_log(), 0,
+                      "dns_store %V cannot be reached: %s; its names get "
+                      "SERVFAIL, and it is tried again",
+                      &store->conf->name, error);
+        store->is_down = 1;
+    }
+    if (!store->back_off.timer_set) {
+        ngx_add_timer(&store->back_off, back_off_ms(store));
+    }
+    fail_waiting(store, error);
+}
+
+
+void
+remote_link_failed(remote_link_t *link, const char *error)
+{
+    remote_store_t *store = link->store;
+    const ngx_uint_t was_ready = link->is_ready;
+    char text[REMOTE_ERROR_SIZE];
+    ngx_queue_t jobs;
+    (void) ngx_cpystrn((u_char *) text, (u_char *) error, sizeof(text));
+    ngx_queue_init(&jobs);
+    while (!ngx_queue_empty(&link->jobs)) {
+        remote_job_t *job =
+            ngx_queue_data(ngx_queue_last(&link->jobs), remote_job_t, queue);
+        unlink_job(job);
+        ngx_queue_insert_head(&jobs, &job->queue);
+    }
+    close_link(link);
+    /* A connection that has gone away is replaced, and the jobs are done once
+       more; in their order. */
+    while (!ngx_queue_empty(&jobs)) {
+        remote_job_t *job =
+            ngx_queue_data(ngx_queue_last(&jobs), remote_job_t, queue);
+        if (job->is_retried) {
+            remote_job_end(job, DNS_ESTORE, text);
+            continue;
+        }
+        ngx_queue_remove(&job->queue);
+        job->is_retried = 1;
+        job->is_queued = 1;
+        ngx_queue_insert_head(&store->waiting, &job->queue);
+        store->waiting_count++;
+    }
+    if (!was_ready) {
+        connecting_failed(store, text);
+    } else {
+        remote_pump(store);
+    }
+}
+
+
+static void
+on_link_timer(ngx_event_t *ev)
+{
+    remote_link_t *link = ev->data;
+    if (!link->is_ready) {
+        remote_link_failed(link, link->error[0] != '\0'
+                                     ? link->error
+                                     : "connecting takes too long");
+    } else if (link->job_count == 0 && !link->is_used) {
+        close_link(link);
+    } else {
+        link->is_used = 0;
+        ngx_add_timer(&link->timer, link->store->conf->idle);
+    }
+}
+
+
+/* Opens one more; what fails at once is told by the event loop. */
+static void
+open_link(remote_store_t *store)
+{
+    static char socket_address[] = "";
+    const remote_conf_t *conf = store->conf;
+    remote_link_t *link = ngx_calloc(sizeof(*link), worker_log());
+    if (link == NULL) {
+        return;
+    }
+    link->store = store;
+    ngx_queue_init(&link->jobs);
+    ngx_queue_insert_tail(&store->links, &link->queue);
+    store->link_count++;
+    link->timer.handler = on_link_timer;
+    link->timer.data = link;
+    link->timer.log = worker_log();
+    link->timer.cancelable = 1;
+    link->flush.log = worker_log();
+    const char *address = conf->host_count > 0
+                              ? (const char *) conf->hosts[store->host].data
+                              : socket_address;
+    const in_port_t port = conf->host_count > 0 ? conf->ports[store->host] : 0;
+    ngx_add_timer(&link->timer, conf->timeout);
+    if (store->driver->connect(link, address, port) != NGX_OK) {
+        ngx_del_timer(&link->timer);
+        ngx_add_timer(&link->timer, 0);
+    }
+}
+
+
+static remote_link_t *
+free_link(remote_store_t *store)
+{
+    remote_link_t *best = NULL;
+    for (ngx_queue_t *q = ngx_queue_head(&store->links);
+         q != ngx_queue_sentinel(&store->links); q = ngx_queue_next(q)) {
+        remote_link_t *link = ngx_queue_data(q, remote_link_t, queue);
+        if (link->is_ready && !link->failed &&
+            link->job_count < store->driver->jobs_max &&
+            (best == NULL || link->job_count < best->job_count)) {
+            best = link;
+            if (best->job_count == 0) {
+                break;
+            }
+        }
+    }
+    return best;
+}
+
+
+/* Gives waiting jobs to links, and opens links for what is left. */
+void
+remote_pump(remote_store_t *store)
+{
+    remote_link_t *link;
+    while (!ngx_queue_empty(&store->waiting) &&
+           (link = free_link(store)) != NULL) {
+        remote_job_t *job = ngx_queue_data(ngx_queue_head(&store->waiting),
+                                           remote_job_t, queue);
+        unlink_job(job);
+        ngx_queue_insert_tail(&link->jobs, &job->queue);
+        job->link = link;
+        link->job_count++;
+        store->driver->start(link, job);
+    }
+    const ngx_uint_t connecting = store->link_count - store->ready_count;
+    if (store->waiting_count > connecting &&
+        store->link_count < store->conf->connections &&
+        !store->back_off.timer_set && !store->is_closing) {
+        open_link(store);
+    }
+}
+
+
+void
+remote_link_ready(remote_link_t *link)
+{
+    remote_store_t *store = link->store;
+    link->is_ready = 1;
+    store->ready_count++;
+    note_success(store);
+    ngx_del_timer(&link->timer);
+    ngx_add_timer(&link->timer, store->conf->idle);
+    remote_pump(store);
+}
+
+
+/* The deadline of a job, or it could not even be begun. */
+static void
+on_job_event(ngx_event_t *ev)
+{
+    remote_job_t *job = ev->data;
+    remote_link_t *link = job->link;
+    if (!ev->timedout) {
+        remote_job_end(job, DNS_ESTORE, "too many queries wait for it");
+        return;
+    }
+    remote_job_end(job, DNS_ESTORE, "timeout");
+    if (link != NULL) { /* it may hang; its other jobs are done elsewhere */
+        remote_link_failed(link, "timeout");
+    }
+}
+
+
+void
+remote_job_submit(remote_job_t *job)
+{
+    remote_store_t *store = job->store;
+    job->link = NULL;
+    job->is_retried = 0;
+    job->is_queued = 1;
+    ngx_memzero(&job->event, sizeof(job->event));
+    job->event.handler = on_job_event;
+    job->event.data = job;
+    job->event.log = worker_log();
+    ngx_queue_insert_tail(&store->waiting, &job->queue);
+    store->waiting_count++;
+    if ((store->back_off.timer_set && store->ready_count == 0) ||
+        store->waiting_count > store->conf->queue) {
+        ngx_post_event(&job->event, &ngx_posted_events);
+        return;
+    }
+    ngx_add_timer(&job->event, store->conf->timeout);
+    remote_pump(store);
+}
+
+
+static void
+on_back_off(ngx_event_t *ev)
+{
+    remote_pump(ev->data);
+}
+
+
+void
+remote_pool_open(remote_store_t *store)
+{
+    ngx_queue_init(&store->links);
+    ngx_queue_init(&store->waiting);
+    store->back_off.handler = on_back_off;
+    store->back_off.data = store;
+    store->back_off.log = worker_log();
+    store->back_off.cancelable = 1;
+}
+
+
+void
+remote_pool_close(remote_store_t *store)
+{
+    store->is_closing = 1;
+    while (!ngx_queue_empty(&store->links)) {
+        close_link(ngx_queue_data(ngx_queue_head(&store->links), remote_link_t,
+                                  queue));
+    }
+}
+
+
+void
+remote_note_skipped(remote_store_t *store, uint64_t id, const char *name,
+                    const char *reason)
+{
+    store->skipped++;
+    ngx_log_error(NGX_LOG_WARN, worker_log(), 0,
+                  "dns_store %V: not served: id %uL, %s: %s",
+                  &store->conf->name, id, name, reason);
+}

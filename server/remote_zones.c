@@ -1,0 +1,189 @@
+/* Which zones a networked store has, and which have changed. */
+
+#include "server/cache.h"
+#include "server/private/remote.h"
+
+#include <openssl/rand.h>
+
+/* A listing that takes long is not done over and over: it may use this part of
+   the time. */
+enum { LISTING_SHARE = 20 };
+
+
+void
+remote_list_release(remote_list_t *list)
+{
+    if (list != NULL && --list->references == 0) {
+        dns_zone_list_free(list->zones);
+        ngx_free(list);
+    }
+}
+
+
+void
+remote_zones_wait(remote_job_t *job)
+{
+    job->is_queued = 0;
+    job->link = NULL;
+    ngx_queue_insert_tail(&job->store->list_waiters, &job->queue);
+}
+
+
+static void
+end_waiters(remote_store_t *store, dns_status_t status)
+{
+    ngx_queue_t ended;
+    if (ngx_queue_empty(&store->list_waiters)) {
+        return;
+    }
+    ngx_queue_init(&ended);
+    ngx_queue_add(&ended, &store->list_waiters);
+    ngx_queue_init(&store->list_waiters);
+    while (!ngx_queue_empty(&ended)) {
+        remote_job_t *job =
+            ngx_queue_data(ngx_queue_head(&ended), remote_job_t, queue);
+        remote_job_end(job, status, "");
+    }
+}
+
+
+static ngx_uint_t
+has_same_zones(const dns_zone_list_t *old, const dns_zone_list_t *new)
+{
+    if (dns_zone_list_count(old) != dns_zone_list_count(new)) {
+        return 0;
+    }
+    for (size_t i = 0; i < dns_zone_list_count(new); i++) {
+        const dns_zone_t *zone = dns_zone_list_at(new, i);
+        if (dns_zone_list_get(old, zone->apex.octets) == NULL) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+
+/* Answers that were made from what has changed are not given any more. */
+static void
+purge_changed(remote_store_t *store, const dns_zone_list_t *new)
+{
+    const dns_zone_list_t *old = store->list->zones;
+    if (!has_same_zones(old, new)) {
+        store->serial = (uint32_t) ngx_time();
+        if (dns_server_cache != NULL) {
+            dns_cache_purge_all(dns_server_cache);
+        }
+        return;
+    }
+    for (size_t i = 0; i < dns_zone_list_count(new); i++) {
+        const dns_zone_t *zone = dns_zone_list_at(new, i);
+        if (dns_zone_list_get(old, zone->apex.octets)->generation ==
+            zone->generation) {
+            continue;
+        }
+        store->serial = (uint32_t) ngx_time();
+        if (dns_server_cache != NULL) {
+            dns_cache_purge_group(dns_server_cache, zone->apex.octets,
+                                  zone->apex.size);
+        }
+    }
+}
+
+
+static void
+take_list(remote_store_t *store, dns_zone_list_t *zones)
+{
+    remote_list_t *list = ngx_alloc(sizeof(*list), ngx_cycle->log);
+    if (list == NULL) {
+        dns_zone_list_free(zones);
+        return;
+    }
+    list->zones = zones;
+    list->references = 1;
+    if (store->list != NULL) {
+        purge_changed(store, zones);
+    } else if (dns_server_cache != NULL) {
+        store->serial = (uint32_t) ngx_time();
+        dns_cache_purge_all(dns_server_cache);
+    }
+    remote_list_release(store->list);
+    store->list = list;
+}
+
+
+static void
+on_listed(remote_job_t *job, dns_status_t status)
+{
+    remote_store_t *store = job->store;
+    const ngx_msec_t took = ngx_current_msec - store->listing_began;
+    dns_zone_list_t *zones = job->zones;
+    job->zones = NULL;
+    store->is_listing = 0;
+    if (status == DNS_OK) {
+        take_list(store, zones);
+    } else {
+        dns_zone_list_free(zones);
+    }
+    end_waiters(store, status);
+    if (!ngx_exiting && !store->is_closing) {
+        ngx_add_timer(&store->poll,
+                      ngx_max(store->conf->poll, took * LISTING_SHARE));
+    }
+}
+
+
+void
+remote_zones_refresh(remote_store_t *store)
+{
+    uint8_t key[DNS_SIPHASH_KEY_SIZE];
+    remote_job_t *job = &store->listing;
+    if (store->is_listing || store->is_closing) {
+        return;
+    }
+    if (store->poll.timer_set) {
+        ngx_del_timer(&store->poll);
+    }
+    if (RAND_bytes(key, sizeof(key)) != 1 ||
+        dns_zone_list_new(&job->zones, key) != DNS_OK) {
+        ngx_add_timer(&store->poll, store->conf->poll);
+        return;
+    }
+    store->is_listing = 1;
+    store->listing_began = ngx_current_msec;
+    job->store = store;
+    job->set = NULL;
+    job->done = on_listed;
+    remote_job_submit(job);
+}
+
+
+static void
+on_poll(ngx_event_t *ev)
+{
+    if (!ngx_exiting) {
+        remote_zones_refresh(ev->data);
+    }
+}
+
+
+void
+remote_zones_open(remote_store_t *store)
+{
+    ngx_queue_init(&store->list_waiters);
+    store->poll.handler = on_poll;
+    store->poll.data = store;
+    store->poll.log = ngx_cycle->log;
+    store->poll.cancelable = 1;
+    remote_zones_refresh(store);
+}
+
+
+void
+remote_zones_close(remote_store_t *store)
+{
+    if (store->poll.timer_set) {
+        ngx_del_timer(&store->poll);
+    }
+    remote_list_release(store->list);
+    store->list = NULL;
+}
