@@ -1,6 +1,7 @@
 #include "ffi/dns_ffi.h"
 
 #include <assert.h>
+#include <openssl/sha.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -37,6 +38,12 @@ dns_ffi_random(uint8_t *out, size_t size)
         out += n;
         size -= (size_t) n;
     }
+}
+
+void
+dns_ffi_sha256(const uint8_t *data, size_t size, uint8_t *out)
+{
+    (void) SHA256(data, size, out);
 }
 
 int

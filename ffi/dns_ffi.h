@@ -58,6 +58,9 @@ DNS_EXPORT const char *dns_ffi_status_text(int status);
 /* Cryptographically strong random octets (getrandom). */
 DNS_EXPORT void dns_ffi_random(uint8_t *out, size_t size);
 
+/* SHA-256 of data; out: 32 octets. */
+DNS_EXPORT void dns_ffi_sha256(const uint8_t *data, size_t size, uint8_t *out);
+
 /*
  * Numbers and mnemonics.  from_text: the number, or DNS_FFI_EUNKNOWN.
  * to_text: out has room for DNS_FFI_MNEMONIC_SIZE bytes; gives the length.

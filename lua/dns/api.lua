@@ -8,6 +8,7 @@
 -- @module dns.api
 
 local dns = require "dns"
+local access = require "dns.api.access"
 local changes = require "dns.api.changes"
 local http = require "dns.api.http"
 local json = require "dns.api.json"
@@ -47,9 +48,9 @@ local function lookup()
     return http.send_json(200, json.list(answer))
 end
 
-local function serve_zones(store, parts)
+local function serve_zones(context, parts)
     if #parts == 1 then
-        return zones.serve_list(store)
+        return zones.serve_list(context)
     end
 
     local zone = parts[2]
@@ -57,19 +58,23 @@ local function serve_zones(store, parts)
         return http.send_error(400, "zone: not a domain name")
     end
     if #parts == 2 then
-        return zones.serve(store, zone)
+        return zones.serve(context, zone)
     end
     if #parts == 4 then
-        return rrsets.serve(store, zone, parts[3], parts[4])
+        return rrsets.serve(context, zone, parts[3], parts[4])
     end
 
     return http.send_error(404, "no such resource")
 end
 
+local RESOURCES = { zones = serve_zones }
+
 local api = {}
 
 --- Serves the current HTTP request.
-function api.serve()
+-- @tparam[opt] table options `auth`: "nginx" or "key", see dns.api.access;
+--   `keys`: the file of the API keys, in the place of the store's
+function api.serve(options)
     local parts = http.path_parts("/dns")
 
     if #parts == 0 then
@@ -77,15 +82,22 @@ function api.serve()
         return handler and handler()
     end
 
+    local serve = RESOURCES[parts[1]]
+    if not serve then
+        return http.send_error(404, "no such resource")
+    end
+
+    local grant = access.grant(options or {})
+    if not grant then
+        return nil
+    end
+
     local store, reason = service.store()
     if not store then
         return http.send_error(503, reason)
     end
-    if parts[1] == "zones" then
-        return serve_zones(store, parts)
-    end
 
-    return http.send_error(404, "no such resource")
+    return serve({ store = store, grant = grant }, parts)
 end
 
 return api

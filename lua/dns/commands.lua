@@ -3,10 +3,13 @@
 
 local dns = require "dns"
 local client = require "dns.client"
+local console = require "dns.commands.console"
+local key_commands = require "dns.commands.keys"
 local store_module = require "dns.store"
 local zone_warnings = require "dns.zone_warnings"
 
 local name_of = dns.name
+local complain, say = console.complain, console.say
 
 local HELP = [[
 usage: resolua [--data DIR] COMMAND ...
@@ -19,6 +22,10 @@ usage: resolua [--data DIR] COMMAND ...
   record add ZONE NAME TYPE [TTL] RDATA...  add one record
   record set ZONE NAME TYPE [TTL] RDATA...  replace a record set
   record delete ZONE NAME TYPE [RDATA...]   remove a record set or one record
+  key add [--zone ZONE,...] [--name PATTERN,...] [--type TYPE,...]
+          [--read-only] [--acme]            make a key for the HTTP endpoints
+  key list                                  keys and what they may do
+  key revoke ID                             take a key back
   query NAME [TYPE] [@ADDR] [-p PORT]       ask a name server
   run [-e CODE] [FILE] [ARG...]             run Lua in an nginx of its own
   doc [NAME]                                the manual of a directive, function
@@ -82,16 +89,6 @@ Asks a name server (127.0.0.1, port 53) and prints the response as dig does.
 }
 
 local DEFAULT_TTL = "3600"
-
-local function say(...)
-    io.stdout:write(...)
-end
-
-local function complain(...)
-    io.stderr:write(...)
-    io.stderr:write("\n")
-    return 1
-end
 
 local function open_store(options, read_only)
     local store, reason = store_module.open(options.data, read_only)
@@ -465,8 +462,18 @@ local COMMANDS = {
     query = query,
 }
 
+for _, more in ipairs { key_commands } do
+    for name, run in pairs(more.run) do
+        COMMANDS[name], HELP_OF[name] = run, more.help[name]
+    end
+end
+
 local VALUE_OPTIONS = { ["--data"] = "data", ["--origin"] = "origin",
-    ["-p"] = "port" }
+    ["-p"] = "port", ["--zone"] = "zone", ["--name"] = "name",
+    ["--type"] = "type", ["--note"] = "note" }
+
+local FLAGS = { ["--help"] = "help", ["-h"] = "help", ["+tcp"] = "tcp",
+    ["--read-only"] = "read_only", ["--acme"] = "acme" }
 
 -- Options may stand anywhere; "--" ends them.
 local function parse_words(arguments)
@@ -480,10 +487,8 @@ local function parse_words(arguments)
                 words[#words + 1] = arguments[j]
             end
             break
-        elseif word == "--help" or word == "-h" then
-            options.help = true
-        elseif word == "+tcp" then
-            options.tcp = true
+        elseif FLAGS[word] then
+            options[FLAGS[word]] = true
         elseif VALUE_OPTIONS[word] then
             i = i + 1
             if not arguments[i] then

@@ -40,6 +40,11 @@ function service.configure(options)
     }
 end
 
+--- The folder of the embedded store, or nil.
+function service.folder()
+    return settings.folder
+end
+
 --- The zone store of this server.
 -- @treturn Store|nil
 -- @treturn string why there is none

@@ -1,6 +1,7 @@
 --- Record sets: /dns/zones/ZONE/NAME/TYPE.
 -- @module dns.api.rrsets
 
+local access = require "dns.api.access"
 local changes = require "dns.api.changes"
 local http = require "dns.api.http"
 
@@ -126,25 +127,45 @@ local METHODS = { GET = get, PUT = put, DELETE = delete }
 
 local rrsets = {}
 
+-- Owner and type from the path; or nil after an error was sent.
+local function parse_path(zone, owner_text, type_text)
+    local owner, wrong = changes.owner_name(owner_text, zone)
+    local rtype
+    if owner then
+        rtype, wrong = changes.stored_type(type_text)
+    end
+    if not rtype then
+        http.send_error(400, wrong)
+        return nil
+    end
+
+    return owner, rtype
+end
+
 --- Serves the request for one record set of a zone, whose name is checked.
-function rrsets.serve(store, zone, owner_text, type_text)
+-- @tparam table context store and grant
+-- @tparam string zone
+-- @tparam string owner_text
+-- @tparam string type_text
+function rrsets.serve(context, zone, owner_text, type_text)
+    local store, grant = context.store, context.grant
     local handler = http.method_of(METHODS)
     if not handler then
         return nil
+    end
+    if not grant:reads(zone) then
+        return access.send_denied("see the zone")
     end
     if not store:zone(zone) then
         return http.send_error(404, "zone: no such zone")
     end
 
-    local owner, wrong = changes.owner_name(owner_text, zone)
+    local owner, rtype = parse_path(zone, owner_text, type_text)
     if not owner then
-        return http.send_error(400, wrong)
+        return nil
     end
-
-    local rtype
-    rtype, wrong = changes.stored_type(type_text)
-    if not rtype then
-        return http.send_error(400, wrong)
+    if handler ~= get and not grant:edits_set(zone, owner, rtype) then
+        return access.send_denied("change the set")
     end
 
     return handler(store, zone, owner, rtype)

@@ -2,6 +2,7 @@
 -- @module dns.api.zones
 
 local dns = require "dns"
+local access = require "dns.api.access"
 local changes = require "dns.api.changes"
 local http = require "dns.api.http"
 local json = require "dns.api.json"
@@ -51,7 +52,7 @@ local function sort_key(text)
     return table.concat(labels, "\0")
 end
 
-local function list(store)
+local function list(store, grant)
     local limit, after = page_of(ngx.req.get_uri_args())
     if not limit then
         return nil
@@ -65,7 +66,8 @@ local function list(store)
     local key = after and sort_key(after)
     local out = json.list {}
     for _, zone in ipairs(zones) do
-        if not key or sort_key(zone.name) > key then
+        if grant:reads(zone.name)
+            and (not key or sort_key(zone.name) > key) then
             if #out == limit then
                 link_next("/dns/zones", limit, out[#out].name)
                 break
@@ -296,7 +298,18 @@ local function needs_generation(parsed)
     return false
 end
 
-local function patch(store, zone)
+local function check_grant(grant, zone, parsed)
+    for i, change in ipairs(parsed) do
+        if not grant:edits_set(zone, change.owner, change.type) then
+            access.send_denied(("change rrsets[%d]"):format(i))
+            return false
+        end
+    end
+
+    return true
+end
+
+local function patch(store, zone, grant)
     local value = http.read_object()
     if not value then
         return nil
@@ -305,6 +318,9 @@ local function patch(store, zone)
     local parsed, wrong = parse_changes(value, zone)
     if not parsed then
         return http.send_error(400, wrong)
+    end
+    if not check_grant(grant, zone, parsed) then
+        return nil
     end
 
     local ok, reason, kind = changes.commit(store, zone, function(edit, found)
@@ -333,15 +349,29 @@ local METHODS = { GET = get, PUT = put, PATCH = patch, DELETE = delete }
 local zones = {}
 
 --- Serves /dns/zones.
-function zones.serve_list(store)
+-- @tparam table context store and grant
+function zones.serve_list(context)
     local handler = http.method_of({ GET = list })
-    return handler and handler(store)
+    return handler and handler(context.store, context.grant)
 end
 
 --- Serves /dns/zones/ZONE; the name is checked.
-function zones.serve(store, zone)
+-- @tparam table context store and grant
+-- @tparam string zone
+function zones.serve(context, zone)
+    local grant = context.grant
     local handler = http.method_of(METHODS)
-    return handler and handler(store, zone)
+    if not handler then
+        return nil
+    end
+    if not grant:reads(zone) then
+        return access.send_denied("see the zone")
+    end
+    if (handler == put or handler == delete) and not grant:edits(zone) then
+        return access.send_denied("replace or remove the zone")
+    end
+
+    return handler(context.store, zone, grant)
 end
 
 return zones

@@ -1,0 +1,86 @@
+--- Who may ask the endpoints for what.
+--
+-- On loopback everybody may do everything; elsewhere a key is needed
+-- (X-API-Key, or Authorization: Bearer), or a client certificate that nginx has
+-- verified.  With `auth = "nginx"` the location's own directives decide
+-- (auth_basic, allow and deny, auth_request); with `auth = "key"` a key is
+-- needed on loopback as well.
+-- @module dns.api.access
+
+local http = require "dns.api.http"
+local keys = require "dns.api.keys"
+local service = require "dns.service"
+
+local AUTH = { nginx = true, key = true }
+
+local function is_loopback(address)
+    return address:find("^127%.") or address == "::1"
+        or address:find("^::ffff:127%.") or address:find("^unix:")
+end
+
+local function presented_key()
+    local key = http.header("X-API-Key")
+    if key then
+        return key
+    end
+
+    local authorization = http.header("Authorization")
+    return authorization and authorization:match("^[Bb]earer%s+(%S+)$")
+end
+
+local function send_unknown(reason)
+    ngx.header["WWW-Authenticate"] = "Bearer"
+    return http.send_error(401, "key: " .. reason)
+end
+
+local function refuse(path)
+    if path and #keys.list(path) > 0 then
+        send_unknown("missing (X-API-Key, or Authorization: Bearer)")
+        return nil
+    end
+
+    local reason = ("access: this server listens on %s, which is not "
+        .. "loopback, and knows no key: make one with \"resolua key add\", "
+        .. "or verify client certificates, or guard the location with "
+        .. "auth_basic and say serve{ auth = \"nginx\" }")
+        :format(ngx.var.server_addr)
+    ngx.log(ngx.ERR, reason)
+    http.send_error(403, reason)
+    return nil
+end
+
+local access = {}
+
+--- What the request's sender may do; nil after an error was sent.
+-- @tparam table options `auth`; `keys`: a file in the place of the store's
+-- @treturn Grant|nil
+function access.grant(options)
+    if options.auth and not AUTH[options.auth] then
+        error("auth is \"nginx\" or \"key\"", 3)
+    end
+
+    local folder = service.folder()
+    local path = options.keys or folder and keys.path(folder)
+    local key = presented_key()
+    if key and path then
+        local grant = keys.grant(path, key)
+        if not grant then
+            send_unknown("unknown or revoked")
+        end
+        return grant
+    end
+
+    if options.auth == "nginx" or ngx.var.ssl_client_verify == "SUCCESS"
+        or options.auth ~= "key" and is_loopback(ngx.var.server_addr) then
+        return keys.everything
+    end
+
+    return refuse(path)
+end
+
+--- Sends the error for what a key may not do.
+function access.send_denied(what)
+    return http.send_error(403, "key: may not " .. what)
+end
+
+return access

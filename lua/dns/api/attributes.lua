@@ -1,0 +1,105 @@
+--- What tools made for PowerDNS keep of a zone beside its records: its kind, its
+-- account, comments, metadata.  Nothing in the server acts on it.
+--
+-- A file of the store's folder holds one JSON object a line and only ever
+-- grows, so that workers need no lock: each reads on where it stopped.
+-- @module dns.api.attributes
+
+local cjson = require "cjson.safe"
+
+local FILE_NAME = "zone-attributes"
+
+local Attributes = {}
+Attributes.__index = Attributes
+
+local function take(zones, line)
+    local entry = cjson.decode(line)
+    if not entry then
+        return
+    end
+    if entry.gone then
+        zones[entry.zone] = nil
+        return
+    end
+
+    local zone = zones[entry.zone] or {}
+    zones[entry.zone] = zone
+    for field, value in pairs(entry.set) do
+        zone[field] = value ~= cjson.null and value or nil
+    end
+end
+
+-- Reads what was written since.  A line that is still being written has no end
+-- yet: it is left for the next time.
+local function read_on(self)
+    local file = self.path and io.open(self.path, "rb")
+    if not file then
+        return
+    end
+
+    file:seek("set", self.at)
+    local text = file:read("*a") or ""
+    file:close()
+    for line in text:gmatch("([^\n]*)\n") do
+        take(self.zones, line)
+        self.at = self.at + #line + 1
+    end
+end
+
+local function write(self, entry)
+    local file = self.path and io.open(self.path, "ab")
+    if not file then
+        take(self.zones, cjson.encode(entry))
+        return
+    end
+
+    file:write(cjson.encode(entry), "\n")
+    file:close()
+end
+
+--- The fields of a zone: a table to be read.
+-- @tparam string zone normalized
+function Attributes:of(zone)
+    read_on(self)
+    return self.zones[zone] or {}
+end
+
+--- Sets fields; cjson.null takes one away.
+-- @tparam string zone normalized
+-- @tparam table fields
+function Attributes:set(zone, fields)
+    if next(fields) ~= nil then
+        write(self, { zone = zone, set = fields })
+    end
+end
+
+--- Forgets a zone.
+-- @tparam string zone normalized
+function Attributes:forget(zone)
+    if next(self:of(zone)) ~= nil then
+        write(self, { zone = zone, gone = true })
+    end
+end
+
+local attributes = {}
+local opened = {} -- by folder
+
+--- Those that lie in a folder; without one they live as long as the worker.
+-- @tparam string|nil folder
+-- @treturn Attributes
+function attributes.open(folder)
+    local key = folder or ""
+    local found = opened[key]
+    if not found then
+        found = setmetatable({
+            path = folder and folder .. "/" .. FILE_NAME,
+            at = 0,
+            zones = {},
+        }, Attributes)
+        opened[key] = found
+    end
+
+    return found
+end
+
+return attributes

@@ -1,0 +1,283 @@
+--- The HTTP API that tools made for PowerDNS speak: lego, external-dns, octoDNS,
+-- terraform and the web front ends.
+--
+--     location /api {
+--         content_by_lua_block { require("dns.api.powerdns").serve() }
+--     }
+--
+-- What is there, and what is another way: docs/http-api.md.
+-- @module dns.api.powerdns
+
+local dns = require "dns"
+local access = require "dns.api.access"
+local glob = require "dns.api.glob"
+local http = require "dns.api.http"
+local json = require "dns.api.json"
+local rrsets = require "dns.api.powerdns_rrsets"
+local service = require "dns.service"
+local zones = require "dns.api.powerdns_zones"
+
+local name_of = dns.name
+local canonical = rrsets.canonical
+
+local VERSION = "4.9.0" -- of the API as clients know it
+local BATCH = 10000 -- records that a search reads before others have their turn
+local FOUND_MAX = 10000
+local FOUND_DEFAULT = 100
+
+-- Servers.
+
+local SERVER = {
+    type = "Server",
+    id = "localhost",
+    daemon_type = "authoritative",
+    version = VERSION,
+    url = "/api/v1/servers/localhost",
+    config_url = "/api/v1/servers/localhost/config{/config_setting}",
+    zones_url = "/api/v1/servers/localhost/zones{/zone}",
+}
+
+local function api_versions()
+    return http.send_json(200, json.list {
+        { version = 1, url = "/api/v1" },
+    })
+end
+
+local function list_servers()
+    return http.send_json(200, json.list { SERVER })
+end
+
+local function get_server()
+    return http.send_json(200, SERVER)
+end
+
+local function config()
+    return http.send_json(200, json.list {
+        { type = "ConfigSetting", name = "api", value = "yes" },
+        { type = "ConfigSetting", name = "primary", value = "no" },
+        { type = "ConfigSetting", name = "secondary", value = "no" },
+    })
+end
+
+local function empty_list()
+    return http.send_json(200, json.list {})
+end
+
+-- The cache.
+
+local function flush(context)
+    local domain = ngx.req.get_uri_args().domain
+    if type(domain) ~= "string" or not name_of.to_wire(domain) then
+        return http.send_error(422, "domain: not a domain name")
+    end
+    if not context.grant:administers() then
+        return access.send_denied("flush the cache")
+    end
+
+    local is_there, cache = pcall(require, "dns.cache")
+    if is_there then
+        cache.purge(name_of.normalize(domain))
+    end
+
+    return http.send_json(200, { count = 1, result = "Flushed cache." })
+end
+
+-- Statistics: PowerDNS's names for what is counted here.
+
+local STATISTICS = {
+    ["udp-queries"] = "udp",
+    ["tcp-queries"] = "tcp",
+    ["dot-queries"] = "tls",
+    ["doh-queries"] = "https",
+    ["packetcache-hit"] = "cache_hits",
+    ["zone-answers"] = "zone",
+    ["corrupt-packets"] = "ignored",
+    ["error-answers"] = "errors",
+    ["sessions"] = "sessions",
+    ["send-errors"] = "send_errors",
+    ["dropped-queries"] = "dropped",
+}
+
+local function statistics()
+    local wanted = ngx.req.get_uri_args().statistic
+    local counts = require("dns.statistics").get()
+    local out = json.list {}
+    for name, field in pairs(STATISTICS) do
+        if not wanted or wanted == name then
+            out[#out + 1] = {
+                type = "StatisticItem",
+                name = name,
+                value = ("%d"):format(counts[field]),
+            }
+        end
+    end
+    if #out == 0 then
+        return http.send_error(422, "statistic: unknown")
+    end
+
+    table.sort(out, function(a, b)
+        return a.name < b.name
+    end)
+    return http.send_json(200, out)
+end
+
+-- Search.  Other requests have their turn between batches of records.
+
+local function fits(search, text)
+    return search.glob:fits(text:lower())
+end
+
+local function found_record(zone, record)
+    return {
+        object_type = "record",
+        zone_id = zones.id(zone),
+        zone = canonical(name_of.normalize(zone)),
+        name = canonical(record.name),
+        type = dns.type[record.type],
+        content = record.record,
+        ttl = record.ttl,
+        disabled = false,
+    }
+end
+
+-- A batch of a zone's records; gives the name to go on behind, or nil.
+local function search_batch(store, zone, search, after)
+    local count, name = 0, after
+    local is_over = true
+    local function visit(memory)
+        local record = dns.record_from_memory(memory)
+        if record.name ~= name then
+            if count >= BATCH then
+                is_over = false
+                return false
+            end
+            name = record.name
+        end
+        count = count + 1
+        if fits(search, canonical(record.name)) or fits(search, record.name)
+            or fits(search, record.record) then
+            search.out[#search.out + 1] = found_record(zone, record)
+        end
+        return #search.out < search.max
+    end
+
+    if after then
+        store:each_record_behind(zone, after, visit)
+    else
+        store:each_record(zone, visit)
+    end
+
+    return not is_over and name or nil
+end
+
+local function search_zone(context, zone, search)
+    local out = search.out
+    if search.wants_zones
+        and (fits(search, zone) or fits(search, canonical(zone))) then
+        out[#out + 1] = {
+            object_type = "zone",
+            zone_id = zones.id(zone),
+            name = canonical(zone),
+        }
+    end
+
+    local after
+    while search.wants_records and #out < search.max do
+        after = search_batch(context.store, zone, search, after)
+        ngx.sleep(0)
+        if not after then
+            break
+        end
+    end
+end
+
+local function search_data(context)
+    local args = ngx.req.get_uri_args()
+    if type(args.q) ~= "string" or args.q == "" then
+        return http.send_error(422, "q: missing")
+    end
+
+    local max, wrong = http.number_argument(args, "max", FOUND_DEFAULT, 1,
+        FOUND_MAX)
+    if not max then
+        return http.send_error(422, wrong)
+    end
+
+    local kind = args.object_type or "all"
+    local search = {
+        glob = glob.new(args.q:lower()),
+        max = max,
+        wants_zones = kind == "all" or kind == "zone",
+        wants_records = kind == "all" or kind == "record",
+        out = json.list {},
+    }
+    for _, zone in ipairs(context.store:zones() or {}) do
+        if #search.out >= max then
+            break
+        end
+        if context.grant:reads(zone.name) then
+            search_zone(context, zone.name, search)
+        end
+    end
+
+    return http.send_json(200, search.out)
+end
+
+-- From a path to one of the above.
+
+local BELOW_SERVER = {
+    ["config"] = { GET = config },
+    ["cache/flush"] = { PUT = flush },
+    ["statistics"] = { GET = statistics },
+    ["search-data"] = { GET = search_data },
+    ["tsigkeys"] = { GET = empty_list },
+    ["autoprimaries"] = { GET = empty_list },
+}
+
+local function serve_server(context, parts)
+    if parts[2] ~= "localhost" then
+        return http.send_error(404, "Not Found")
+    end
+    if parts[3] == "zones" then
+        return zones.serve(context, { select(4, unpack(parts)) })
+    end
+
+    local methods = #parts == 2 and { GET = get_server }
+        or BELOW_SERVER[table.concat(parts, "/", 3)]
+    if not methods then
+        return http.send_error(404, "Not Found")
+    end
+
+    local handler = http.method_of(methods)
+    return handler and handler(context)
+end
+
+local powerdns = {}
+
+--- Serves the current HTTP request.
+-- @tparam[opt] table options as dns.api.serve() takes them
+function powerdns.serve(options)
+    local parts = http.path_parts("/api")
+    local grant = access.grant(options or {})
+    if not grant then
+        return nil
+    end
+    if #parts == 0 then
+        return api_versions()
+    end
+    if table.remove(parts, 1) ~= "v1" or parts[1] ~= "servers" then
+        return http.send_error(404, "Not Found")
+    end
+    if #parts == 1 then
+        return list_servers()
+    end
+
+    local store, reason = service.store()
+    if not store then
+        return http.send_error(503, reason)
+    end
+
+    return serve_server({ store = store, grant = grant }, parts)
+end
+
+return powerdns

@@ -1,0 +1,271 @@
+--- Record sets as the PowerDNS API has them: to JSON, and from it as changes.
+-- @module dns.api.powerdns_rrsets
+
+local dns = require "dns"
+local changes = require "dns.api.changes"
+local json = require "dns.api.json"
+
+local name_of = dns.name
+
+local RRSETS_MAX = 65536 -- of one request
+local DISABLED = "disabled records are not kept here"
+local ACTIONS = { REPLACE = "set", DELETE = "set", EXTEND = "add",
+    PRUNE = "drop" }
+
+local rrsets = {}
+
+--- A name with its final dot.
+function rrsets.canonical(text)
+    return text == "." and text or text .. "."
+end
+
+local canonical = rrsets.canonical
+
+-- The field of the zone's attributes that keeps a set's comments.
+local function comment_field(owner, type_name)
+    return ("comments:%s/%s"):format(owner, type_name)
+end
+
+-- To JSON.
+
+local function new_rrset(record, attributes)
+    local owner = name_of.from_memory(record.name, record.name_size)
+    local type_name = dns.type[record.type]
+    local comments = attributes[comment_field(owner, type_name)]
+
+    return {
+        name = canonical(owner),
+        type = type_name,
+        ttl = record.ttl,
+        records = json.list {},
+        comments = json.list(comments or {}),
+    }
+end
+
+local function is_of(rrset, record)
+    return rrset ~= nil and rrset.type == dns.type[record.type]
+        and rrset.name == canonical(name_of.from_memory(record.name,
+            record.name_size))
+end
+
+--- The record sets of a zone.
+-- @tparam Store store
+-- @tparam string zone
+-- @tparam table attributes the zone's
+-- @tparam[opt] string owner only of this name
+-- @tparam[opt] string type_name only of this type
+-- @treturn table|nil a JSON list
+-- @treturn string reason
+-- @treturn string kind
+function rrsets.of(store, zone, attributes, owner, type_name)
+    local out, last = json.list {}, nil
+    local function visit(record)
+        if type_name and dns.type[record.type] ~= type_name then
+            return
+        end
+        if not is_of(last, record) then
+            last = new_rrset(record, attributes)
+            out[#out + 1] = last
+        end
+        last.records[#last.records + 1] = {
+            content = dns.record_from_memory(record).record,
+            disabled = false,
+        }
+    end
+
+    local ok, reason, kind
+    if owner then
+        ok, reason, kind = store:each_record_of(zone, owner, visit)
+    else
+        ok, reason, kind = store:each_record(zone, visit)
+    end
+    if not ok and not (owner and kind == "not found") then
+        return nil, reason, kind
+    end
+
+    return out
+end
+
+-- From JSON.
+
+-- What is wrong with a content: also a name in it without its final dot.
+local function wrong_content(rtype, content, apex)
+    local rdata, wrong = dns.rdata_from_text(rtype, content, apex)
+    if not rdata then
+        return wrong
+    end
+    if rdata ~= dns.rdata_from_text(rtype, content, nil) then
+        return "not in canonical form: a name lacks its final dot"
+    end
+
+    return nil
+end
+
+-- The texts of "records"; or nil and what is wrong.
+local function parse_records(records, rtype, apex)
+    if type(records) ~= "table" then
+        return nil, "records: a list is expected"
+    end
+
+    local texts, seen = {}, {}
+    for i, record in ipairs(records) do
+        local content = type(record) == "table" and record.content
+        local wrong
+        if type(content) ~= "string" then
+            wrong = "content: a text is expected"
+        elseif record.disabled == true then
+            wrong = DISABLED
+        elseif seen[content] then
+            wrong = "duplicate record"
+        else
+            wrong = wrong_content(rtype, content, apex)
+        end
+        if wrong then
+            return nil, ("records[%d]: %s"):format(i, wrong)
+        end
+        seen[content] = true
+        texts[i] = content
+    end
+
+    return texts
+end
+
+local function parse_owner(text, zone)
+    if type(text) ~= "string" or not name_of.to_wire(text) then
+        return nil, "name: not a domain name"
+    end
+    if text:sub(-1) ~= "." then
+        return nil, "name: not canonical, the final dot is missing"
+    end
+    if not name_of.is_within(text, zone) then
+        return nil, "name: out of zone"
+    end
+
+    return name_of.normalize(text)
+end
+
+local function needs_ttl(changetype, texts)
+    return changetype == "REPLACE" and #texts > 0
+end
+
+-- JSON's null is no value.
+local function given(value)
+    return value ~= json.null and value or nil
+end
+
+-- Owner and type of an rrset.
+local function parse_key(value, zone)
+    if type(value) ~= "table" then
+        return nil, "not an object"
+    end
+
+    local owner, wrong = parse_owner(value.name, zone)
+    if not owner then
+        return nil, wrong
+    end
+
+    local rtype
+    rtype, wrong = changes.stored_type(value.type)
+    if not rtype then
+        return nil, wrong
+    end
+
+    return owner, rtype
+end
+
+-- One rrset with its changetype; or nil and what is wrong.
+local function parse_rrset(value, zone, changetype)
+    local owner, rtype = parse_key(value, zone)
+    if not owner then
+        return nil, rtype
+    end
+
+    local texts, ttl, wrong = {}, nil, nil
+    if changetype ~= "DELETE" then
+        texts, wrong = parse_records(given(value.records) or {}, rtype,
+            name_of.to_wire(zone))
+    end
+    if texts then
+        ttl, wrong = changes.ttl(given(value.ttl))
+    end
+    if wrong then
+        return nil, wrong
+    end
+    if needs_ttl(changetype, texts) and not given(value.ttl) then
+        return nil, "ttl: missing"
+    end
+    if (changetype == "EXTEND" or changetype == "PRUNE") and #texts ~= 1 then
+        return nil, "records: exactly one is expected"
+    end
+
+    return {
+        owner = owner,
+        type = rtype,
+        ttl = ttl,
+        has_ttl = given(value.ttl) ~= nil,
+        action = ACTIONS[changetype],
+        records = texts,
+        comments = given(value.comments),
+        keeps_records = changetype == "REPLACE" and not given(value.records),
+    }
+end
+
+--- Changes from "rrsets".
+-- @tparam table list
+-- @tparam string zone
+-- @tparam[opt] string changetype where the sets have none of their own
+-- @treturn {table,...}|nil as dns.api.changes has them, with comments
+-- @treturn string what is wrong
+function rrsets.parse(list, zone, changetype)
+    if type(list) ~= "table" or (#list == 0 and next(list) ~= nil) then
+        return nil, "rrsets: a list is expected"
+    end
+    if #list > RRSETS_MAX then
+        return nil, ("rrsets: over %d"):format(RRSETS_MAX)
+    end
+
+    local out, seen = {}, {}
+    for i, value in ipairs(list) do
+        local kind = changetype
+            or (type(value) == "table" and value.changetype)
+        if not ACTIONS[kind] then
+            return nil, ("rrsets[%d].changetype: REPLACE, DELETE, EXTEND or "
+                .. "PRUNE is expected"):format(i)
+        end
+
+        local change, wrong = parse_rrset(value, zone, kind)
+        local key = change and change.owner .. "/" .. change.type
+        if key and seen[key] then
+            wrong = "duplicate rrset"
+        end
+        if wrong then
+            return nil, ("rrsets[%d].%s"):format(i, wrong)
+        end
+        seen[key] = true
+        out[i] = change
+    end
+
+    return out
+end
+
+--- The attributes that keep the comments of changed sets.
+-- @tparam {table,...} list of changes
+-- @treturn table fields for Attributes:set()
+function rrsets.comment_fields(list)
+    local fields = {}
+    for _, change in ipairs(list) do
+        local field = comment_field(change.owner, dns.type[change.type])
+        local comments = change.comments
+        if type(comments) == "table" and #comments > 0 then
+            fields[field] = comments
+        elseif comments ~= nil
+            or (change.action == "set" and #change.records == 0
+                and not change.keeps_records) then
+            fields[field] = json.null
+        end
+    end
+
+    return fields
+end
+
+return rrsets

@@ -1,0 +1,532 @@
+--- Zones as the PowerDNS API has them: /servers/localhost/zones and below.
+-- @module dns.api.powerdns_zones
+
+local dns = require "dns"
+local access = require "dns.api.access"
+local attributes = require "dns.api.attributes"
+local changes = require "dns.api.changes"
+local http = require "dns.api.http"
+local json = require "dns.api.json"
+local rrsets = require "dns.api.powerdns_rrsets"
+local service = require "dns.service"
+
+local name_of = dns.name
+local canonical = rrsets.canonical
+
+local BASE = "/api/v1/servers/localhost/zones"
+local DEFAULT_KIND = "Native"
+local DEFAULT_SERVER = "a.misconfigured.dns.server.invalid."
+local DEFAULT_TTL = 3600
+local KINDS = { native = "Native", master = "Master", slave = "Slave",
+    primary = "Master", secondary = "Slave", producer = "Producer",
+    consumer = "Consumer" }
+
+-- What PUT and POST may set, by the type of its value.
+local SETTINGS = { account = "string", catalog = "string", masters = "table",
+    soa_edit = "string", soa_edit_api = "string", api_rectify = "boolean",
+    nsec3param = "string", nsec3narrow = "boolean" }
+
+local zones = {}
+
+-- Errors: what /dns calls 400 and 409 is 422 here.
+local function send_store_error(reason, kind)
+    local status = http.status_of(kind)
+    return http.send_error((status == 400 or status == 409) and 422 or status,
+        reason)
+end
+
+local function attributes_of(zone)
+    return attributes.open(service.folder()):of(name_of.normalize(zone))
+end
+
+local function set_attributes(zone, fields)
+    attributes.open(service.folder()):set(name_of.normalize(zone), fields)
+end
+
+--- A zone's id, safe in a path.
+function zones.id(name)
+    return (canonical(name):gsub("[^%w%._%-]", function(c)
+        return ("=%02X"):format(c:byte())
+    end))
+end
+
+local function zone_table(store, found)
+    local kept = attributes_of(found.name)
+    local id = zones.id(found.name)
+    local is_signed = store:has(found.name, found.name, dns.type.DNSKEY)
+
+    return {
+        id = id,
+        name = canonical(found.name),
+        type = "Zone",
+        url = BASE .. "/" .. id,
+        kind = kept.kind or DEFAULT_KIND,
+        serial = found.serial,
+        edited_serial = found.serial,
+        notified_serial = found.serial,
+        last_check = 0,
+        dnssec = is_signed,
+        presigned = is_signed,
+        account = kept.account or "",
+        catalog = kept.catalog or "",
+        masters = json.list(kept.masters or {}),
+    }
+end
+
+local function add_details(zone, found)
+    local kept = attributes_of(found.name)
+    zone.soa_edit = kept.soa_edit or ""
+    zone.soa_edit_api = kept.soa_edit_api or "INCREASE"
+    zone.api_rectify = kept.api_rectify or false
+    zone.nsec3param = kept.nsec3param or ""
+    zone.nsec3narrow = kept.nsec3narrow or false
+    zone.master_tsig_key_ids = json.list {}
+    zone.slave_tsig_key_ids = json.list {}
+end
+
+local function send_zone(status, store, zone, with_rrsets, owner, type_name)
+    local found, reason, kind = store:zone(zone)
+    if not found then
+        return send_store_error(reason, kind)
+    end
+
+    local out = zone_table(store, found)
+    add_details(out, found)
+    if with_rrsets then
+        out.rrsets, reason, kind = rrsets.of(store, zone, attributes_of(zone),
+            owner, type_name)
+        if not out.rrsets then
+            return send_store_error(reason, kind)
+        end
+    end
+
+    return http.send_json(status, out)
+end
+
+local function wants(name)
+    return ngx.req.get_uri_args()[name] ~= "false"
+end
+
+-- The list.
+
+local function list(context)
+    local wanted = ngx.req.get_uri_args().zone
+    local found, reason = context.store:zones()
+    if not found then
+        return http.send_error(500, reason)
+    end
+    if type(wanted) == "string" then
+        wanted = name_of.normalize(wanted)
+    end
+
+    local out = json.list {}
+    for _, zone in ipairs(found) do
+        if context.grant:reads(zone.name)
+            and (not wanted or name_of.normalize(zone.name) == wanted) then
+            out[#out + 1] = zone_table(context.store, zone)
+        end
+    end
+
+    return http.send_json(200, out)
+end
+
+-- Making and changing.
+
+-- The settings of a body; or nil and what is wrong.
+local function parse_settings(value)
+    local out = {}
+    if value.kind ~= nil then
+        out.kind = type(value.kind) == "string" and KINDS[value.kind:lower()]
+        if not out.kind then
+            return nil, "kind: not one of Native, Master, Slave, Producer, "
+                .. "Consumer"
+        end
+    end
+
+    for field, expected in pairs(SETTINGS) do
+        local given = value[field]
+        if type(given) == expected then
+            out[field] = given
+        elseif given ~= nil and given ~= json.null then
+            return nil, ("%s: a %s is expected"):format(field, expected)
+        end
+    end
+
+    return out
+end
+
+local function has_set(parsed, zone, type_name)
+    for _, change in ipairs(parsed) do
+        if change.type == dns.type[type_name] and change.owner == zone then
+            return true
+        end
+    end
+
+    return false
+end
+
+local function today_serial()
+    return os.date("!%Y%m%d") .. "01"
+end
+
+-- A zone needs a SOA and an NS: what the body does not say is added.
+local function add_apex(edit, zone, parsed, servers)
+    if #servers == 0 then
+        servers = { DEFAULT_SERVER }
+    end
+    if not has_set(parsed, zone, "SOA") then
+        local soa = ("%s hostmaster.%s %s 10800 3600 604800 3600"):format(
+            servers[1], canonical(zone), today_serial())
+        local ok, reason, kind = edit:add(zone, "SOA", DEFAULT_TTL, soa)
+        if not ok then
+            return nil, reason, kind
+        end
+    end
+    if has_set(parsed, zone, "NS") then
+        return true
+    end
+
+    return edit:set(zone, dns.type.NS, DEFAULT_TTL, servers)
+end
+
+local function parse_servers(servers)
+    if servers == nil or servers == json.null then
+        return {}
+    end
+    if type(servers) ~= "table" then
+        return nil, "nameservers: a list is expected"
+    end
+
+    for i, server in ipairs(servers) do
+        if type(server) ~= "string" or not name_of.to_wire(server)
+            or server:sub(-1) ~= "." then
+            return nil, ("nameservers[%d]: not a canonical name"):format(i)
+        end
+    end
+
+    return servers
+end
+
+-- The body of POST as a table; or nil and what is wrong.
+local function parse_new(value)
+    local name = value.name
+    if type(name) ~= "string" or not name_of.to_wire(name) then
+        return nil, "name: not a domain name"
+    end
+    if name:sub(-1) ~= "." then
+        return nil, "name: not canonical, the final dot is missing"
+    end
+
+    local out = { zone = name_of.normalize(name) }
+    local wrong
+    out.settings, wrong = parse_settings(value)
+    if out.settings then
+        out.servers, wrong = parse_servers(value.nameservers)
+    end
+    if out.servers then
+        out.changes, wrong = rrsets.parse(value.rrsets or {}, out.zone,
+            "REPLACE")
+    end
+    if wrong then
+        return nil, wrong
+    end
+
+    out.text = type(value.zone) == "string" and value.zone or nil
+    return out
+end
+
+local function make(store, new)
+    return changes.commit(store, new.zone, function(edit, found)
+        if found then
+            return nil, "zone: it exists", "exists"
+        end
+
+        edit:expect(0)
+        edit:replace_zone()
+        if new.text then
+            edit:load_text(new.text)
+        end
+
+        local ok, reason, kind = changes.put(store, new.zone, edit,
+            new.changes)
+        if ok and not new.text then
+            ok, reason, kind = add_apex(edit, new.zone, new.changes,
+                new.servers)
+        end
+        return ok, reason, kind
+    end)
+end
+
+local function create(context)
+    local value = http.read_object()
+    if not value then
+        return nil
+    end
+
+    local new, wrong = parse_new(value)
+    if not new then
+        return http.send_error(422, wrong)
+    end
+    if not context.grant:edits(new.zone) then
+        return access.send_denied("make the zone " .. new.zone)
+    end
+
+    local ok, reason, kind = make(context.store, new)
+    if kind == "exists" then
+        return http.send_error(409, "Conflict: the zone exists")
+    end
+    if not ok then
+        return send_store_error(reason, kind)
+    end
+
+    set_attributes(new.zone, new.settings)
+    set_attributes(new.zone, rrsets.comment_fields(new.changes))
+    return send_zone(201, context.store, new.zone, wants("rrsets"))
+end
+
+local function get(context, zone)
+    local args = ngx.req.get_uri_args()
+    local owner, type_name = args.rrset_name, args.rrset_type
+    if type(owner) ~= "string" or not name_of.to_wire(owner)
+        or not name_of.is_within(owner, zone) then
+        owner = nil
+    end
+
+    return send_zone(200, context.store, zone, wants("rrsets"), owner,
+        type(type_name) == "string" and type_name:upper() or nil)
+end
+
+-- "add" without a TTL keeps that of the set; a REPLACE that has comments alone
+-- changes no record.
+local function records_changes(store, zone, parsed)
+    local out = {}
+    for _, change in ipairs(parsed) do
+        if change.action == "add" and not change.has_ttl then
+            local rrset = changes.rrset(store, zone, change.owner, change.type)
+            change.ttl = rrset and rrset.ttl or change.ttl
+        end
+        if not change.keeps_records then
+            out[#out + 1] = change
+        end
+    end
+
+    return out
+end
+
+local function check_grant(context, zone, parsed)
+    for _, change in ipairs(parsed) do
+        if not context.grant:edits_set(zone, change.owner, change.type) then
+            access.send_denied(("change %s %s"):format(change.owner,
+                dns.type[change.type]))
+            return false
+        end
+    end
+
+    return true
+end
+
+local function patch(context, zone)
+    local value = http.read_object()
+    if not value then
+        return nil
+    end
+
+    local parsed, wrong = rrsets.parse(value.rrsets, zone)
+    if not parsed then
+        return http.send_error(422, wrong)
+    end
+    if not check_grant(context, zone, parsed) then
+        return nil
+    end
+
+    local store = context.store
+    local ok, reason, kind = changes.commit(store, zone, function(edit, found)
+        if not found then
+            return nil, "no such zone", "not found"
+        end
+
+        edit:expect(found.generation)
+        return changes.put(store, zone, edit, records_changes(store, zone,
+            parsed))
+    end)
+    if not ok then
+        return send_store_error(reason, kind)
+    end
+
+    set_attributes(zone, rrsets.comment_fields(parsed))
+    return http.send(204)
+end
+
+local function put(_, zone)
+    local value = http.read_object()
+    if not value then
+        return nil
+    end
+
+    local settings, wrong = parse_settings(value)
+    if not settings then
+        return http.send_error(422, wrong)
+    end
+
+    set_attributes(zone, settings)
+    return http.send(204)
+end
+
+local function delete(context, zone)
+    local ok, reason, kind = changes.commit(context.store, zone,
+        function(edit)
+            edit:delete_zone()
+            return true
+        end)
+    if not ok then
+        return send_store_error(reason, kind)
+    end
+
+    attributes.open(service.folder()):forget(name_of.normalize(zone))
+    return http.send(204)
+end
+
+-- Below a zone.
+
+local function export(context, zone)
+    local text, reason, kind = context.store:zone_text(zone)
+    if not text then
+        return send_store_error(reason, kind)
+    end
+
+    local accept = http.header("Accept")
+    if accept and accept:find("application/json", 1, true) then
+        return http.send_json(200, { zone = text })
+    end
+
+    return http.send(200, "text/plain", text)
+end
+
+-- Zones are not transferred and are always in order: there is nothing to do,
+-- and clients want to hear that it was done.
+local function nothing_to_do(result)
+    return function()
+        return http.send_json(200, { result = result })
+    end
+end
+
+local function no_secondary()
+    return http.send_error(422, "the zone is not a secondary one")
+end
+
+local function empty_list()
+    return http.send_json(200, json.list {})
+end
+
+-- Metadata.
+
+local FIELD = "metadata:"
+
+local function metadata_table(kind, values)
+    return { type = "Metadata", kind = kind, metadata = json.list(values) }
+end
+
+local function list_metadata(_, zone)
+    local out = json.list {}
+    for field, values in pairs(attributes_of(zone)) do
+        if field:sub(1, #FIELD) == FIELD then
+            out[#out + 1] = metadata_table(field:sub(#FIELD + 1), values)
+        end
+    end
+
+    return http.send_json(200, out)
+end
+
+local function put_metadata(_, zone, kind)
+    local value = http.read_object()
+    if not value then
+        return nil
+    end
+
+    local name = kind or value.kind
+    if type(name) ~= "string" or not name:find("^[%w%-]+$")
+        or type(value.metadata) ~= "table" then
+        return http.send_error(422, "kind and metadata, a list, are expected")
+    end
+
+    set_attributes(zone, { [FIELD .. name] = value.metadata })
+    return http.send_json(kind and 200 or 201, metadata_table(name,
+        value.metadata))
+end
+
+local function get_metadata(_, zone, kind)
+    return http.send_json(200, metadata_table(kind,
+        attributes_of(zone)[FIELD .. kind] or {}))
+end
+
+local function delete_metadata(_, zone, kind)
+    set_attributes(zone, { [FIELD .. kind] = json.null })
+    return http.send(204)
+end
+
+local BELOW = {
+    export = { GET = export },
+    notify = { PUT = nothing_to_do "Notification queued" },
+    rectify = { PUT = nothing_to_do "Rectified" },
+    ["axfr-retrieve"] = { PUT = no_secondary },
+    cryptokeys = { GET = empty_list },
+    metadata = { GET = list_metadata, POST = put_metadata },
+}
+
+local ONE_METADATA = { GET = get_metadata, PUT = put_metadata,
+    DELETE = delete_metadata }
+
+local ONE_ZONE = { GET = get, PATCH = patch, PUT = put, DELETE = delete }
+
+-- Does the method need the right to the zone itself?
+local function needs_zone_right(handler)
+    local method = ngx.req.get_method()
+    return handler ~= patch and handler ~= BELOW.notify.PUT
+        and handler ~= BELOW.rectify.PUT
+        and method ~= "GET" and method ~= "HEAD"
+end
+
+local function methods_of(parts)
+    if #parts == 1 then
+        return ONE_ZONE
+    end
+    if #parts == 3 and parts[2] == "metadata" then
+        return ONE_METADATA
+    end
+
+    return #parts == 2 and BELOW[parts[2]] or nil
+end
+
+--- Serves .../zones and what is below.
+-- @tparam table context store and grant
+-- @tparam {string,...} parts of the path, behind "zones"
+function zones.serve(context, parts)
+    if #parts == 0 then
+        local handler = http.method_of({ GET = list, POST = create })
+        return handler and handler(context)
+    end
+
+    local zone = parts[1]:gsub("=(%x%x)", function(digits)
+        return string.char(tonumber(digits, 16))
+    end)
+    local methods = methods_of(parts)
+    if not methods or not name_of.to_wire(zone) then
+        return http.send_error(404, "Not Found")
+    end
+
+    local handler = http.method_of(methods)
+    if not handler then
+        return nil
+    end
+    if not context.grant:reads(zone) or not context.store:zone(zone) then
+        return http.send_error(404, "Could not find domain '"
+            .. canonical(name_of.normalize(zone)) .. "'")
+    end
+    if needs_zone_right(handler) and not context.grant:edits(zone) then
+        return access.send_denied("change the zone " .. zone)
+    end
+
+    return handler(context, zone, parts[3])
+end
+
+return zones

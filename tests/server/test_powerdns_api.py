@@ -1,0 +1,365 @@
+"""/api/v1: what tools made for PowerDNS ask for, and lego itself."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from acme_stub import AcmeStub
+from resolua_server import HOST, have
+from service_conf import SAMPLE, SERVICE, resolua
+
+BASE = "/api/v1/servers/localhost"
+ZONES = BASE + "/zones"
+ZONE = ZONES + "/example.test."
+
+CONF = (SERVICE % "").replace("dns_store", "dns_cache 1m;\ndns_store", 1).replace(
+    "location /dns {",
+    'location /api { content_by_lua_block { '
+    'require("dns.api.powerdns").serve(OPTIONS) } }\nlocation /dns {')
+
+
+def start_api(start, options="", **more):
+    server = start(CONF.replace("OPTIONS", options), run=False, **more)
+    resolua(server, "zone", "load", SAMPLE)
+    return server.start()
+
+
+@pytest.fixture
+def server(start):
+    return start_api(start)
+
+
+def send(server, method, path, value=None, key=None):
+    return server.http(path, method,
+                       None if value is None else json.dumps(value),
+                       headers={"X-API-Key": key} if key else {})
+
+
+def patch(server, *rrsets):
+    return send(server, "PATCH", ZONE, {"rrsets": rrsets})
+
+
+def rrset(name, qtype, changetype, *contents, ttl=300, **more):
+    out = {"name": name, "type": qtype, "changetype": changetype,
+           "records": [{"content": c, "disabled": False} for c in contents]}
+    if changetype != "DELETE":
+        out["ttl"] = ttl
+    return {**out, **more}
+
+
+def find(server, name, qtype):
+    zone = server.http(ZONE).json()
+    found = [r for r in zone["rrsets"]
+             if (r["name"], r["type"]) == (name, qtype)]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def contents(server, name, qtype):
+    found = find(server, name, qtype)
+    return found and [r["content"] for r in found["records"]]
+
+
+def test_servers(server):
+    assert server.http("/api").json() == [{"version": 1, "url": "/api/v1"}]
+    one = server.http(BASE).json()
+    assert one["id"] == "localhost"
+    assert one["type"] == "Server"
+    assert one["daemon_type"] == "authoritative"
+    assert server.http("/api/v1/servers").json() == [one]
+    for path in ("/api/v2", BASE + "x", BASE + "/no", "/api/v1/other"):
+        assert server.http(path).status == 404, path
+
+
+def test_zones(server):
+    [zone] = server.http(ZONES).json()
+    assert zone["id"] == zone["name"] == "example.test."
+    assert zone["url"] == ZONE
+    assert zone["kind"] == "Native"
+    assert zone["serial"] == 2024010101
+    assert zone["masters"] == []
+    assert "rrsets" not in zone
+    assert server.http(ZONES + "?zone=example.test.").json() == [zone]
+    assert server.http(ZONES + "?zone=other.test.").text.strip() == "[]"
+    whole = server.http(ZONE).json()
+    assert whole["serial"] == zone["serial"]
+    assert "rrsets" not in server.http(ZONE + "?rrsets=false").json()
+    assert server.http(ZONES + "/no.test.").status == 404
+    assert "error" in server.http(ZONES + "/no.test.").json()
+
+
+def test_rrsets_of_a_zone(server):
+    www = find(server, "www.example.test.", "A")
+    assert www == {
+        "name": "www.example.test.", "type": "A", "ttl": 300, "comments": [],
+        "records": [{"content": "192.0.2.80", "disabled": False},
+                    {"content": "192.0.2.81", "disabled": False}]}
+    only = server.http(ZONE + "?rrset_name=www.example.test.&rrset_type=A")
+    assert only.json()["rrsets"] == [www]
+    none = server.http(ZONE + "?rrset_name=none.example.test.&rrset_type=A")
+    assert none.json()["rrsets"] == []
+
+
+def test_changes(server):
+    before = server.http(ZONE).json()["serial"]
+    reply = patch(server,
+                  rrset("new.example.test.", "A", "REPLACE", "192.0.2.1",
+                        "192.0.2.2", ttl=60),
+                  rrset("www.example.test.", "AAAA", "DELETE"),
+                  rrset("none.example.test.", "TXT", "DELETE"),
+                  rrset("www.example.test.", "A", "EXTEND", "192.0.2.82"))
+    assert (reply.status, reply.body) == (204, b"")
+    assert contents(server, "new.example.test.", "A") == [
+        "192.0.2.1", "192.0.2.2"]
+    assert find(server, "www.example.test.", "AAAA") is None
+    assert server.http(ZONE).json()["serial"] == before + 1
+    answer = server.query("www.example.test", "A").answer[0]
+    assert sorted(map(str, answer)) == ["192.0.2.80", "192.0.2.81",
+                                        "192.0.2.82"]
+
+    for _ in range(2):  # pruning twice is no error
+        assert patch(server, rrset("www.example.test.", "A", "PRUNE",
+                                   "192.0.2.80")).status == 204
+    assert contents(server, "www.example.test.", "A") == [
+        "192.0.2.81", "192.0.2.82"]
+    assert patch(server, rrset("new.example.test.", "A",
+                               "REPLACE")).status == 204
+    assert find(server, "new.example.test.", "A") is None
+
+
+def test_nulls_are_no_values(server):
+    assert send(server, "PATCH", ZONE, {"rrsets": [{
+        "name": "www.example.test.", "type": "A", "changetype": "DELETE",
+        "ttl": None, "records": None, "comments": None}]}).status == 204
+    assert find(server, "www.example.test.", "A") is None
+
+
+def test_comments(server):
+    comment = {"content": "moved", "account": "ops", "modified_at": 1}
+    name = "www.example.test."
+    patch(server, rrset(name, "A", "REPLACE", "192.0.2.9",
+                        comments=[comment]))
+    assert find(server, name, "A")["comments"] == [comment]
+    patch(server, rrset(name, "A", "REPLACE", "192.0.2.10"))
+    assert find(server, name, "A")["comments"] == [comment]
+    send(server, "PATCH", ZONE, {"rrsets": [
+        {"name": name, "type": "A", "changetype": "REPLACE",
+         "comments": []}]})
+    assert find(server, name, "A")["comments"] == []
+    assert contents(server, name, "A") == ["192.0.2.10"]
+
+
+@pytest.mark.parametrize("bad, text", [
+    (rrset("www.example.test", "A", "REPLACE", "192.0.2.1"), "canonical"),
+    (rrset("www.other.test.", "A", "REPLACE", "192.0.2.1"), "out of zone"),
+    (rrset("a..example.test.", "A", "REPLACE", "192.0.2.1"), "name"),
+    (rrset("www.example.test.", "NO", "REPLACE", "x"), "type"),
+    (rrset("www.example.test.", "ANY", "REPLACE", "x"), "type"),
+    (rrset("www.example.test.", "A", "CHANGE", "192.0.2.1"), "changetype"),
+    (rrset("www.example.test.", "A", None, "192.0.2.1"), "changetype"),
+    (rrset("www.example.test.", "A", "REPLACE", "192.0.2"), "records[1]"),
+    (rrset("www.example.test.", "A", "REPLACE", "192.0.2.1", "192.0.2.1"),
+     "duplicate"),
+    (rrset("www.example.test.", "A", "REPLACE", "192.0.2.1", ttl=None),
+     "ttl"),
+    (rrset("www.example.test.", "A", "REPLACE", "192.0.2.1", ttl=-1), "ttl"),
+    (rrset("x.example.test.", "CNAME", "REPLACE", "mail"), "canonical form"),
+    (rrset("www.example.test.", "CNAME", "REPLACE", "mail.example.test."),
+     "CNAME"),
+    (rrset("www.example.test.", "A", "EXTEND", "192.0.2.1", "192.0.2.2"),
+     "exactly one"),
+    (rrset("www.example.test.", "A", "PRUNE"), "exactly one"),
+    (rrset("example.test.", "NS", "DELETE"), "NS"),
+    ({**rrset("www.example.test.", "A", "REPLACE"),
+      "records": [{"content": "192.0.2.1", "disabled": True}]}, "disabled"),
+    ({**rrset("www.example.test.", "A", "REPLACE"), "records": "x"},
+     "records"),
+    ({**rrset("www.example.test.", "A", "REPLACE"), "records": [7]},
+     "content"),
+    (7, "changetype"),
+])
+def test_bad_changes_change_nothing(server, bad, text):
+    before = server.http(ZONE).text
+    reply = patch(server, rrset("new.example.test.", "A", "REPLACE",
+                                "192.0.2.1"), bad)
+    assert reply.status == 422
+    assert text in reply.json()["error"]
+    assert server.http(ZONE).text == before
+
+
+def test_the_same_set_twice(server):
+    one = rrset("www.example.test.", "A", "REPLACE", "192.0.2.1")
+    assert patch(server, one, one).status == 422
+
+
+@pytest.mark.parametrize("body, status", [
+    ("{", 400), ("7", 400), ("{}", 422), ('{"rrsets":7}', 422),
+    ('{"rrsets":{"a":1}}', 422)])
+def test_bodies_that_are_no_changes(server, body, status):
+    assert server.http(ZONE, "PATCH", body).status == status
+
+
+def test_making_a_zone(server):
+    reply = send(server, "POST", ZONES, {
+        "name": "new.test.", "kind": "Master", "account": "ops",
+        "masters": [], "nameservers": ["ns1.new.test.", "ns2.other.test."],
+        "rrsets": [
+            {"name": "ns1.new.test.", "type": "A", "ttl": 60,
+             "records": [{"content": "192.0.2.53", "disabled": False}]}]})
+    assert reply.status == 201
+    zone = reply.json()
+    assert zone["id"] == "new.test." and zone["kind"] == "Master"
+    assert zone["account"] == "ops" and zone["masters"] == []
+    assert {r["type"] for r in zone["rrsets"]} == {"SOA", "NS", "A"}
+    assert len(str(zone["serial"])) == 10
+    assert str(server.query("ns1.new.test").answer[0][0]) == "192.0.2.53"
+    assert send(server, "POST", ZONES, {"name": "new.test."}).status == 409
+
+    assert send(server, "PUT", ZONES + "/new.test.",
+                {"kind": "Slave", "account": ""}).status == 204
+    zone = server.http(ZONES + "/new.test.").json()
+    assert (zone["kind"], zone["account"]) == ("Slave", "")
+    assert send(server, "DELETE", ZONES + "/new.test.").status == 204
+    assert server.http(ZONES + "/new.test.").status == 404
+    assert send(server, "DELETE", ZONES + "/new.test.").status == 404
+
+    assert send(server, "POST", ZONES, {"name": "new.test."}).status == 201
+    assert server.http(ZONES + "/new.test.").json()["kind"] == "Native"
+
+
+def test_a_zone_of_its_own_text(server):
+    text = ("@ 60 SOA ns1 h 42 3600 600 86400 300\n@ 60 NS ns1\n"
+            "ns1 60 A 192.0.2.1\n")
+    reply = send(server, "POST", ZONES + "?rrsets=false",
+                 {"name": "text.test.", "kind": "Native", "zone": text})
+    assert reply.status == 201 and reply.json()["serial"] == 42
+    assert "rrsets" not in reply.json()
+    exported = server.http(ZONES + "/text.test./export")
+    assert "ns1.text.test.\t60\tIN\tA\t192.0.2.1\n" in exported.text
+    assert exported.headers["Content-Type"] == "text/plain"
+
+
+def test_zones_with_odd_names(server):
+    reply = send(server, "POST", ZONES, {
+        "name": "0/25.2.0.192.in-addr.arpa.", "nameservers": ["ns.test."]})
+    assert reply.status == 201
+    zone = reply.json()
+    assert zone["id"] == "0=2F25.2.0.192.in-addr.arpa."
+    assert server.http(zone["url"]).json()["name"] == zone["name"]
+
+
+@pytest.mark.parametrize("value", [
+    {}, {"name": "x.test"}, {"name": "a..test."}, {"name": 7},
+    {"name": "x.test.", "kind": "Odd"},
+    {"name": "x.test.", "nameservers": ["ns1"]},
+    {"name": "x.test.", "nameservers": "ns1."},
+    {"name": "x.test.", "masters": 7},
+    {"name": "x.test.", "zone": "nonsense"},
+    {"name": "x.test.", "rrsets": [{"name": "y.other.", "type": "A",
+                                    "ttl": 1, "records": []}]}])
+def test_bad_new_zones(server, value):
+    assert send(server, "POST", ZONES, value).status == 422
+    assert len(server.http(ZONES).json()) == 1
+
+
+def test_what_is_below_a_zone(server):
+    assert send(server, "PUT", ZONE + "/notify").json()["result"]
+    assert send(server, "PUT", ZONE + "/rectify").status == 200
+    assert send(server, "PUT", ZONE + "/axfr-retrieve").status == 422
+    assert server.http(ZONE + "/cryptokeys").json() == []
+    assert server.http(ZONE + "/other").status == 404
+    assert server.http(ZONE + "/notify").status == 405
+
+
+def test_metadata(server):
+    path = ZONE + "/metadata"
+    assert server.http(path).json() == []
+    assert send(server, "PUT", path + "/ALSO-NOTIFY", {
+        "metadata": ["192.0.2.1"]}).status == 200
+    entry = {"type": "Metadata", "kind": "ALSO-NOTIFY",
+             "metadata": ["192.0.2.1"]}
+    assert server.http(path).json() == [entry]
+    assert server.http(path + "/ALSO-NOTIFY").json() == entry
+    assert send(server, "DELETE", path + "/ALSO-NOTIFY").status == 204
+    assert server.http(path).json() == []
+
+
+def test_search(server):
+    def search(query):
+        return server.http(f"{BASE}/search-data?{query}").json()
+
+    zones = search("q=*ample.te*&object_type=zone")
+    assert zones == [{"object_type": "zone", "name": "example.test.",
+                      "zone_id": "example.test."}]
+    found = search("q=192.0.2.8?")
+    assert {r["content"] for r in found} >= {"192.0.2.80", "192.0.2.81"}
+    assert all(r["object_type"] == "record" for r in found)
+    assert search("q=www.example.test&object_type=record")[0]["zone"] == (
+        "example.test.")
+    assert len(search("q=*&max=3")) == 3
+    assert search("q=nothing-like-this") == []
+    assert server.http(BASE + "/search-data?q=").status == 422
+    assert server.http(BASE + "/search-data?q=a&max=x").status == 422
+    assert search("q=" + "*a" * 200) == []
+
+
+def test_statistics_and_cache(server):
+    server.query("www.example.test")
+    names = {s["name"]: s["value"]
+             for s in server.http(BASE + "/statistics").json()}
+    assert names["udp-queries"].isdigit()
+    assert server.http(BASE + "/statistics?statistic=udp-queries").json()[0][
+        "type"] == "StatisticItem"
+    assert server.http(BASE + "/statistics?statistic=x").status == 422
+    reply = send(server, "PUT", BASE + "/cache/flush?domain=example.test.")
+    assert reply.json() == {"count": 1, "result": "Flushed cache."}
+    assert send(server, "PUT", BASE + "/cache/flush").status == 422
+
+
+# lego.
+
+def texts(server, name):
+    answer = server.query(name, "TXT").answer
+    return [b"".join(r.strings).decode() for rrs in answer for r in rrs]
+
+
+def run_lego(server, acme, key, *domains):
+    names = [word for d in domains for word in ("--domains", d)]
+    return subprocess.run(
+        ["lego", "--server", acme.url, "--accept-tos", "--email",
+         "hostmaster@example.test", "--dns", "pdns", "--dns.resolvers",
+         f"{HOST}:{server.port('DNS')}", "--dns.disable-cp", "--path",
+         server.folder / "lego", *names, "run"],
+        capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PDNS_API_KEY": key,
+             "PDNS_API_URL": f"http://{HOST}:{server.port('HTTP')}"})
+
+
+@pytest.mark.skipif(not have("lego"), reason="lego is not installed")
+def test_lego_gets_a_certificate(start):
+    server = start_api(start, '{ auth = "key" }')
+    key = resolua(server, "key", "add", "--zone", "example.test",
+                  "--acme").split()[0]
+
+    with AcmeStub(lambda name: texts(server, name)) as acme:
+        done = run_lego(server, acme, key, "www.example.test",
+                        "mail.example.test")
+
+    assert done.returncode == 0, done.stderr
+    assert sorted(acme.verified) == ["mail.example.test", "www.example.test"]
+    folder = server.folder / "lego/certificates"
+    assert "BEGIN CERTIFICATE" in (folder / "www.example.test.crt").read_text()
+    for name in acme.verified:  # and the challenges are gone
+        assert texts(server, "_acme-challenge." + name) == []
+
+
+@pytest.mark.skipif(not have("lego"), reason="lego is not installed")
+def test_lego_with_a_key_for_another_zone(start):
+    server = start_api(start, '{ auth = "key" }')
+    key = resolua(server, "key", "add", "--zone", "other.test").split()[0]
+    with AcmeStub(lambda name: texts(server, name)) as acme:
+        done = run_lego(server, acme, key, "www.example.test")
+    assert done.returncode != 0
+    assert acme.verified == []
