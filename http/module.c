@@ -1,6 +1,7 @@
 /* The directives of http {}, their configuration and its merging. */
 
 #include "http/private/api.h"
+#include "http/private/balancer.h"
 #include "http/private/doh.h"
 #include "http/private/phases.h"
 #include "http/private/set.h"
@@ -78,6 +79,12 @@ static ngx_command_t commands[] = {
     LOC_CODE("header_filter", header_filter, RESOLUA_HEADER_FILTER),
     LOC_CODE("body_filter", body_filter, RESOLUA_BODY_FILTER),
     LOC_CODE("log", log, RESOLUA_LOG),
+    RESOLUA_CODE_COMMANDS("balancer", NGX_HTTP_UPS_CONF, http_balancer_conf,
+                          NGX_HTTP_SRV_CONF_OFFSET,
+                          offsetof(http_srv_conf_t, balancer)),
+    {ngx_string("balancer_keepalive"), NGX_HTTP_UPS_CONF | NGX_CONF_TAKE1,
+     ngx_conf_set_num_slot, NGX_HTTP_SRV_CONF_OFFSET,
+     offsetof(http_srv_conf_t, kept.max), NULL},
     LOC_FLAG("lua_code_cache", code_cache),
     LOC_FLAG("lua_need_request_body", need_request_body),
     LOC_FLAG("lua_use_default_type", use_default_type),
@@ -117,6 +124,7 @@ static ngx_int_t
 preconfigure(ngx_conf_t *cf)
 {
     (void) cf;
+    http_upstream_register();
     return resolua_vm_add_setup(setup);
 }
 
@@ -153,7 +161,11 @@ init_main_conf(ngx_conf_t *cf, void *data)
 static void *
 create_srv_conf(ngx_conf_t *cf)
 {
-    return ngx_pcalloc(cf->pool, sizeof(http_srv_conf_t));
+    http_srv_conf_t *conf = ngx_pcalloc(cf->pool, sizeof(*conf));
+    if (conf != NULL) {
+        conf->kept.max = NGX_CONF_UNSET_UINT;
+    }
+    return conf;
 }
 
 

@@ -209,6 +209,8 @@ resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
     resolua_process_setup(L);
     resolua_worker_thread_setup(L);
     resolua_program_setup(L);
+    resolua_balancer_setup(L);
+    resolua_upstream_setup(L);
     for (ngx_uint_t i = 0; i < nsetups; i++) {
         setups[i](L);
     }

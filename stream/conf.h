@@ -22,6 +22,7 @@ typedef struct {
     resolua_code_t *access;
     resolua_code_t *content;
     resolua_code_t *log;
+    resolua_code_t *balancer; /* of upstream {} */
     ngx_uint_t is_express; /* the lane may answer: nothing in this server
                               has to see the queries as sessions */
 } stream_conf_t;

@@ -2,6 +2,7 @@
 
 #include "runtime/vm.h"
 #include "server/statistics.h"
+#include "stream/balancer.h"
 #include "stream/lane.h"
 #include "stream/phases.h"
 #include "stream/request_socket.h"
@@ -186,6 +187,7 @@ static ngx_int_t
 preconfiguration(ngx_conf_t *cf)
 {
     (void) cf;
+    stream_upstream_register();
     return resolua_vm_add_setup(request_socket_setup);
 }
 
@@ -222,6 +224,9 @@ static ngx_command_t commands[] = {
     RESOLUA_CODE_COMMANDS("log", SRV, resolua_conf_code,
                           NGX_STREAM_SRV_CONF_OFFSET,
                           offsetof(stream_conf_t, log)),
+    RESOLUA_CODE_COMMANDS("balancer", NGX_STREAM_UPS_CONF, balancer_conf,
+                          NGX_STREAM_SRV_CONF_OFFSET,
+                          offsetof(stream_conf_t, balancer)),
     {ngx_string("preread_by_lua_no_postpone"),
      NGX_STREAM_MAIN_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
      NGX_STREAM_MAIN_CONF_OFFSET,

@@ -14,6 +14,9 @@ void http_body_write_setup(lua_State *L); /* ngx.req: another body */
 void http_resp_setup(lua_State *L);       /* ngx: header, resp */
 void http_control_setup(lua_State *L);    /* ngx: exec, redirect, constants */
 
+/* http's upstreams, for ngx.upstream. */
+void http_upstream_register(void);
+
 /* NGX_DECLINED: no method that nginx knows by this number. */
 ngx_int_t http_req_set_method(ngx_http_request_t *r, ngx_uint_t id);
 

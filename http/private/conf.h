@@ -25,8 +25,17 @@ typedef struct {
     ngx_flag_t precontent_no_postpone;
 } http_main_conf_t;
 
+/* Idle connections of an upstream {}, in each worker. */
+typedef struct {
+    ngx_queue_t idle; /* the last used one first */
+    ngx_uint_t count;
+    ngx_uint_t max; /* balancer_keepalive */
+} http_kept_t;
+
 typedef struct {
     http_code_t *server_rewrite;
+    resolua_code_t *balancer; /* of upstream {}, and its connections */
+    http_kept_t kept;
 } http_srv_conf_t;
 
 typedef struct {

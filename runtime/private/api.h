@@ -30,6 +30,8 @@ void resolua_worker_thread_setup(lua_State *L);
 /* Closes the VMs of threads that have ended. */
 void resolua_worker_thread_exit(void);
 void resolua_program_setup(lua_State *L);
+void resolua_balancer_setup(lua_State *L);
+void resolua_upstream_setup(lua_State *L);
 void resolua_dict_setup(lua_State *L, ngx_cycle_t *cycle);
 
 /* "content_by_lua*" */
