@@ -11,7 +11,8 @@
 #include "store/lmdb.h"
 
 struct dns_ffi_edit {
-    store_lmdb_edit_t *edit;
+    store_lmdb_t *store; /* borrowed */
+    store_edit_t *edit;
     const char *text; /* borrowed: the master file to load, or NULL */
     size_t size;
     const char *path; /* borrowed: or its file, or NULL */
@@ -29,14 +30,14 @@ dns_ffi_edit_new(struct dns_ffi_store *store, const uint8_t *apex,
         return DNS_ENOMEM;
     }
 
-    dns_status_t status =
-        store_lmdb_edit_new(dns_ffi_store_lmdb(store), apex, &edit->edit);
+    dns_status_t status = store_edit_new(apex, &edit->edit);
 
     if (status != DNS_OK) {
         free(edit);
         return status;
     }
 
+    edit->store = dns_ffi_store_lmdb(store);
     memcpy(edit->apex, apex, dns_name_size(apex));
     *out = edit;
     return DNS_OK;
@@ -45,26 +46,26 @@ dns_ffi_edit_new(struct dns_ffi_store *store, const uint8_t *apex,
 void
 dns_ffi_edit_free(struct dns_ffi_edit *edit)
 {
-    store_lmdb_edit_free(edit->edit);
+    store_edit_free(edit->edit);
     free(edit);
 }
 
 void
 dns_ffi_edit_replace_zone(struct dns_ffi_edit *edit)
 {
-    store_lmdb_edit_replace_zone(edit->edit);
+    store_edit_replace_zone(edit->edit);
 }
 
 void
 dns_ffi_edit_delete_zone(struct dns_ffi_edit *edit)
 {
-    store_lmdb_edit_delete_zone(edit->edit);
+    store_edit_delete_zone(edit->edit);
 }
 
 void
 dns_ffi_edit_expect(struct dns_ffi_edit *edit, uint64_t generation)
 {
-    store_lmdb_edit_expect(edit->edit, generation);
+    store_edit_expect(edit->edit, generation);
 }
 
 /* Statuses of the store's calls that say nothing by themselves. */
@@ -83,23 +84,23 @@ int
 dns_ffi_edit_add(struct dns_ffi_edit *edit, const uint8_t *name, uint16_t type,
                  uint32_t ttl, const uint8_t *rdata, uint16_t rdata_size)
 {
-    return note(edit, store_lmdb_edit_add(edit->edit, name, type, ttl, rdata,
-                                          rdata_size));
+    return note(edit,
+                store_edit_add(edit->edit, name, type, ttl, rdata, rdata_size));
 }
 
 int
 dns_ffi_edit_remove(struct dns_ffi_edit *edit, const uint8_t *name,
                     uint16_t type, const uint8_t *rdata, uint16_t rdata_size)
 {
-    return note(edit, store_lmdb_edit_remove(edit->edit, name, type, rdata,
-                                             rdata_size));
+    return note(edit,
+                store_edit_remove(edit->edit, name, type, rdata, rdata_size));
 }
 
 int
 dns_ffi_edit_remove_if_any(struct dns_ffi_edit *edit, const uint8_t *name,
                            uint16_t type)
 {
-    return note(edit, store_lmdb_edit_remove_if_any(edit->edit, name, type));
+    return note(edit, store_edit_remove_if_any(edit->edit, name, type));
 }
 
 void
@@ -124,8 +125,7 @@ add_record(struct dns_ffi_edit *edit, const dns_zonefile_t *file,
     const char *reason = "only class IN is served";
 
     if (record->class_ == DNS_CLASS_IN) {
-        status =
-            store_lmdb_edit_add(edit->edit, record->owner, record->type,
+        status = store_edit_add(edit->edit, record->owner, record->type,
                                 record->ttl, record->rdata, record->rdata_size);
         reason = dns_name_is_within(record->owner, edit->apex)
                      ? dns_status_text(status)
@@ -242,8 +242,9 @@ dns_ffi_edit_commit(void *job)
     struct dns_ffi_edit *edit = job;
     dns_status_t status = load(edit);
 
-    return status == DNS_OK ? store_lmdb_edit_commit(edit->edit, edit->error)
-                            : status;
+    return status == DNS_OK
+               ? store_lmdb_commit(edit->store, edit->edit, edit->error)
+               : status;
 }
 
 const char *

@@ -28,17 +28,6 @@ lmdb_fail(char *error, const char *what, int rc)
     return DNS_ESTORE;
 }
 
-dns_status_t
-lmdb_fail_at(char *error, dns_status_t status, const uint8_t *name,
-             const char *reason)
-{
-    char text[DNS_NAME_TEXT_SIZE];
-
-    dns_name_to_text(text, name);
-    snprintf(error, STORE_ERROR_SIZE, "%.300s: %.200s", text, reason);
-    return status;
-}
-
 int
 lmdb_resize(store_lmdb_t *store, size_t map_size)
 {

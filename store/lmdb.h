@@ -25,12 +25,10 @@
 #include "dns/node.h"
 #include "dns/source.h"
 #include "dns/status.h"
+#include "store/edit.h"
 
 typedef struct store_lmdb_s store_lmdb_t;
 typedef struct store_lmdb_reader_s store_lmdb_reader_t;
-typedef struct store_lmdb_edit_s store_lmdb_edit_t;
-
-enum { STORE_ERROR_SIZE = 512 }; /* bytes for an error text and its NUL */
 
 /*
  * Opens or makes the store in folder.  error: room for STORE_ERROR_SIZE bytes,
@@ -72,48 +70,12 @@ store_lmdb_next_node(store_lmdb_reader_t *reader, const dns_zone_t *zone,
                      bool *is_first, dns_name_t *name, dns_node_t *node);
 
 /*
- * An edit of one zone.  apex: wire form.  The calls only collect (a name
- * outside the zone and rdata that is not of its type are DNS_EMALFORMED at
- * once, and make commit fail with the reason); commit checks and writes.  Each
- * edit that changes something raises the zone's generation, and the SOA serial
- * (RFC 1982) unless it sets a SOA itself.
+ * Commits an edit (store/edit.h): checks all and writes all or nothing.
+ * DNS_OK: durable.  Otherwise as store/edit.h says; DNS_ESTORE: the disk or the
+ * map.  error: STORE_ERROR_SIZE bytes, takes the reason with names.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t store_lmdb_edit_new(
-    store_lmdb_t *store, const uint8_t *apex, store_lmdb_edit_t **out);
-DNS_EXPORT void store_lmdb_edit_free(store_lmdb_edit_t *edit);
-
-/* The zone's contents become only what the edit adds; a zone that is not
-   there is made. */
-DNS_EXPORT void store_lmdb_edit_replace_zone(store_lmdb_edit_t *edit);
-DNS_EXPORT void store_lmdb_edit_delete_zone(store_lmdb_edit_t *edit);
-
-/* Commit will be DNS_EEXIST unless the zone still has this generation; 0:
-   unless it is not there. */
-DNS_EXPORT void store_lmdb_edit_expect(store_lmdb_edit_t *edit,
-                                       uint64_t generation);
-
-/* Adds one record; the set takes its TTL. */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_lmdb_edit_add(store_lmdb_edit_t *edit, const uint8_t *name, uint16_t type,
-                    uint32_t ttl, const uint8_t *rdata, uint16_t rdata_size);
-
-/* Drops a record set, or with rdata one record of it; at commit it is
-   DNS_ENOTFOUND when there is none.  A "set" is delete_if_any and adds. */
-DNS_EXPORT DNS_MUST_USE dns_status_t store_lmdb_edit_remove(
-    store_lmdb_edit_t *edit, const uint8_t *name, uint16_t type,
-    const uint8_t *rdata, uint16_t rdata_size);
-DNS_EXPORT DNS_MUST_USE dns_status_t store_lmdb_edit_remove_if_any(
-    store_lmdb_edit_t *edit, const uint8_t *name, uint16_t type);
-
-/*
- * Checks and writes.  DNS_OK: durable.  DNS_ENOTFOUND: no such zone or set.
- * DNS_EEXIST: not the generation that was expected.
- * DNS_ECONFLICT: CNAME beside other data, no SOA, two SOAs, no NS at the apex,
- * and the like.  DNS_EMALFORMED: a name outside the zone, rdata that is not of
- * its type.  DNS_ESTORE: the disk or the map.  error takes the reason with
- * names; on any error nothing was written.
- */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_lmdb_edit_commit(store_lmdb_edit_t *edit, char *error);
+DNS_EXPORT DNS_MUST_USE dns_status_t store_lmdb_commit(store_lmdb_t *store,
+                                                       store_edit_t *edit,
+                                                       char *error);
 
 #endif

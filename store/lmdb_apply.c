@@ -10,7 +10,8 @@
  */
 
 typedef struct {
-    const store_lmdb_edit_t *edit;
+    const store_edit_t *edit;
+    store_lmdb_t *store;
     MDB_txn *txn;
     MDB_cursor *nodes;
     dns_node_builder_t builder; /* owned */
@@ -28,21 +29,6 @@ store_failed(writing_t *w, const char *what, int rc)
     return lmdb_fail(w->error, what, rc);
 }
 
-static dns_status_t
-fail_at_key(writing_t *w, dns_status_t status, const change_t *change,
-            const char *reason)
-{
-    uint8_t name[DNS_NAME_MAX];
-    const store_lmdb_edit_t *edit = w->edit;
-
-    if (dns_name_from_key(name, edit->octets + change->key_at, change->key_size,
-                          edit->apex.octets) != DNS_OK) {
-        name[0] = 0;
-    }
-
-    return lmdb_fail_at(w->error, status, name, reason);
-}
-
 static MDB_val
 zone_key(const writing_t *w, uint8_t *octets)
 {
@@ -56,11 +42,11 @@ read_zone(writing_t *w)
     uint8_t octets[ZONE_KEY_SIZE];
     MDB_val key = zone_key(w, octets);
     MDB_val value;
-    int rc = mdb_get(w->txn, w->edit->store->zones, &key, &value);
+    int rc = mdb_get(w->txn, w->store->zones, &key, &value);
 
     if (rc == MDB_NOTFOUND) {
-        return lmdb_fail_at(w->error, DNS_ENOTFOUND, w->edit->apex.octets,
-                            "no such zone");
+        return store_fail_at(w->error, DNS_ENOTFOUND, w->edit->apex.octets,
+                             "no such zone");
     }
 
     if (rc != 0 || value.mv_size != sizeof(w->record)) {
@@ -81,7 +67,7 @@ write_zone(writing_t *w)
     /* A transaction's number is used once: no generation comes twice. */
     w->record.generation = mdb_txn_id(w->txn);
 
-    int rc = mdb_put(w->txn, w->edit->store->zones, &key, &value, 0);
+    int rc = mdb_put(w->txn, w->store->zones, &key, &value, 0);
 
     return rc == 0 ? DNS_OK : store_failed(w, "zone", rc);
 }
@@ -113,7 +99,7 @@ static dns_status_t
 delete_nodes(writing_t *w, uint32_t zone_id)
 {
     MDB_cursor *nsec3;
-    int rc = mdb_cursor_open(w->txn, w->edit->store->nsec3, &nsec3);
+    int rc = mdb_cursor_open(w->txn, w->store->nsec3, &nsec3);
 
     if (rc == 0) {
         rc = delete_run(nsec3, zone_id);
@@ -174,62 +160,6 @@ count_node(zone_record_t *record, const dns_node_t *node,
     }
 }
 
-static dns_status_t
-apply_change(writing_t *w, const change_t *change)
-{
-    const uint8_t *rdata = w->edit->octets + change->rdata_at;
-    dns_status_t status;
-
-    switch ((change_kind_t) change->kind) {
-    case CHANGE_ADD:
-        status = dns_node_builder_add(&w->builder, change->type, change->ttl,
-                                      rdata, change->rdata_size);
-        break;
-    case CHANGE_REMOVE_RECORD:
-        status = dns_node_builder_remove(&w->builder, change->type, rdata,
-                                         change->rdata_size);
-        break;
-    default:
-        status = dns_node_builder_remove(&w->builder, change->type, NULL, 0);
-        break;
-    }
-
-    switch (status) {
-    case DNS_OK:
-    case DNS_EEXIST:
-        return DNS_OK;
-    case DNS_ENOTFOUND:
-        return change->kind == CHANGE_REMOVE_IF_ANY
-                   ? DNS_OK
-                   : fail_at_key(w, status, change, "no such record");
-    case DNS_ELIMIT:
-        return fail_at_key(w, status, change, "too many records, or too large");
-    default:
-        return fail_at_key(w, status, change, dns_status_text(status));
-    }
-}
-
-/* RFC 1982 section 3.1: the number after the SOA's, modulo 2^32. */
-static void
-raise_serial(dns_node_builder_t *b)
-{
-    dns_node_t node = dns_node_builder_node(b);
-    dns_rrset_t rrset;
-    dns_rdata_t rdata;
-    size_t at = 0;
-
-    if (!dns_node_find(&node, DNS_TYPE_SOA, &rrset) ||
-        !dns_rrset_next(&rrset, &at, &rdata)) {
-        return;
-    }
-
-    uint8_t *serial = b->octets + (rdata.octets - b->octets);
-
-    serial += dns_name_size(serial);
-    serial += dns_name_size(serial);
-    put32(serial, get32(serial) + 1);
-}
-
 /* Keeps the keys of nodes with NSEC3 in their own table. */
 static int
 index_nsec3(writing_t *w, MDB_val *key, bool had, bool has)
@@ -240,8 +170,8 @@ index_nsec3(writing_t *w, MDB_val *key, bool had, bool has)
         return 0;
     }
 
-    return has ? mdb_put(w->txn, w->edit->store->nsec3, key, &nothing, 0)
-               : mdb_del(w->txn, w->edit->store->nsec3, key, NULL);
+    return has ? mdb_put(w->txn, w->store->nsec3, key, &nothing, 0)
+               : mdb_del(w->txn, w->store->nsec3, key, NULL);
 }
 
 static bool
@@ -259,12 +189,6 @@ write_node(writing_t *w, const change_t *change, const dns_node_t *old)
     uint8_t octets[NODE_KEY_SIZE];
     const uint8_t *below = w->edit->octets + change->key_at;
     dns_node_t node = dns_node_builder_node(&w->builder);
-    const char *reason = lmdb_check_node(&node, change->key_size == 0);
-
-    if (reason != NULL) {
-        return fail_at_key(w, DNS_ECONFLICT, change, reason);
-    }
-
     count_node(&w->record, old, change, below, -1);
     count_node(&w->record, &node, change, below, 1);
     put32(octets, w->record.id);
@@ -278,7 +202,7 @@ write_node(writing_t *w, const change_t *change, const dns_node_t *old)
     int rc = index_nsec3(w, &key, has_nsec3(old), has_nsec3(&node));
 
     if (rc == 0) {
-        rc = node.size == 0 ? mdb_del(w->txn, w->edit->store->nodes, &key, NULL)
+        rc = node.size == 0 ? mdb_del(w->txn, w->store->nodes, &key, NULL)
                             : mdb_cursor_put(w->nodes, &key, &value,
                                              w->is_new ? MDB_APPEND : 0);
     }
@@ -316,26 +240,20 @@ read_node(writing_t *w, const change_t *change, dns_node_t *node)
     return rc == 0 || rc == MDB_NOTFOUND ? DNS_OK : store_failed(w, "get", rc);
 }
 
-static bool
-is_same(const dns_node_t *a, const dns_node_t *b)
-{
-    return a->size == b->size &&
-           (a->size == 0 || memcmp(a->octets, b->octets, a->size) == 0);
-}
-
-/* The changes of one owner. */
+/* The changes [first, end) of one owner. */
 static dns_status_t
-write_group(writing_t *w, const change_t *changes, size_t count)
+write_group(writing_t *w, size_t first, size_t end)
 {
+    const change_t *change = &w->edit->changes[first];
     dns_node_t old;
-    dns_status_t status = read_node(w, changes, &old);
+    dns_status_t status = read_node(w, change, &old);
 
     if (status == DNS_OK) {
         status = dns_node_builder_reset(&w->builder, &old);
     }
 
-    for (size_t i = 0; i < count && status == DNS_OK; i++) {
-        status = apply_change(w, &changes[i]);
+    if (status == DNS_OK) {
+        status = store_edit_apply(w->edit, first, end, &w->builder, w->error);
     }
 
     if (status != DNS_OK) {
@@ -344,33 +262,19 @@ write_group(writing_t *w, const change_t *changes, size_t count)
 
     dns_node_t node = dns_node_builder_node(&w->builder);
 
-    return is_same(&old, &node) ? DNS_OK : write_node(w, changes, &old);
-}
-
-static bool
-is_same_owner(const store_lmdb_edit_t *edit, const change_t *a,
-              const change_t *b)
-{
-    return a->key_size == b->key_size &&
-           (a->key_at == b->key_at ||
-            memcmp(edit->octets + a->key_at, edit->octets + b->key_at,
-                   a->key_size) == 0);
+    return store_is_same_node(&old, &node) ? DNS_OK
+                                           : write_node(w, change, &old);
 }
 
 static dns_status_t
 write_groups(writing_t *w)
 {
-    const store_lmdb_edit_t *edit = w->edit;
     size_t end;
 
-    for (size_t i = 0; i < edit->change_count; i = end) {
-        for (end = i + 1;
-             end < edit->change_count &&
-             is_same_owner(edit, &edit->changes[i], &edit->changes[end]);) {
-            end++;
-        }
+    for (size_t i = 0; i < w->edit->change_count; i = end) {
+        end = store_edit_group_end(w->edit, i);
 
-        dns_status_t status = write_group(w, &edit->changes[i], end - i);
+        dns_status_t status = write_group(w, i, end);
 
         if (status != DNS_OK) {
             return status;
@@ -396,7 +300,7 @@ write_serial(writing_t *w)
         return status;
     }
 
-    raise_serial(&w->builder);
+    store_raise_serial(&w->builder);
     return write_node(w, &apex, &old);
 }
 
@@ -435,7 +339,7 @@ delete_zone(writing_t *w)
         return status;
     }
 
-    int rc = mdb_del(w->txn, w->edit->store->zones, &key, NULL);
+    int rc = mdb_del(w->txn, w->store->zones, &key, NULL);
 
     w->is_changed = true;
     return rc == 0 ? DNS_OK : store_failed(w, "delete", rc);
@@ -444,7 +348,7 @@ delete_zone(writing_t *w)
 static dns_status_t
 replace_zone(writing_t *w)
 {
-    const store_lmdb_edit_t *edit = w->edit;
+    const store_edit_t *edit = w->edit;
     uint32_t id;
     dns_status_t status = read_zone(w);
     bool was_there = status == DNS_OK;
@@ -455,8 +359,8 @@ replace_zone(writing_t *w)
     }
 
     if (edit->change_count == 0 || edit->changes[0].key_size != 0) {
-        return lmdb_fail_at(w->error, DNS_ECONFLICT, edit->apex.octets,
-                            "no SOA record at the top of the zone");
+        return store_fail_at(w->error, DNS_ECONFLICT, edit->apex.octets,
+                             "no SOA record at the top of the zone");
     }
 
     status = next_zone_id(w, &id);
@@ -478,7 +382,7 @@ replace_zone(writing_t *w)
 static dns_status_t
 check_expected(writing_t *w)
 {
-    const store_lmdb_edit_t *edit = w->edit;
+    const store_edit_t *edit = w->edit;
 
     if (!edit->expects) {
         return DNS_OK;
@@ -493,18 +397,20 @@ check_expected(writing_t *w)
 
     return found == edit->generation
                ? DNS_OK
-               : lmdb_fail_at(w->error, DNS_EEXIST, edit->apex.octets,
-                              "the zone has been changed");
+               : store_fail_at(w->error, DNS_EEXIST, edit->apex.octets,
+                               "the zone has been changed");
 }
 
 dns_status_t
-lmdb_apply(const store_lmdb_edit_t *edit, MDB_txn *txn, int *rc,
-           bool *is_changed, char *error)
+lmdb_apply(const lmdb_commit_t *commit, MDB_txn *txn, int *rc, bool *is_changed,
+           char *error)
 {
-    writing_t w = {.edit = edit, .txn = txn, .error = error};
+    const store_edit_t *edit = commit->edit;
+    writing_t w = {
+        .edit = edit, .store = commit->store, .txn = txn, .error = error};
     dns_status_t status;
 
-    *rc = mdb_cursor_open(txn, edit->store->nodes, &w.nodes);
+    *rc = mdb_cursor_open(txn, w.store->nodes, &w.nodes);
 
     if (*rc != 0) {
         return lmdb_fail(error, "cursor", *rc);

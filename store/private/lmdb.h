@@ -19,6 +19,7 @@
 
 #include "dns/private/octets.h"
 #include "store/lmdb.h"
+#include "store/private/edit.h"
 
 enum {
     STORE_FORMAT = 1,
@@ -127,69 +128,22 @@ dns_status_t lmdb_find_covering(void *source, const dns_zone_t *zone,
 /* The operations that a snapshot gives to the engine. */
 extern const dns_source_ops_t lmdb_source_ops;
 
-/*
- * What a name server must refuse in a node; NULL: nothing.  The text follows
- * the owner's name and a colon.
- */
-const char *lmdb_check_node(const dns_node_t *node, bool is_apex);
-
 /* A node with NS below the apex, or with DNAME: names below are not answered
    from their own nodes. */
 bool lmdb_node_is_cut(const dns_node_t *node, bool is_apex);
 
-/* error = "NAME: reason"; gives status. */
-dns_status_t lmdb_fail_at(char *error, dns_status_t status, const uint8_t *name,
-                          const char *reason);
-
 /* error = "what: LMDB's reason"; gives DNS_ESTORE. */
 dns_status_t lmdb_fail(char *error, const char *what, int rc);
 
-/* Edits. */
-
-typedef enum {
-    CHANGE_ADD,
-    CHANGE_REMOVE,        /* a set */
-    CHANGE_REMOVE_RECORD, /* of a set */
-    CHANGE_REMOVE_IF_ANY, /* a set */
-} change_kind_t;
-
-/* One call of the editor; offsets are into the edit's octets. */
+/* What is committed where; both borrowed. */
 typedef struct {
-    size_t key_at; /* of the key below the apex */
-    size_t rdata_at;
-    uint32_t order; /* as they came */
-    uint32_t ttl;
-    uint16_t key_size;
-    uint16_t rdata_size;
-    uint16_t type;
-    uint8_t kind; /* change_kind_t */
-} change_t;
-
-struct store_lmdb_edit_s {
-    store_lmdb_t *store; /* borrowed */
-    dns_name_t apex;
-    bool replaces;
-    bool deletes;
-    bool sets_soa;
-    bool expects;        /* a generation */
-    uint64_t generation; /* 0: no zone */
-    dns_status_t failure; /* of the first call that failed */
-    char reason[STORE_ERROR_SIZE];
-    uint8_t *octets; /* owned: keys and rdata */
-    size_t size;
-    size_t capacity;
-    change_t *changes; /* owned */
-    size_t change_count;
-    size_t change_capacity;
-    size_t last_key_at; /* the key of the last change, which the next one
-                           shares when it has the same owner */
-    uint16_t last_key_size;
-    bool is_sorted; /* changes came in the order of their keys */
-};
+    store_lmdb_t *store;
+    store_edit_t *edit;
+} lmdb_commit_t;
 
 /* Writes the sorted changes in a transaction that the caller began and will
    end.  MDB's own codes come back in *rc when the status is DNS_ESTORE. */
-dns_status_t lmdb_apply(const store_lmdb_edit_t *edit, MDB_txn *txn, int *rc,
+dns_status_t lmdb_apply(const lmdb_commit_t *commit, MDB_txn *txn, int *rc,
                         bool *is_changed, char *error);
 
 #endif

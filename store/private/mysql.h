@@ -7,7 +7,7 @@
 #include "store/mysql.h"
 
 enum {
-    MYSQL_SIZES = 5, /* statements for 4, 8, 24 ... names */
+    MYSQL_SIZES = 5,                    /* statements for 4, 8, 24 ... names */
     MYSQL_STATEMENTS = 2 * MYSQL_SIZES, /* for rows, then for what is below */
     MYSQL_COLUMNS = 7,
     MYSQL_TYPE_SIZE = 32, /* bytes: longer type texts are wrong anyway */

@@ -93,7 +93,7 @@ fixture_teardown(void **state)
 
 /* Adds the records of a text to an edit. */
 static inline void
-add_text(store_lmdb_edit_t *edit, const char *apex, const char *text)
+add_text(store_edit_t *edit, const char *apex, const char *text)
 {
     dns_zonefile_options_t options = {
         .text = text, .size = strlen(text), .origin = name_of(apex)};
@@ -103,8 +103,8 @@ add_text(store_lmdb_edit_t *edit, const char *apex, const char *text)
 
     while (status == DNS_OK &&
            (status = dns_zonefile_next(file, &record)) == DNS_OK) {
-        (void) !store_lmdb_edit_add(edit, record.owner, record.type, record.ttl,
-                                    record.rdata, record.rdata_size);
+        (void) !store_edit_add(edit, record.owner, record.type, record.ttl,
+                               record.rdata, record.rdata_size);
     }
 
     if (status != DNS_ENOTFOUND) {
@@ -118,15 +118,15 @@ add_text(store_lmdb_edit_t *edit, const char *apex, const char *text)
 static inline dns_status_t
 load(fixture_t *f, const char *apex, const char *text)
 {
-    store_lmdb_edit_t *edit = NULL;
+    store_edit_t *edit = NULL;
 
-    assert_int_equal(store_lmdb_edit_new(f->store, name_of(apex), &edit), 0);
-    store_lmdb_edit_replace_zone(edit);
+    assert_int_equal(store_edit_new(name_of(apex), &edit), 0);
+    store_edit_replace_zone(edit);
     add_text(edit, apex, text);
 
-    dns_status_t status = store_lmdb_edit_commit(edit, f->error);
+    dns_status_t status = store_lmdb_commit(f->store, edit, f->error);
 
-    store_lmdb_edit_free(edit);
+    store_edit_free(edit);
     return status;
 }
 
@@ -134,14 +134,14 @@ load(fixture_t *f, const char *apex, const char *text)
 static inline dns_status_t
 add(fixture_t *f, const char *apex, const char *text)
 {
-    store_lmdb_edit_t *edit = NULL;
+    store_edit_t *edit = NULL;
 
-    assert_int_equal(store_lmdb_edit_new(f->store, name_of(apex), &edit), 0);
+    assert_int_equal(store_edit_new(name_of(apex), &edit), 0);
     add_text(edit, apex, text);
 
-    dns_status_t status = store_lmdb_edit_commit(edit, f->error);
+    dns_status_t status = store_lmdb_commit(f->store, edit, f->error);
 
-    store_lmdb_edit_free(edit);
+    store_edit_free(edit);
     return status;
 }
 

@@ -234,7 +234,7 @@ nsec3_owners_follow_edits(void **state)
         "$TTL 300\n@ SOA ns h 1 3600 600 86400 60\n@ NS ns\n"
         "@ NSEC3PARAM 1 0 12 aabbccdd\n";
     fixture_t *f = *state;
-    store_lmdb_edit_t *edit = NULL;
+    store_edit_t *edit = NULL;
 
     assert_int_equal(load(f, "example.", zone), DNS_OK);
     assert_int_equal(count_of(ask_store(f, "x.example.", "A", true), "NSEC3"),
@@ -246,13 +246,12 @@ nsec3_owners_follow_edits(void **state)
         DNS_OK);
     assert_int_equal(count_of(ask_store(f, "x.example.", "A", true), "NSEC3"),
                      1);
-    assert_int_equal(store_lmdb_edit_new(f->store, name_of("example."), &edit),
-                     DNS_OK);
+    assert_int_equal(store_edit_new(name_of("example."), &edit), DNS_OK);
     assert_int_equal(
-        store_lmdb_edit_remove(edit, name_of(owner), DNS_TYPE_NSEC3, NULL, 0),
+        store_edit_remove(edit, name_of(owner), DNS_TYPE_NSEC3, NULL, 0),
         DNS_OK);
-    assert_int_equal(store_lmdb_edit_commit(edit, f->error), DNS_OK);
-    store_lmdb_edit_free(edit);
+    assert_int_equal(store_lmdb_commit(f->store, edit, f->error), DNS_OK);
+    store_edit_free(edit);
     assert_int_equal(count_of(ask_store(f, "x.example.", "A", true), "NSEC3"),
                      0);
 }

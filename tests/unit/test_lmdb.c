@@ -239,28 +239,29 @@ removes_sets_and_records(void **state)
 {
     static const uint8_t address[] = {192, 0, 2, 1};
     fixture_t *f = *state;
-    store_lmdb_edit_t *edit = NULL;
+    store_edit_t *edit = NULL;
 
     assert_int_equal(load(f, ZONE, APEX_TEXT "b.a A 192.0.2.1\n"), DNS_OK);
-    assert_int_equal(store_lmdb_edit_new(f->store, name_of(ZONE), &edit), 0);
-    assert_int_equal(store_lmdb_edit_remove(edit, name_of("b.a.example.test."),
-                                            DNS_TYPE_A, address, 4),
+    assert_int_equal(store_edit_new(name_of(ZONE), &edit), 0);
+    assert_int_equal(store_edit_remove(edit, name_of("b.a.example.test."),
+                                       DNS_TYPE_A, address, 4),
                      DNS_OK);
-    assert_int_equal(store_lmdb_edit_commit(edit, f->error), DNS_OK);
+    assert_int_equal(store_lmdb_commit(f->store, edit, f->error), DNS_OK);
     assert_lookup(f, "b.a.example.test.", DNS_LOOKUP_ABSENT, 2);
     assert_lookup(f, "a.example.test.", DNS_LOOKUP_ABSENT, 2);
 
     /* Again: it is not there any more. */
-    assert_int_equal(store_lmdb_edit_commit(edit, f->error), DNS_ENOTFOUND);
+    assert_int_equal(store_lmdb_commit(f->store, edit, f->error),
+                     DNS_ENOTFOUND);
     assert_string_equal(f->error, "b.a.example.test.: no such record");
-    store_lmdb_edit_free(edit);
+    store_edit_free(edit);
 
-    assert_int_equal(store_lmdb_edit_new(f->store, name_of(ZONE), &edit), 0);
-    assert_int_equal(store_lmdb_edit_remove_if_any(
+    assert_int_equal(store_edit_new(name_of(ZONE), &edit), 0);
+    assert_int_equal(store_edit_remove_if_any(
                          edit, name_of("b.a.example.test."), DNS_TYPE_A),
                      DNS_OK);
-    assert_int_equal(store_lmdb_edit_commit(edit, f->error), DNS_OK);
-    store_lmdb_edit_free(edit);
+    assert_int_equal(store_lmdb_commit(f->store, edit, f->error), DNS_OK);
+    store_edit_free(edit);
     assert_int_equal(serial_of(f, ZONE), 8);
 }
 
@@ -268,16 +269,17 @@ static void
 deletes_a_zone(void **state)
 {
     fixture_t *f = *state;
-    store_lmdb_edit_t *edit = NULL;
+    store_edit_t *edit = NULL;
     dns_zone_t zone;
 
     assert_int_equal(load(f, ZONE, APEX_TEXT "a A 192.0.2.1\n"), DNS_OK);
-    assert_int_equal(store_lmdb_edit_new(f->store, name_of(ZONE), &edit), 0);
-    store_lmdb_edit_delete_zone(edit);
-    assert_int_equal(store_lmdb_edit_commit(edit, f->error), DNS_OK);
+    assert_int_equal(store_edit_new(name_of(ZONE), &edit), 0);
+    store_edit_delete_zone(edit);
+    assert_int_equal(store_lmdb_commit(f->store, edit, f->error), DNS_OK);
     assert_string_equal(zone_of(f, ZONE, 256, &zone), "");
-    assert_int_equal(store_lmdb_edit_commit(edit, f->error), DNS_ENOTFOUND);
-    store_lmdb_edit_free(edit);
+    assert_int_equal(store_lmdb_commit(f->store, edit, f->error),
+                     DNS_ENOTFOUND);
+    store_edit_free(edit);
     assert_int_equal(add(f, ZONE, "a 5 A 192.0.2.1\n"), DNS_ENOTFOUND);
     assert_string_equal(f->error, "example.test.: no such zone");
 }
@@ -340,17 +342,18 @@ refuses_rdata_that_is_not_of_its_type(void **state)
 {
     static const uint8_t address[] = {192, 0, 2};
     fixture_t *f = *state;
-    store_lmdb_edit_t *edit = NULL;
+    store_edit_t *edit = NULL;
 
     assert_int_equal(load(f, ZONE, APEX_TEXT), DNS_OK);
-    assert_int_equal(store_lmdb_edit_new(f->store, name_of(ZONE), &edit), 0);
-    assert_int_equal(store_lmdb_edit_add(edit, name_of("a.example.test."),
-                                         DNS_TYPE_A, 5, address, 3),
+    assert_int_equal(store_edit_new(name_of(ZONE), &edit), 0);
+    assert_int_equal(store_edit_add(edit, name_of("a.example.test."),
+                                    DNS_TYPE_A, 5, address, 3),
                      DNS_EMALFORMED);
-    assert_int_equal(store_lmdb_edit_commit(edit, f->error), DNS_EMALFORMED);
+    assert_int_equal(store_lmdb_commit(f->store, edit, f->error),
+                     DNS_EMALFORMED);
     assert_string_equal(
         f->error, "a.example.test.: the data is not of the record's type");
-    store_lmdb_edit_free(edit);
+    store_edit_free(edit);
 }
 
 static void

@@ -22,22 +22,22 @@ add_number(store_lmdb_t *store, unsigned number, char *error)
     uint8_t address[4] = {10, (uint8_t) (number >> 16), (uint8_t) (number >> 8),
                           (uint8_t) number};
     char text[64];
-    store_lmdb_edit_t *edit = NULL;
+    store_edit_t *edit = NULL;
 
     snprintf(text, sizeof(text), "n%u.%s", number, ZONE);
 
-    if (store_lmdb_edit_new(store, name_of(ZONE), &edit) != DNS_OK) {
+    if (store_edit_new(name_of(ZONE), &edit) != DNS_OK) {
         return DNS_ENOMEM;
     }
 
     dns_status_t status =
-        store_lmdb_edit_add(edit, name_of(text), DNS_TYPE_A, 60, address, 4);
+        store_edit_add(edit, name_of(text), DNS_TYPE_A, 60, address, 4);
 
     if (status == DNS_OK) {
-        status = store_lmdb_edit_commit(edit, error);
+        status = store_lmdb_commit(store, edit, error);
     }
 
-    store_lmdb_edit_free(edit);
+    store_edit_free(edit);
     return status;
 }
 
@@ -189,29 +189,29 @@ replace_for_ever(const char *folder)
     }
 
     for (unsigned number = 0;; number++) {
-        store_lmdb_edit_t *edit = NULL;
+        store_edit_t *edit = NULL;
         uint8_t address[4] = {10, 0, (uint8_t) (number >> 8), (uint8_t) number};
 
-        if (store_lmdb_edit_new(store, name_of(ZONE), &edit) != DNS_OK) {
+        if (store_edit_new(name_of(ZONE), &edit) != DNS_OK) {
             _exit(2);
         }
 
-        store_lmdb_edit_replace_zone(edit);
+        store_edit_replace_zone(edit);
         add_text(edit, ZONE, APEX_TEXT);
 
         for (int i = 0; i < 50; i++) {
             char text[64];
 
             snprintf(text, sizeof(text), "n%d.%s", i, ZONE);
-            (void) !store_lmdb_edit_add(edit, name_of(text), DNS_TYPE_A, 60,
-                                        address, 4);
+            (void) !store_edit_add(edit, name_of(text), DNS_TYPE_A, 60, address,
+                                   4);
         }
 
-        if (store_lmdb_edit_commit(edit, error) != DNS_OK) {
+        if (store_lmdb_commit(store, edit, error) != DNS_OK) {
             _exit(3);
         }
 
-        store_lmdb_edit_free(edit);
+        store_edit_free(edit);
     }
 }
 
@@ -301,24 +301,24 @@ the_map_grows_with_what_it_holds(void **state)
     assert_int_equal(load(f, ZONE, APEX_TEXT), DNS_OK);
     assert_int_equal(store_lmdb_reader_new(store, &reader), DNS_OK);
 
-    store_lmdb_edit_t *edit = NULL;
+    store_edit_t *edit = NULL;
 
-    assert_int_equal(store_lmdb_edit_new(store, name_of(ZONE), &edit), 0);
+    assert_int_equal(store_edit_new(name_of(ZONE), &edit), 0);
 
     for (unsigned i = 0; i < 5000; i++) {
         uint8_t address[4] = {10, 0, 0, 1};
         char text[64];
 
         snprintf(text, sizeof(text), "n%u.%s", i, ZONE);
-        assert_int_equal(store_lmdb_edit_add(edit, name_of(text), DNS_TYPE_A,
-                                             60, address, 4),
-                         DNS_OK);
+        assert_int_equal(
+            store_edit_add(edit, name_of(text), DNS_TYPE_A, 60, address, 4),
+            DNS_OK);
     }
 
     assert_false(has_number(reader, 4999));
-    assert_int_equal(store_lmdb_edit_commit(edit, f->error), DNS_OK);
+    assert_int_equal(store_lmdb_commit(f->store, edit, f->error), DNS_OK);
     assert_string_equal(f->error, "");
-    store_lmdb_edit_free(edit);
+    store_edit_free(edit);
     assert_true(has_number(reader, 4999));
     assert_zone_is_whole(reader, &serial, &nodes);
     assert_int_equal(nodes, 5001);
@@ -351,19 +351,19 @@ a_reader_follows_a_map_that_another_process_made_larger(void **state)
         fixture_open(&other);
 
         for (unsigned i = 0; i < 3000; i += 1000) {
-            store_lmdb_edit_t *edit = NULL;
+            store_edit_t *edit = NULL;
             uint8_t address[4] = {10, 0, 0, 1};
 
-            (void) !store_lmdb_edit_new(other.store, name_of(ZONE), &edit);
+            (void) !store_edit_new(name_of(ZONE), &edit);
             for (unsigned k = 0; k < 1000; k++) {
                 snprintf(text, sizeof(text), "n%u.%s", i + k, ZONE);
-                (void) !store_lmdb_edit_add(edit, name_of(text), DNS_TYPE_A, 60,
-                                            address, 4);
+                (void) !store_edit_add(edit, name_of(text), DNS_TYPE_A, 60,
+                                       address, 4);
             }
-            if (store_lmdb_edit_commit(edit, other.error) != DNS_OK) {
+            if (store_lmdb_commit(other.store, edit, other.error) != DNS_OK) {
                 _exit(1);
             }
-            store_lmdb_edit_free(edit);
+            store_edit_free(edit);
         }
 
         _exit(0);
@@ -395,21 +395,20 @@ write_some(void *data)
         uint8_t name[] = "\4a000\7example\4test";
         uint8_t apex[] = "\7example\4test";
         uint8_t address[4] = {10, 0, 0, 1};
-        store_lmdb_edit_t *edit = NULL;
+        store_edit_t *edit = NULL;
         unsigned number = w->first + i;
 
         name[2] = (uint8_t) ('0' + number / 100 % 10);
         name[3] = (uint8_t) ('0' + number / 10 % 10);
         name[4] = (uint8_t) ('0' + number % 10);
 
-        if (store_lmdb_edit_new(w->store, apex, &edit) != DNS_OK ||
-            store_lmdb_edit_add(edit, name, DNS_TYPE_A, 60, address, 4) !=
-                DNS_OK ||
-            store_lmdb_edit_commit(edit, error) != DNS_OK) {
+        if (store_edit_new(apex, &edit) != DNS_OK ||
+            store_edit_add(edit, name, DNS_TYPE_A, 60, address, 4) != DNS_OK ||
+            store_lmdb_commit(w->store, edit, error) != DNS_OK) {
             atomic_store(&w->failed, true);
         }
 
-        store_lmdb_edit_free(edit);
+        store_edit_free(edit);
     }
 
     return NULL;

@@ -1,27 +1,23 @@
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "dns/rdata.h"
 #include "dns/type.h"
-#include "store/private/lmdb.h"
+#include "store/private/edit.h"
 
 enum {
     OCTETS_MIN = 1024,
     CHANGES_MIN = 16,
-    GROW_TRIES = 16, /* each doubles the map */
 };
 
 dns_status_t
-store_lmdb_edit_new(store_lmdb_t *store, const uint8_t *apex,
-                    store_lmdb_edit_t **out)
+store_edit_new(const uint8_t *apex, store_edit_t **out)
 {
-    store_lmdb_edit_t *edit = calloc(1, sizeof(*edit));
+    store_edit_t *edit = calloc(1, sizeof(*edit));
 
     if (edit == NULL) {
         return DNS_ENOMEM;
     }
 
-    edit->store = store;
     edit->is_sorted = true;
     dns_name_set(&edit->apex, apex);
     *out = edit;
@@ -29,7 +25,7 @@ store_lmdb_edit_new(store_lmdb_t *store, const uint8_t *apex,
 }
 
 void
-store_lmdb_edit_free(store_lmdb_edit_t *edit)
+store_edit_free(store_edit_t *edit)
 {
     if (edit != NULL) {
         free(edit->octets);
@@ -39,19 +35,19 @@ store_lmdb_edit_free(store_lmdb_edit_t *edit)
 }
 
 void
-store_lmdb_edit_replace_zone(store_lmdb_edit_t *edit)
+store_edit_replace_zone(store_edit_t *edit)
 {
     edit->replaces = true;
 }
 
 void
-store_lmdb_edit_delete_zone(store_lmdb_edit_t *edit)
+store_edit_delete_zone(store_edit_t *edit)
 {
     edit->deletes = true;
 }
 
 void
-store_lmdb_edit_expect(store_lmdb_edit_t *edit, uint64_t generation)
+store_edit_expect(store_edit_t *edit, uint64_t generation)
 {
     edit->expects = true;
     edit->generation = generation;
@@ -59,11 +55,11 @@ store_lmdb_edit_expect(store_lmdb_edit_t *edit, uint64_t generation)
 
 /* Remembers the first failure for commit. */
 static dns_status_t
-fail(store_lmdb_edit_t *edit, dns_status_t status, const uint8_t *name,
+fail(store_edit_t *edit, dns_status_t status, const uint8_t *name,
      const char *reason)
 {
     if (edit->failure == DNS_OK) {
-        edit->failure = lmdb_fail_at(edit->reason, status, name, reason);
+        edit->failure = store_fail_at(edit->reason, status, name, reason);
     }
 
     return status;
@@ -89,7 +85,7 @@ reserve(void **array, size_t *capacity, size_t wanted, size_t item_size)
 }
 
 static bool
-reserve_change(store_lmdb_edit_t *edit, size_t octets)
+reserve_change(store_edit_t *edit, size_t octets)
 {
     size_t size = edit->size + octets;
     size_t count = edit->change_count + 1;
@@ -102,8 +98,7 @@ reserve_change(store_lmdb_edit_t *edit, size_t octets)
 
 /* Keys the change by its owner; neighbours of one owner share the key. */
 static void
-put_key(store_lmdb_edit_t *edit, change_t *change, const uint8_t *key,
-        size_t size)
+put_key(store_edit_t *edit, change_t *change, const uint8_t *key, size_t size)
 {
     const uint8_t *last = edit->octets + edit->last_key_at;
     size_t last_size = edit->last_key_size;
@@ -128,7 +123,7 @@ put_key(store_lmdb_edit_t *edit, change_t *change, const uint8_t *key,
 }
 
 static dns_status_t
-put_change(store_lmdb_edit_t *edit, const uint8_t *name, change_t change,
+put_change(store_edit_t *edit, const uint8_t *name, change_t change,
            const uint8_t *rdata)
 {
     dns_name_t owner;
@@ -161,8 +156,8 @@ put_change(store_lmdb_edit_t *edit, const uint8_t *name, change_t change,
 }
 
 dns_status_t
-store_lmdb_edit_add(store_lmdb_edit_t *edit, const uint8_t *name, uint16_t type,
-                    uint32_t ttl, const uint8_t *rdata, uint16_t rdata_size)
+store_edit_add(store_edit_t *edit, const uint8_t *name, uint16_t type,
+               uint32_t ttl, const uint8_t *rdata, uint16_t rdata_size)
 {
     if (dns_type_is_meta(type)) {
         return fail(edit, DNS_EMALFORMED, name, "a type that no zone can hold");
@@ -183,8 +178,8 @@ store_lmdb_edit_add(store_lmdb_edit_t *edit, const uint8_t *name, uint16_t type,
 }
 
 dns_status_t
-store_lmdb_edit_remove(store_lmdb_edit_t *edit, const uint8_t *name,
-                       uint16_t type, const uint8_t *rdata, uint16_t rdata_size)
+store_edit_remove(store_edit_t *edit, const uint8_t *name, uint16_t type,
+                  const uint8_t *rdata, uint16_t rdata_size)
 {
     uint8_t kind = rdata == NULL ? CHANGE_REMOVE : CHANGE_REMOVE_RECORD;
 
@@ -202,8 +197,7 @@ store_lmdb_edit_remove(store_lmdb_edit_t *edit, const uint8_t *name,
 }
 
 dns_status_t
-store_lmdb_edit_remove_if_any(store_lmdb_edit_t *edit, const uint8_t *name,
-                              uint16_t type)
+store_edit_remove_if_any(store_edit_t *edit, const uint8_t *name, uint16_t type)
 {
     return put_change(edit, name,
                       (change_t){.kind = CHANGE_REMOVE_IF_ANY, .type = type},
@@ -226,83 +220,8 @@ compare_changes(const void *left, const void *right, void *octets)
     return order != 0 ? order : (a->order > b->order) - (a->order < b->order);
 }
 
-static dns_status_t
-begin(store_lmdb_t *store, MDB_txn **txn, char *error)
-{
-    int dead;
-
-    /* A killed reader would keep old pages from being used again. */
-    mdb_reader_check(store->env, &dead);
-
-    int rc = mdb_txn_begin(store->env, NULL, 0, txn);
-
-    if (rc == MDB_MAP_RESIZED) {
-        rc = lmdb_resize(store, 0);
-        rc = rc == 0 ? mdb_txn_begin(store->env, NULL, 0, txn) : rc;
-    }
-
-    return rc == 0 ? DNS_OK : lmdb_fail(error, "begin", rc);
-}
-
-/* One try.  *rc is MDB_MAP_FULL when a larger map helps. */
-static dns_status_t
-try_commit(store_lmdb_edit_t *edit, int *rc, char *error)
-{
-    MDB_txn *txn;
-    bool is_changed = false;
-
-    *rc = 0;
-
-    dns_status_t status = begin(edit->store, &txn, error);
-
-    if (status != DNS_OK) {
-        return status;
-    }
-
-    status = lmdb_apply(edit, txn, rc, &is_changed, error);
-
-    if (status != DNS_OK || !is_changed) {
-        mdb_txn_abort(txn);
-        return status;
-    }
-
-    *rc = mdb_txn_commit(txn);
-    return *rc == 0 ? DNS_OK : lmdb_fail(error, "commit", *rc);
-}
-
-static dns_status_t
-grow(store_lmdb_t *store, char *error)
-{
-    MDB_envinfo info;
-
-    mdb_env_info(store->env, &info);
-
-    int rc = lmdb_resize(store, info.me_mapsize * 2);
-
-    return rc == 0 ? DNS_OK : lmdb_fail(error, "larger map", rc);
-}
-
-static dns_status_t
-commit(store_lmdb_edit_t *edit, char *error)
-{
-    int rc;
-    dns_status_t status = try_commit(edit, &rc, error);
-
-    for (int i = 0; i < GROW_TRIES && rc == MDB_MAP_FULL; i++) {
-        status = grow(edit->store, error);
-
-        if (status != DNS_OK) {
-            return status;
-        }
-
-        status = try_commit(edit, &rc, error);
-    }
-
-    return status;
-}
-
 dns_status_t
-store_lmdb_edit_commit(store_lmdb_edit_t *edit, char *error)
+store_edit_sort(store_edit_t *edit, char *error)
 {
     error[0] = '\0';
 
@@ -311,26 +230,11 @@ store_lmdb_edit_commit(store_lmdb_edit_t *edit, char *error)
         return edit->failure;
     }
 
-    if (edit->store->is_read_only) {
-        snprintf(error, STORE_ERROR_SIZE, "the store was opened to be read");
-        return DNS_ESTORE;
-    }
-
     if (!edit->is_sorted) {
         qsort_r(edit->changes, edit->change_count, sizeof(change_t),
                 compare_changes, edit->octets);
         edit->is_sorted = true;
     }
 
-    pthread_mutex_lock(&edit->store->write_lock);
-
-    dns_status_t status = commit(edit, error);
-
-    pthread_mutex_unlock(&edit->store->write_lock);
-
-    if (status == DNS_OK) {
-        error[0] = '\0'; /* of a try before */
-    }
-
-    return status;
+    return DNS_OK;
 }

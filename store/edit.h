@@ -1,0 +1,58 @@
+#ifndef STORE_EDIT_H
+#define STORE_EDIT_H
+
+/*
+ * An edit of one zone: a list of changes that a store commits as one
+ * transaction (store_lmdb_commit(), store_database_commit()).  The calls only
+ * collect; commit checks and writes.  Each edit that changes something raises
+ * the SOA serial (RFC 1982) unless it sets a SOA itself.
+ *
+ * Commit gives DNS_ENOTFOUND: no such zone or set.  DNS_EEXIST: not the
+ * generation that was expected.  DNS_ECONFLICT: CNAME beside other data, no
+ * SOA, two SOAs, no NS at the apex, and the like.  DNS_EMALFORMED: a name
+ * outside the zone, rdata that is not of its type.  DNS_ESTORE: the store.  On
+ * any error nothing was written.
+ */
+
+#include <stdint.h>
+
+#include "dns/status.h"
+
+enum { STORE_ERROR_SIZE = 512 }; /* bytes for an error text and its NUL */
+
+typedef struct store_edit_s store_edit_t;
+
+/* apex: wire form. */
+DNS_EXPORT DNS_MUST_USE dns_status_t store_edit_new(const uint8_t *apex,
+                                                    store_edit_t **out);
+DNS_EXPORT void store_edit_free(store_edit_t *edit);
+
+/* The zone's contents become only what the edit adds; a zone that is not
+   there is made. */
+DNS_EXPORT void store_edit_replace_zone(store_edit_t *edit);
+DNS_EXPORT void store_edit_delete_zone(store_edit_t *edit);
+
+/* Commit will be DNS_EEXIST unless the zone still has this generation; 0:
+   unless it is not there. */
+DNS_EXPORT void store_edit_expect(store_edit_t *edit, uint64_t generation);
+
+/* Adds one record; the set takes its TTL.  A name outside the zone and rdata
+   that is not of its type are DNS_EMALFORMED at once, and make commit fail with
+   the reason. */
+DNS_EXPORT DNS_MUST_USE dns_status_t store_edit_add(store_edit_t *edit,
+                                                    const uint8_t *name,
+                                                    uint16_t type, uint32_t ttl,
+                                                    const uint8_t *rdata,
+                                                    uint16_t rdata_size);
+
+/* Drops a record set, or with rdata one record of it; at commit it is
+   DNS_ENOTFOUND when there is none.  A "set" is remove_if_any and adds. */
+DNS_EXPORT DNS_MUST_USE dns_status_t store_edit_remove(store_edit_t *edit,
+                                                       const uint8_t *name,
+                                                       uint16_t type,
+                                                       const uint8_t *rdata,
+                                                       uint16_t rdata_size);
+DNS_EXPORT DNS_MUST_USE dns_status_t store_edit_remove_if_any(
+    store_edit_t *edit, const uint8_t *name, uint16_t type);
+
+#endif

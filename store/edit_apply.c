@@ -1,0 +1,217 @@
+#include <stdio.h>
+
+#include "dns/private/octets.h"
+#include "dns/rdata.h"
+#include "dns/type.h"
+#include "store/private/edit.h"
+
+dns_status_t
+store_fail_at(char *error, dns_status_t status, const uint8_t *name,
+              const char *reason)
+{
+    char text[DNS_NAME_TEXT_SIZE];
+
+    dns_name_to_text(text, name);
+    snprintf(error, STORE_ERROR_SIZE, "%.300s: %.200s", text, reason);
+    return status;
+}
+
+/* RFC 1034 section 3.6.2, RFC 4034 section 2.5 and RFC 3007 section 3.1. */
+static bool
+may_stand_beside_cname(uint16_t type)
+{
+    return type == DNS_TYPE_CNAME || type == DNS_TYPE_RRSIG ||
+           type == DNS_TYPE_NSEC || type == DNS_TYPE_KEY;
+}
+
+static bool
+has_cname_beside_other_data(const dns_node_t *node)
+{
+    dns_rrset_t rrset;
+
+    for (size_t at = 0; dns_node_next(node, &at, &rrset);) {
+        if (!may_stand_beside_cname(rrset.type)) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+static const char *
+check_apex(const dns_node_t *node)
+{
+    dns_rrset_t rrset;
+
+    if (!dns_node_find(node, DNS_TYPE_SOA, &rrset)) {
+        return "no SOA record at the top of the zone";
+    }
+
+    if (rrset.count != 1) {
+        return "more than one SOA record";
+    }
+
+    if (!dns_node_find(node, DNS_TYPE_NS, &rrset)) {
+        return "no NS record at the top of the zone";
+    }
+
+    return NULL;
+}
+
+const char *
+store_check_node(const dns_node_t *node, bool is_apex)
+{
+    dns_rrset_t rrset;
+    dns_rrset_t other;
+
+    if (dns_node_find(node, DNS_TYPE_CNAME, &rrset)) {
+        if (has_cname_beside_other_data(node)) {
+            return "CNAME beside other data";
+        }
+        if (rrset.count != 1) {
+            return "more than one CNAME record";
+        }
+    }
+
+    if (dns_node_find(node, DNS_TYPE_DNAME, &rrset)) {
+        if (rrset.count != 1) { /* RFC 6672 section 2.4 */
+            return "more than one DNAME record";
+        }
+        if (!is_apex && dns_node_find(node, DNS_TYPE_NS, &other)) {
+            return "DNAME beside NS below the top of the zone";
+        }
+    }
+
+    if (!is_apex && dns_node_find(node, DNS_TYPE_SOA, &rrset)) {
+        return "SOA record below the top of the zone";
+    }
+
+    return is_apex ? check_apex(node) : NULL;
+}
+
+void
+store_edit_owner(const store_edit_t *edit, const change_t *change,
+                 uint8_t *name)
+{
+    if (dns_name_from_key(name, edit->octets + change->key_at, change->key_size,
+                          edit->apex.octets) != DNS_OK) {
+        name[0] = 0;
+    }
+}
+
+static dns_status_t
+fail_at_owner(const store_edit_t *edit, const change_t *change,
+              dns_status_t status, const char *reason, char *error)
+{
+    uint8_t name[DNS_NAME_MAX];
+
+    store_edit_owner(edit, change, name);
+    return store_fail_at(error, status, name, reason);
+}
+
+static dns_status_t
+change_node(const store_edit_t *edit, const change_t *change,
+            dns_node_builder_t *b)
+{
+    const uint8_t *rdata = edit->octets + change->rdata_at;
+
+    switch ((change_kind_t) change->kind) {
+    case CHANGE_ADD:
+        return dns_node_builder_add(b, change->type, change->ttl, rdata,
+                                    change->rdata_size);
+    case CHANGE_REMOVE_RECORD:
+        return dns_node_builder_remove(b, change->type, rdata,
+                                       change->rdata_size);
+    default:
+        return dns_node_builder_remove(b, change->type, NULL, 0);
+    }
+}
+
+static dns_status_t
+apply_change(const store_edit_t *edit, const change_t *change,
+             dns_node_builder_t *b, char *error)
+{
+    dns_status_t status = change_node(edit, change, b);
+
+    switch (status) {
+    case DNS_OK:
+    case DNS_EEXIST:
+        return DNS_OK;
+    case DNS_ENOTFOUND:
+        return change->kind == CHANGE_REMOVE_IF_ANY
+                   ? DNS_OK
+                   : fail_at_owner(edit, change, status, "no such record",
+                                   error);
+    case DNS_ELIMIT:
+        return fail_at_owner(edit, change, status,
+                             "too many records, or too large", error);
+    default:
+        return fail_at_owner(edit, change, status, dns_status_text(status),
+                             error);
+    }
+}
+
+void
+store_raise_serial(dns_node_builder_t *b)
+{
+    dns_node_t node = dns_node_builder_node(b);
+    dns_rrset_t rrset;
+    dns_rdata_t rdata;
+    size_t at = 0;
+
+    if (!dns_node_find(&node, DNS_TYPE_SOA, &rrset) ||
+        !dns_rrset_next(&rrset, &at, &rdata)) {
+        return;
+    }
+
+    uint8_t *serial = b->octets + (rdata.octets - b->octets);
+
+    serial += dns_name_size(serial);
+    serial += dns_name_size(serial);
+    put32(serial, get32(serial) + 1);
+}
+
+static bool
+is_same_owner(const store_edit_t *edit, const change_t *a, const change_t *b)
+{
+    return a->key_size == b->key_size &&
+           (a->key_at == b->key_at ||
+            memcmp(edit->octets + a->key_at, edit->octets + b->key_at,
+                   a->key_size) == 0);
+}
+
+size_t
+store_edit_group_end(const store_edit_t *edit, size_t first)
+{
+    size_t end = first + 1;
+
+    while (end < edit->change_count &&
+           is_same_owner(edit, &edit->changes[first], &edit->changes[end])) {
+        end++;
+    }
+
+    return end;
+}
+
+dns_status_t
+store_edit_apply(const store_edit_t *edit, size_t first, size_t end,
+                 dns_node_builder_t *b, char *error)
+{
+    const change_t *change = &edit->changes[first];
+    dns_status_t status = DNS_OK;
+
+    for (size_t i = first; i < end && status == DNS_OK; i++) {
+        status = apply_change(edit, &edit->changes[i], b, error);
+    }
+
+    if (status != DNS_OK) {
+        return status;
+    }
+
+    dns_node_t node = dns_node_builder_node(b);
+    const char *reason = store_check_node(&node, change->key_size == 0);
+
+    return reason == NULL
+               ? DNS_OK
+               : fail_at_owner(edit, change, DNS_ECONFLICT, reason, error);
+}

@@ -1,0 +1,94 @@
+#ifndef STORE_PRIVATE_EDIT_H
+#define STORE_PRIVATE_EDIT_H
+
+/*
+ * What stores do with an edit: sort it, take the changes of one owner after
+ * another, apply them to its node, check the node.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "dns/name.h"
+#include "dns/node.h"
+#include "store/edit.h"
+
+typedef enum {
+    CHANGE_ADD,
+    CHANGE_REMOVE,        /* a set */
+    CHANGE_REMOVE_RECORD, /* of a set */
+    CHANGE_REMOVE_IF_ANY, /* a set */
+} change_kind_t;
+
+/* One call of the editor; offsets are into the edit's octets. */
+typedef struct {
+    size_t key_at; /* of the key below the apex */
+    size_t rdata_at;
+    uint32_t order; /* as they came */
+    uint32_t ttl;
+    uint16_t key_size;
+    uint16_t rdata_size;
+    uint16_t type;
+    uint8_t kind; /* change_kind_t */
+} change_t;
+
+struct store_edit_s {
+    dns_name_t apex;
+    bool replaces;
+    bool deletes;
+    bool sets_soa;
+    bool expects;         /* a generation */
+    uint64_t generation;  /* 0: no zone */
+    dns_status_t failure; /* of the first call that failed */
+    char reason[STORE_ERROR_SIZE];
+    uint8_t *octets; /* owned: keys and rdata */
+    size_t size;
+    size_t capacity;
+    change_t *changes; /* owned */
+    size_t change_count;
+    size_t change_capacity;
+    size_t last_key_at; /* the key of the last change, which the next one
+                           shares when it has the same owner */
+    uint16_t last_key_size;
+    bool is_sorted; /* changes came in the order of their keys */
+};
+
+/* Brings the changes into the order of their owners.  A failure of a call
+   before, with its reason in error. */
+DNS_MUST_USE dns_status_t store_edit_sort(store_edit_t *edit, char *error);
+
+/* The end of the changes that have the owner of change number first. */
+size_t store_edit_group_end(const store_edit_t *edit, size_t first);
+
+/* Applies the changes [first, end) of one owner to its node in b and checks the
+   result. */
+DNS_MUST_USE dns_status_t store_edit_apply(const store_edit_t *edit,
+                                           size_t first, size_t end,
+                                           dns_node_builder_t *b, char *error);
+
+/* The owner's name in wire form: DNS_NAME_MAX octets. */
+void store_edit_owner(const store_edit_t *edit, const change_t *change,
+                      uint8_t *name);
+
+/* RFC 1982 section 3.1: the SOA's next serial, modulo 2^32. */
+void store_raise_serial(dns_node_builder_t *b);
+
+/*
+ * What a name server must refuse in a node; NULL: nothing.  The text follows
+ * the owner's name and a colon.
+ */
+const char *store_check_node(const dns_node_t *node, bool is_apex);
+
+static inline bool
+store_is_same_node(const dns_node_t *a, const dns_node_t *b)
+{
+    return a->size == b->size &&
+           (a->size == 0 || memcmp(a->octets, b->octets, a->size) == 0);
+}
+
+/* error = "NAME: reason"; gives status. */
+dns_status_t store_fail_at(char *error, dns_status_t status,
+                           const uint8_t *name, const char *reason);
+
+#endif
