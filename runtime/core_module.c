@@ -129,6 +129,7 @@ static ngx_int_t
 init_process(ngx_cycle_t *cycle)
 {
     if (is_worker()) {
+        resolua_pipe_init_process();
         if (resolua_core_conf(cycle)->sa_restart != 0) {
             restart_calls();
         }
@@ -145,6 +146,7 @@ exit_process(ngx_cycle_t *cycle)
     if (is_worker()) {
         (void) run_all(&resolua_core_conf(cycle)->exit_worker,
                        RESOLUA_EXIT_WORKER);
+        resolua_pipe_exit_process();
         resolua_worker_thread_exit();
     }
 }

@@ -211,6 +211,7 @@ resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
     resolua_program_setup(L);
     resolua_balancer_setup(L);
     resolua_upstream_setup(L);
+    resolua_pipe_setup(L);
     for (ngx_uint_t i = 0; i < nsetups; i++) {
         setups[i](L);
     }

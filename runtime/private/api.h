@@ -32,6 +32,11 @@ void resolua_worker_thread_exit(void);
 void resolua_program_setup(lua_State *L);
 void resolua_balancer_setup(lua_State *L);
 void resolua_upstream_setup(lua_State *L);
+void resolua_pipe_setup(lua_State *L);
+/* Before any script of a worker runs. */
+void resolua_pipe_init_process(void);
+/* When all of them have. */
+void resolua_pipe_exit_process(void);
 void resolua_dict_setup(lua_State *L, ngx_cycle_t *cycle);
 
 /* "content_by_lua*" */
