@@ -5,6 +5,7 @@
 #include "dns/response.h"
 #include "http/private/conf.h"
 #include "server/ask.h"
+#include "server/explain.h"
 #include "server/statistics.h"
 
 enum {
@@ -325,7 +326,7 @@ handler(ngx_http_request_t *r)
 char *
 doh_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
-    const http_loc_conf_t *conf = data;
+    http_loc_conf_t *conf = data;
     char *rc = ngx_conf_set_flag_slot(cf, cmd, data);
     if (rc != NGX_CONF_OK || !conf->dns_over_https) {
         return rc;
@@ -333,5 +334,8 @@ doh_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
     ngx_http_core_loc_conf_t *clcf =
         ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = handler;
-    return dns_statistics_conf(cf) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+    return dns_statistics_conf(cf) == NGX_OK &&
+                   dns_explain_add_server(cf, &conf->dns) == NGX_OK
+               ? NGX_CONF_OK
+               : NGX_CONF_ERROR;
 }

@@ -36,6 +36,7 @@ typedef struct {
 typedef struct {
     ngx_array_t stores;    /* dns_store_conf_t, in order of appearance */
     ngx_array_t remotes;   /* the networked ones (server/remote.h) */
+    ngx_array_t servers;   /* that serve DNS; explain.c's */
     ngx_str_t lmdb_folder; /* absolute, zero-terminated; empty: none */
     ngx_str_t forward;     /* the first dns_forward: what /dns asks */
     size_t cache_size;     /* bytes; 0: no cache */

@@ -5,6 +5,7 @@
 #include "server/ask.h"
 #include "server/cache.h"
 #include "server/conf.h"
+#include "server/explain.h"
 #include "server/private/remote.h"
 #include "server/statistics.h"
 
@@ -28,10 +29,12 @@ create_conf(ngx_cycle_t *cycle)
         ngx_array_init(&conf->stores, cycle->pool, STORES_EXPECTED,
                        sizeof(dns_store_conf_t)) != NGX_OK ||
         ngx_array_init(&conf->remotes, cycle->pool, 1, sizeof(remote_conf_t)) !=
-            NGX_OK) {
+            NGX_OK ||
+        dns_explain_init(cycle->pool, &conf->servers) != NGX_OK) {
         return NULL;
     }
-    if (resolua_vm_add_setup(dns_server_cache_setup) != NGX_OK ||
+    if (resolua_vm_add_setup(dns_explain_setup) != NGX_OK ||
+        resolua_vm_add_setup(dns_server_cache_setup) != NGX_OK ||
         resolua_vm_add_setup(dns_statistics_setup) != NGX_OK) {
         return NULL;
     }

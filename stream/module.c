@@ -1,6 +1,7 @@
 /* The stream module: directives and what they set up. */
 
 #include "runtime/vm.h"
+#include "server/explain.h"
 #include "server/statistics.h"
 #include "stream/balancer.h"
 #include "stream/lane.h"
@@ -91,7 +92,10 @@ set_serve(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
         return rc;
     }
     core->handler = serve_content;
-    return dns_statistics_conf(cf) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+    return dns_statistics_conf(cf) == NGX_OK &&
+                   dns_explain_add_server(cf, &conf->dns) == NGX_OK
+               ? NGX_CONF_OK
+               : NGX_CONF_ERROR;
 }
 
 

@@ -10,6 +10,7 @@
 local dns = require "dns"
 local access = require "dns.api.access"
 local changes = require "dns.api.changes"
+local explain = require "dns.api.explain"
 local http = require "dns.api.http"
 local json = require "dns.api.json"
 local rrsets = require "dns.api.rrsets"
@@ -67,7 +68,7 @@ local function serve_zones(context, parts)
     return http.send_error(404, "no such resource")
 end
 
-local RESOURCES = { zones = serve_zones }
+local RESOURCES = { zones = serve_zones, explain = explain.serve }
 
 local api = {}
 
@@ -93,7 +94,7 @@ function api.serve(options)
     end
 
     local store, reason = service.store()
-    if not store then
+    if not store and serve ~= explain.serve then
         return http.send_error(503, reason)
     end
 

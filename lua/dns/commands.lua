@@ -4,6 +4,7 @@
 local dns = require "dns"
 local client = require "dns.client"
 local console = require "dns.commands.console"
+local explain_commands = require "dns.commands.explain"
 local key_commands = require "dns.commands.keys"
 local store_module = require "dns.store"
 local zone_warnings = require "dns.zone_warnings"
@@ -26,6 +27,7 @@ usage: resolua [--data DIR] COMMAND ...
           [--read-only] [--acme]            make a key for the HTTP endpoints
   key list                                  keys and what they may do
   key revoke ID                             take a key back
+  explain NAME [TYPE] [--client ADDR]       what would be answered, and why
   query NAME [TYPE] [@ADDR] [-p PORT]       ask a name server
   run [-e CODE] [FILE] [ARG...]             run Lua in an nginx of its own
   doc [NAME]                                the manual of a directive, function
@@ -462,7 +464,7 @@ local COMMANDS = {
     query = query,
 }
 
-for _, more in ipairs { key_commands } do
+for _, more in ipairs { explain_commands, key_commands } do
     for name, run in pairs(more.run) do
         COMMANDS[name], HELP_OF[name] = run, more.help[name]
     end
@@ -470,7 +472,9 @@ end
 
 local VALUE_OPTIONS = { ["--data"] = "data", ["--origin"] = "origin",
     ["-p"] = "port", ["--zone"] = "zone", ["--name"] = "name",
-    ["--type"] = "type", ["--note"] = "note" }
+    ["--type"] = "type", ["--note"] = "note",
+    ["--client"] = "client", ["--transport"] = "transport",
+    ["--server"] = "server", ["--api"] = "api" }
 
 local FLAGS = { ["--help"] = "help", ["-h"] = "help", ["+tcp"] = "tcp",
     ["--read-only"] = "read_only", ["--acme"] = "acme" }

@@ -49,7 +49,7 @@ end
 -- @treturn string
 function encode(value)
     if type(value) ~= "table" then
-        return (cjson.encode(value))
+        return (cjson.encode(value):gsub("\\/", "/"))
     end
     if getmetatable(value) == LIST or value[1] ~= nil then
         return encode_list(value)

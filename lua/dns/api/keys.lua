@@ -68,6 +68,18 @@ function Grant:reads(zone)
     return not self.zones or is_listed(self.zones, name_of.normalize(zone))
 end
 
+--- May it see the name, whatever zone holds it?
+-- @tparam string name
+function Grant:sees(name)
+    for _, zone in ipairs(self.zones or {}) do
+        if name_of.is_within(name, zone) then
+            return true
+        end
+    end
+
+    return not self.zones
+end
+
 --- May it make, replace and remove the zone?
 -- @tparam string zone
 function Grant:edits(zone)

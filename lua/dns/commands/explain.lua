@@ -1,0 +1,124 @@
+--- resolua explain: what a client would be answered, and why, by the running
+-- server; without one, what the zones of the store hold of the name.
+-- @module dns.commands.explain
+
+local cjson = require "cjson.safe"
+local dns = require "dns"
+local console = require "dns.commands.console"
+local service = require "dns.service"
+local zone_facts = require "dns.explain_zone"
+
+local complain, say = console.complain, console.say
+
+local DEFAULT_API = "http://127.0.0.1:8080/dns"
+local SECONDS = 15 -- that a server may take
+
+local commands = {}
+
+commands.help = {
+    explain = [[
+usage: resolua [--data DIR] explain NAME [TYPE] [--client ADDR]
+               [--transport udp|tcp|tls|https] [--server N] [--api URL]
+
+Says what the client (127.0.0.1) would be answered and why: what the hooks of
+the server decided and where, its cache, the zone, the node or wildcard, the
+upstreams.  It asks the running server at --api (http://127.0.0.1:8080/dns),
+with the key in RESOLUA_KEY if there is one; --server counts the servers with
+"dns_serve on;" in the order of the configuration.  Without a running server it
+says what the zones in --data hold.
+]],
+}
+
+local function quoted(text)
+    return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+local function escaped(text)
+    return (text:gsub("[^%w%._%-]", function(c)
+        return ("%%%02X"):format(c:byte())
+    end))
+end
+
+-- The answer of the endpoint; or nil and what is wrong.  The key goes to curl
+-- by its standard input, where other users cannot read it.
+local function fetch(url)
+    local pipe = io.popen([[{ [ -z "$RESOLUA_KEY" ] || printf ]]
+        .. [['header = "X-API-Key: %s"' "$RESOLUA_KEY"; } | ]]
+        .. "curl -s -S -K - -m " .. SECONDS .. " " .. quoted(url) .. " 2>&1")
+    local text = pipe:read("*a")
+    pipe:close()
+
+    local value = cjson.decode(text)
+    if type(value) ~= "table" then
+        return nil, (text:gsub("%s+$", ""))
+    end
+
+    return value, nil
+end
+
+local function say_steps(steps)
+    for _, step in ipairs(steps) do
+        say(("  %-12s%s%s\n"):format(step.step, step.at and step.at .. ": "
+            or "", step.text))
+    end
+end
+
+local function say_response(response)
+    if response == cjson.null then
+        say("no answer is sent\n")
+        return
+    end
+
+    say(response.rcode, response.tc and ", truncated" or "", "\n")
+    for _, section in ipairs { "answers", "authorities" } do
+        for _, record in ipairs(response[section]) do
+            say(("%s.\t%d\tIN\t%s\t%s\n"):format(record.name == "." and ""
+                or record.name, record.ttl, record.type, record.record))
+        end
+    end
+end
+
+-- What the store alone knows.
+local function explain_zone(name, rtype, options)
+    local run = {}
+    service.configure { store = options.data }
+    zone_facts.note(run, function(_, step, text)
+        run[#run + 1] = { step = step, text = text }
+    end, name, rtype)
+    say_steps(run)
+end
+
+local function explain(words, options)
+    local name, type_text = words[1], (words[2] or "A"):upper()
+    local rtype = dns.type[type_text]
+    if not name or not dns.name.to_wire(name) then
+        return complain("resolua: a domain name is needed; see --help")
+    end
+    if not rtype then
+        return complain("resolua: ", type_text, ": not a type")
+    end
+
+    local url = options.api or DEFAULT_API
+    local value, reason = fetch(("%s/explain?name=%s&type=%s&client=%s"
+        .. "&transport=%s&server=%s"):format(url, escaped(name),
+        escaped(type_text), escaped(options.client or "127.0.0.1"),
+        escaped(options.transport or "udp"), escaped(options.server or "1")))
+    if not value then
+        complain("resolua: no answer from ", url, ": ", reason)
+        explain_zone(name, rtype, options)
+        return 1
+    end
+    if value.error then
+        return complain("resolua: ", value.error)
+    end
+
+    say(("%s %s for %s, by the server at %s\n"):format(value.name, value.type,
+        value.client, value.server))
+    say_steps(value.steps)
+    say_response(value.response)
+    return 0
+end
+
+commands.run = { explain = explain }
+
+return commands

@@ -1,0 +1,314 @@
+--- A dry run: what a client would be answered, and why.  The query hook and the
+-- answer hook of the server run as for a query; the cache, the zones and the
+-- upstreams are asked as for one.
+-- @module dns.explain
+
+local ffi = require "ffi"
+local bit = require "bit"
+local dns = require "dns"
+local library = require "dns.library"
+local service = require "dns.service"
+local zone_facts = require "dns.explain_zone"
+require "dns.query" -- the methods of struct dns_ffi_hook
+
+local C = library.C
+local name_of = dns.name
+
+local UDP_SIZE = 1232 -- octets, DNS flag day 2020
+local OUT_ROOM, OUT_MAX = 4096, 65535 -- octets: a hook's, any answer's
+local NONE, ANSWER = ffi.C.DNS_FFI_HOOK_NONE, ffi.C.DNS_FFI_HOOK_ANSWER
+local DROP = ffi.C.DNS_FFI_HOOK_DROP
+
+-- The methods with which a hook decides.
+local DECIDES = { answer = true, add = true, respond = true, refuse = true,
+    nxdomain = true, truncate = true, drop = true, forward = true,
+    rewrite = true, cache = true, set_response = true }
+
+local TRANSPORTS = { udp = 0, tcp = 1, tls = 2, https = 3 }
+
+local explain = {
+    TRANSPORTS = TRANSPORTS,
+}
+
+-- A run: query, server, packet, steps.
+
+local function note(run, step, text, at)
+    run.steps[#run.steps + 1] = { step = step, text = text, at = at }
+end
+
+-- Hooks.
+
+-- Octets of an address and its family; nil: it is none.
+local function address_octets(text)
+    local octets = dns.rdata_from_text(dns.type.A, text)
+    if octets then
+        return octets, 4
+    end
+
+    octets = dns.rdata_from_text(dns.type.AAAA, text)
+    return octets, octets and 6
+end
+
+local function new_hook(run)
+    local query = run.parsed
+    local hook = ffi.new("struct dns_ffi_hook")
+    local octets, family = address_octets(run.client)
+    run.out = ffi.new("uint8_t[?]", OUT_MAX)
+    hook.packet, hook.packet_size = run.packet, #run.packet
+    hook.limit, hook.id, hook.flags = query.limit, query.id, query.flags
+    hook.type, hook.class_code = query.type, query.class_code
+    hook.transport, hook.dnssec_ok = run.transport, query.dnssec_ok
+    hook.udp_size = UDP_SIZE
+    hook.client_family = family
+    ffi.copy(hook.client_octets, octets, #octets)
+    hook.qname_size = query.name_size
+    ffi.copy(hook.qname, query.name, query.name_size)
+    hook.out, hook.out_room = run.out, OUT_ROOM
+
+    return hook
+end
+
+-- "FILE:LINE" of a hook's first line.
+local function start_of(at)
+    return at:match("%((.-:%d+)%)") or at
+end
+
+-- "FILE:LINE" of a place in a chunk; an inline chunk knows the line of the
+-- configuration that it begins in.
+local function place(info, fallback)
+    local line = info and info.currentline or -1
+    if line < 1 then
+        return fallback
+    end
+
+    local file, first = info.source:match("^=?.-%((.-):(%d+)%)")
+    if file then
+        return ("%s:%d"):format(file, first + line - 1)
+    end
+
+    return ("%s:%d"):format(info.source:gsub("^[@=]", ""), line)
+end
+
+local function arguments_text(...)
+    local parts = {}
+    for i = 1, select("#", ...) do
+        local value = select(i, ...)
+        parts[i] = type(value) == "string" and ("%q"):format(value)
+            or tostring(value)
+    end
+
+    return table.concat(parts, ", ")
+end
+
+-- What a hook gets in the place of its query: the same, and decisions are noted
+-- with the place where they are made.
+local function witness(run, hook, step, at)
+    return setmetatable({}, {
+        __index = function(_, field)
+            local value = hook[field]
+            if type(value) ~= "function" then
+                return value
+            end
+
+            return function(_, ...)
+                if DECIDES[field] then
+                    note(run, step, ("q:%s(%s)"):format(field,
+                        arguments_text(...)),
+                        place(debug.getinfo(2, "Sl"), at))
+                end
+                return value(hook, ...)
+            end
+        end,
+    })
+end
+
+-- Runs a hook; nil after it failed.
+local function call_hook(run, hook, code, step)
+    if code.error then
+        note(run, step, code.error, start_of(code.at))
+        return nil
+    end
+
+    local before, at = #run.steps, start_of(code.at)
+    local ok, reason = pcall(code.run, witness(run, hook, step, at))
+    if not ok then
+        note(run, step, "failed: " .. tostring(reason), at)
+        return nil
+    end
+    if #run.steps == before then
+        note(run, step, "decided nothing", at)
+    end
+
+    return true
+end
+
+local function hook_answer(hook)
+    return ffi.string(hook.out, hook.out_size)
+end
+
+-- From here to the answer.
+
+local function error_response(run, rcode)
+    local size = C.dns_ffi_query_error(run.packet, #run.packet, rcode, 0, -1,
+        library.octets)
+
+    return ffi.string(library.octets, size)
+end
+
+local function note_upstream(run, upstreams, started)
+    ngx.update_time()
+    note(run, "upstream", ("%s was asked, %d ms"):format(upstreams,
+        (ngx.now() - started) * 1000))
+end
+
+-- The query hook has named upstreams, or another name.
+local function ask_as_told(run, hook)
+    local forward = hook.forward_size > 0
+        and ffi.string(hook.forward_to, hook.forward_size)
+    local new_name = hook.new_name_size > 0
+        and ffi.string(hook.new_name, hook.new_name_size) or nil
+    local started = ngx.now()
+    local wire = service.answer(run.packet, run.transport,
+        forward or run.server.forward, new_name, forward and true or false)
+    if forward then
+        note_upstream(run, forward, started)
+    else
+        zone_facts.note(run, note, name_of.from_wire(new_name), run.type)
+    end
+
+    return wire
+end
+
+-- Without a decision of the hook: zones, cache, upstreams.
+local function ask_server(run)
+    local in_zone = zone_facts.note(run, note, run.name, run.type)
+    local servers = require "dns.servers"
+    local is_kept = not in_zone or in_zone == "remote"
+    local kept = is_kept
+        and servers.cached(run.number, run.packet, run.transport, false)
+    if is_kept then
+        note(run, "cache", kept and "the answer is kept" or "nothing is kept")
+    end
+
+    local started = ngx.now()
+    local wire = servers.answer(run.number, run.packet, run.transport,
+        run.client)
+    if not in_zone and not kept then
+        if run.server.forward ~= "" then
+            note_upstream(run, run.server.forward, started)
+        else
+            note(run, "upstream", "none is configured")
+        end
+    end
+
+    return wire
+end
+
+local function decide(run, hook)
+    if hook.action == ANSWER then
+        return hook_answer(hook)
+    end
+    if hook.action == DROP then
+        return nil
+    end
+    if hook.action == NONE then
+        return ask_server(run)
+    end
+
+    return ask_as_told(run, hook)
+end
+
+local function answer(run)
+    local code = run.server.query
+    if not code then
+        return ask_server(run)
+    end
+
+    local kept = require("dns.servers").cached(run.number, run.packet,
+        run.transport, true)
+    if kept then
+        note(run, "cache", "what the hook said to keep",
+            start_of(code.at))
+        return kept
+    end
+
+    local hook = new_hook(run)
+    if not call_hook(run, hook, code, "hook") then
+        return error_response(run, dns.rcode.SERVFAIL)
+    end
+
+    return decide(run, hook)
+end
+
+-- The answer hook over an answer.
+local function after(run, wire)
+    local code = run.server.answer
+    if not wire or not code then
+        return wire
+    end
+
+    local hook = new_hook(run)
+    ffi.copy(hook.out, wire, #wire)
+    hook.out_size = #wire
+    hook.rcode = bit.band(wire:byte(4), 15)
+    if not call_hook(run, hook, code, "answer hook") then
+        return wire
+    end
+    if hook.action == DROP then
+        return nil
+    end
+
+    return hook.action == ANSWER and hook_answer(hook) or wire
+end
+
+local function new_run(query)
+    local packet = assert(dns.encode {
+        id = 0,
+        rd = true,
+        questions = { { name = query.name, type = query.type } },
+        edns = { udp_size = UDP_SIZE, dnssec_ok = query.dnssec_ok },
+    })
+    local run = {
+        name = name_of.normalize(query.name),
+        type = query.type,
+        client = query.client,
+        transport = query.transport,
+        number = query.server,
+        server = require("dns.servers").list()[query.server],
+        packet = packet,
+        parsed = ffi.new("struct dns_ffi_query"),
+        steps = {},
+    }
+    C.dns_ffi_query_parse(run.parsed, packet, #packet, run.transport,
+        run.server.udp_size)
+
+    return run
+end
+
+--- Is it an address?
+function explain.is_address(text)
+    return address_octets(text) ~= nil
+end
+
+--- How many servers serve DNS; a query is explained for one of them.
+function explain.server_count()
+    return #require("dns.servers").list()
+end
+
+--- What the server would answer, and why.
+-- @tparam table query name (text), type (number), client (an address),
+--   transport (number), server (its number), dnssec_ok
+-- @treturn table at (of the server), steps (step, text, at), response as
+--   dns.decode() gives it, nil: none
+function explain.run(query)
+    local run = new_run(query)
+    local wire = after(run, answer(run))
+
+    return {
+        at = run.server.at,
+        steps = run.steps,
+        response = wire and dns.decode(wire),
+    }
+end
+
+return explain

@@ -1,0 +1,314 @@
+/*
+ * The Lua module dns.servers.  Servers are numbered in the order of the
+ * configuration; a query is octets, a client the text of its address.
+ */
+
+#include "server/explain.h"
+
+#include "runtime/vm.h"
+#include "runtime/wait.h"
+#include "server/ask.h"
+#include "server/cache.h"
+#include "server/remote.h"
+
+enum { PACKET_MAX = 512, ANSWER_MAX = 65535 };
+
+/* A server as the configuration has it. */
+typedef struct {
+    dns_server_conf_t *conf;
+    dns_server_conf_t plain; /* the same without hooks, made when first used */
+    ngx_str_t file;
+    ngx_uint_t line;
+} server_t;
+
+/* One query on its way. */
+typedef struct {
+    dns_server_call_t call;
+    ngx_sockaddr_t client;
+    ngx_event_t event;        /* its start */
+    resolua_thread_t *thread; /* who waits */
+    dns_server_ask_t *ask;    /* NULL: not in Lua's hands */
+    uint8_t packet[PACKET_MAX];
+} asking_t;
+
+
+ngx_int_t
+dns_explain_add_server(ngx_conf_t *cf, dns_server_conf_t *conf)
+{
+    dns_main_conf_t *main_conf = dns_main_conf(cf->cycle);
+    server_t *server = ngx_array_push(&main_conf->servers);
+    if (server == NULL) {
+        return NGX_ERROR;
+    }
+    ngx_memzero(server, sizeof(*server));
+    server->conf = conf;
+    server->file = cf->conf_file->file.name;
+    server->line = cf->conf_file->line;
+    return NGX_OK;
+}
+
+
+ngx_int_t
+dns_explain_init(ngx_pool_t *pool, ngx_array_t *servers)
+{
+    return ngx_array_init(servers, pool, 4, sizeof(server_t));
+}
+
+
+static server_t *
+check_server(lua_State *L, int arg)
+{
+    const dns_main_conf_t *conf = dns_main_conf((ngx_cycle_t *) ngx_cycle);
+    const lua_Integer number = luaL_checkinteger(L, arg);
+    luaL_argcheck(L, number >= 1 && (ngx_uint_t) number <= conf->servers.nelts,
+                  arg, "no such server");
+    return (server_t *) conf->servers.elts + number - 1;
+}
+
+
+static dns_transport_t
+check_transport(lua_State *L, int arg)
+{
+    const lua_Integer transport = luaL_checkinteger(L, arg);
+    luaL_argcheck(L, transport >= DNS_OVER_UDP && transport <= DNS_OVER_HTTPS,
+                  arg, "no such transport");
+    return (dns_transport_t) transport;
+}
+
+
+/* A hook's function and where it stands, as fields of the table on top. */
+static void
+set_hook(lua_State *L, const char *name, resolua_code_t *code)
+{
+    if (code == NULL) {
+        return;
+    }
+    lua_createtable(L, 0, 2);
+    if (resolua_code_push(L, code) == NGX_OK) {
+        lua_setfield(L, -2, "run");
+    } else {
+        lua_setfield(L, -2, "error");
+    }
+    lua_pushstring(L, code->path.len > 0 ? (char *) code->path.data
+                                         : code->chunk_name + 1);
+    lua_setfield(L, -2, "at");
+    lua_setfield(L, -2, name);
+}
+
+
+/* servers.list(): tables with at, forward, udp_size and the hooks query and
+   answer, each with run and at. */
+static int
+list(lua_State *L)
+{
+    const dns_main_conf_t *conf = dns_main_conf((ngx_cycle_t *) ngx_cycle);
+    const server_t *server = conf->servers.elts;
+    lua_createtable(L, (int) conf->servers.nelts, 0);
+    for (ngx_uint_t i = 0; i < conf->servers.nelts; i++, server++) {
+        const dns_server_conf_t *dns = server->conf;
+        lua_createtable(L, 0, 5);
+        lua_pushlstring(L, (char *) server->file.data, server->file.len);
+        lua_pushfstring(L, ":%d", (int) server->line);
+        lua_concat(L, 2);
+        lua_setfield(L, -2, "at");
+        lua_pushlstring(L, (char *) dns->forward.data, dns->forward.len);
+        lua_setfield(L, -2, "forward");
+        lua_pushinteger(L, (lua_Integer) dns->udp_size);
+        lua_setfield(L, -2, "udp_size");
+        set_hook(L, "query", dns->on_query);
+        set_hook(L, "answer", dns->on_answer);
+        lua_rawseti(L, -2, (int) i + 1);
+    }
+    return 1;
+}
+
+
+/* servers.cached(number, packet, transport, by_hook): the answer that is kept,
+   without OPT; nil: none. */
+static int
+cached(lua_State *L)
+{
+    static uint8_t out[ANSWER_MAX];
+    const server_t *server = check_server(L, 1);
+    size_t size;
+    const char *packet = luaL_checklstring(L, 2, &size);
+    const dns_transport_t transport = check_transport(L, 3);
+    const uint32_t view = lua_toboolean(L, 4) ? DNS_SERVER_HOOK_VIEW : 0;
+    dns_query_t query;
+    int error;
+    uint16_t rcode;
+    if (dns_server_cache == NULL ||
+        dns_query_parse(&query, (const uint8_t *) packet, size, transport,
+                        &error) != DNS_OK) {
+        return 0;
+    }
+    size = dns_cache_get(dns_server_cache, &query, server->conf->view ^ view,
+                         (uint32_t) ngx_time(), out, &rcode);
+    if (size == 0) {
+        return 0;
+    }
+    lua_pushlstring(L, (char *) out, size);
+    return 1;
+}
+
+
+/* servers.remote_zone(name): the zone of a networked store that holds the name
+   (wire form, lower case), in wire form; nil: none. */
+static int
+remote_zone(lua_State *L)
+{
+    size_t size;
+    const char *wire = luaL_checklstring(L, 1, &size);
+    size_t name_size;
+    const dns_name_t *apex;
+    dns_name_t name;
+    luaL_argcheck(
+        L, dns_name_check((const uint8_t *) wire, size, &name_size) == DNS_OK,
+        1, "not a domain name");
+    dns_name_set(&name, (const uint8_t *) wire);
+    if (dns_remote_count == 0 ||
+        dns_remote_find(&name, &apex) != DNS_REMOTE_YES) {
+        return 0;
+    }
+    lua_pushlstring(L, (const char *) apex->octets, apex->size);
+    return 1;
+}
+
+
+/* The end of asking: Lua gets the answer, or nil for none. */
+static void
+answered(void *data, const uint8_t *answer, size_t size)
+{
+    asking_t *asking = data;
+    resolua_thread_t *thread = asking->thread;
+    lua_State *L = resolua_thread_state(thread);
+    ngx_free(asking);
+    if (size > 0) {
+        lua_pushlstring(L, (const char *) answer, size);
+    } else {
+        lua_pushnil(L);
+    }
+    resolua_thread_wake(thread, 1);
+}
+
+
+/* From the event loop, where no other coroutine runs. */
+static void
+start(ngx_event_t *ev)
+{
+    static uint8_t out[ANSWER_MAX];
+    asking_t *asking = ev->data;
+    dns_server_call_t *call = &asking->call;
+    call->out = out;
+    dns_server_begin();
+    const dns_server_verdict_t verdict = dns_server_answer(call);
+    dns_server_end();
+    if (verdict != DNS_SERVER_ASK) {
+        answered(asking, out, verdict == DNS_SERVER_SEND ? call->size : 0);
+        return;
+    }
+    dns_server_ask_t *ask =
+        dns_server_ask(call, ngx_cycle->log, answered, asking);
+    if (ask != NULL) { /* else asking is gone */
+        asking->ask = ask;
+    }
+}
+
+
+static void
+cancel(void *data)
+{
+    asking_t *asking = data;
+    if (asking->event.posted) {
+        ngx_delete_posted_event(&asking->event);
+    }
+    if (asking->ask != NULL) {
+        dns_server_ask_cancel(asking->ask);
+    }
+    ngx_free(asking);
+}
+
+
+static ngx_int_t
+set_client(asking_t *asking, const char *text, size_t size)
+{
+    struct sockaddr_in *sin = &asking->client.sockaddr_in;
+    struct sockaddr_in6 *sin6 = &asking->client.sockaddr_in6;
+    u_char *address = (u_char *) text;
+    sin->sin_addr.s_addr = ngx_inet_addr(address, size);
+    sin->sin_family = AF_INET;
+    if (sin->sin_addr.s_addr != INADDR_NONE) {
+        return NGX_OK;
+    }
+    ngx_memzero(sin6, sizeof(*sin6));
+    sin6->sin6_family = AF_INET6;
+    return ngx_inet6_addr(address, size, sin6->sin6_addr.s6_addr);
+}
+
+
+/* The server's rules without its hooks: a dry run calls those itself. */
+static const dns_server_conf_t *
+plain_conf(server_t *server)
+{
+    server->plain = *server->conf;
+    server->plain.on_query = server->plain.on_answer = server->plain.on_log =
+        NULL;
+    return &server->plain;
+}
+
+
+/* servers.answer(number, packet, transport, client): what the cache, the zones
+   and the upstreams say; nil: nothing.  Sleeps. */
+static int
+answer(lua_State *L)
+{
+    server_t *server = check_server(L, 1);
+    size_t size;
+    size_t client_size;
+    const char *packet = luaL_checklstring(L, 2, &size);
+    const dns_transport_t transport = check_transport(L, 3);
+    const char *client = luaL_checklstring(L, 4, &client_size);
+    luaL_argcheck(L, size <= PACKET_MAX, 2, "too long");
+    resolua_thread_t *thread = resolua_thread(L);
+    asking_t *asking = ngx_calloc(sizeof(*asking), ngx_cycle->log);
+    if (asking == NULL) {
+        return luaL_error(L, "no memory");
+    }
+    if (set_client(asking, client, client_size) != NGX_OK) {
+        ngx_free(asking);
+        return luaL_argerror(L, 4, "not an address");
+    }
+    ngx_memcpy(asking->packet, packet, size);
+    asking->call = (dns_server_call_t){.conf = plain_conf(server),
+                                       .client = &asking->client.sockaddr,
+                                       .packet = asking->packet,
+                                       .packet_size = size,
+                                       .transport = transport,
+                                       .skip_hooks = 1};
+    asking->thread = thread;
+    asking->event.handler = start;
+    asking->event.data = asking;
+    asking->event.log = ngx_cycle->log;
+    ngx_post_event(&asking->event, &ngx_posted_events);
+    return resolua_thread_sleep(thread, cancel, asking);
+}
+
+
+static int
+open_module(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"list", list},     {"cached", cached}, {"remote_zone", remote_zone},
+        {"answer", answer}, {NULL, NULL},
+    };
+    lua_newtable(L);
+    luaL_register(L, NULL, functions);
+    return 1;
+}
+
+
+void
+dns_explain_setup(lua_State *L)
+{
+    resolua_vm_preload(L, "dns.servers", open_module);
+}
