@@ -10,7 +10,7 @@ local zone_facts = require "dns.explain_zone"
 
 local complain, say = console.complain, console.say
 
-local DEFAULT_API = "http://127.0.0.1:8080/dns"
+local DEFAULT_API = "http://127.0.0.1:8053/dns"
 local SECONDS = 15 -- that a server may take
 
 local commands = {}
@@ -22,7 +22,7 @@ usage: resolua [--data DIR] explain NAME [TYPE] [--client ADDR]
 
 Says what the client (127.0.0.1) would be answered and why: what the hooks of
 the server decided and where, its cache, the zone, the node or wildcard, the
-upstreams.  It asks the running server at --api (http://127.0.0.1:8080/dns),
+upstreams.  It asks the running server at --api (http://127.0.0.1:8053/dns),
 with the key in RESOLUA_KEY if there is one; --server counts the servers with
 "dns_serve on;" in the order of the configuration.  Without a running server it
 says what the zones in --data hold.
