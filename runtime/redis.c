@@ -1,5 +1,6 @@
 /* resolua.redis, what lua/resty/redis.lua is made of: commands and replies of
-   Redis over a cosocket, formatted and parsed by hiredis.
+   Redis over a cosocket.  hiredis parses; commands are simple enough to be
+   written where they are sent from.
 
        format(name, ...)           the octets of a command
        send(socket, name, ...)     the size, or nil and why not
@@ -10,7 +11,7 @@
    In an array an error reply is {false, text}; nil is ngx.null.  The last word
    of a command may be an array of strings: that many words. */
 
-#include <hiredis/hiredis.h>
+#include <hiredis/read.h>
 
 #include "runtime/private/api.h"
 #include "runtime/private/tcp.h"
@@ -24,6 +25,9 @@ enum {
     REPLIES_MAX = 10000000, /* that one read() is asked for */
     ARGUMENTS_FEW = 16,     /* more of them go to the heap */
     PARSERS_KEPT_MAX = 64,
+    COUNT_SIZE = NGX_INT64_LEN + 3, /* "$", a number and CRLF */
+    CRLF_SIZE = 2,
+    SCRATCH_SIZE = 4096, /* for commands that are not long */
 };
 
 /* hiredis calls back for each value; the values that are not whole yet stand on
@@ -42,6 +46,7 @@ struct redis_parser_s {
     redis_parser_t *next; /* in the list of those kept */
 };
 
+static u_char scratch[SCRATCH_SIZE];
 static redis_parser_t *kept;
 static ngx_uint_t kept_count;
 static const lua_State *kept_vm; /* whose they are */
@@ -380,32 +385,81 @@ add_array(lua_State *L, int index, words_t *words, size_t count)
 }
 
 
-/* The command in the arguments from first on, the last may be an array of
-   strings; of malloc(). */
-static char *
-make_command(lua_State *L, int first, size_t *size)
+/* The words in the arguments from first on; the last may be an array of
+   strings. */
+static void
+get_words(lua_State *L, int first, words_t *words)
 {
-    words_t words;
     const int last = lua_gettop(L);
     const size_t more = lua_istable(L, last) ? lua_objlen(L, last) : 0;
     const int plain = lua_istable(L, last) ? last - 1 : last;
     (void) luaL_checkstring(L, first);
     luaL_argcheck(L, more < REPLIES_MAX, last, "too many");
-    make_room(L, &words, (size_t) (plain - first + 1) + more);
+    make_room(L, words, (size_t) (plain - first + 1) + more);
     for (int arg = first; arg <= plain; arg++) {
-        words.texts[words.count] =
-            get_argument(L, arg, &words.sizes[words.count]);
-        words.count++;
+        words->texts[words->count] =
+            get_argument(L, arg, &words->sizes[words->count]);
+        words->count++;
     }
-    add_array(L, last, &words, more);
-    char *command = NULL;
-    const int made =
-        redisFormatCommandArgv(&command, words.count, words.texts, words.sizes);
-    if (made < 0 || command == NULL) {
+    add_array(L, last, words, more);
+}
+
+
+/* Octets that the command takes at most. */
+static size_t
+command_size_max(const words_t *words)
+{
+    size_t size = COUNT_SIZE;
+    for (int i = 0; i < words->count; i++) {
+        size += COUNT_SIZE + words->sizes[i] + CRLF_SIZE;
+    }
+    return size;
+}
+
+
+/* "*3\r\n" */
+static u_char *
+put_count(u_char *to, u_char kind, size_t count)
+{
+    u_char digits[NGX_INT64_LEN];
+    u_char *digit = digits + sizeof(digits);
+    do {
+        *--digit = (u_char) ('0' + count % 10);
+        count /= 10;
+    } while (count > 0);
+    *to++ = kind;
+    to = ngx_cpymem(to, digit, (size_t) (digits + sizeof(digits) - digit));
+    *to++ = CR;
+    *to++ = LF;
+    return to;
+}
+
+
+/* An array of bulk strings.  Gives its end. */
+static u_char *
+put_command(u_char *to, const words_t *words)
+{
+    to = put_count(to, '*', (size_t) words->count);
+    for (int i = 0; i < words->count; i++) {
+        to = put_count(to, '$', words->sizes[i]);
+        to = ngx_cpymem(to, words->texts[i], words->sizes[i]);
+        *to++ = CR;
+        *to++ = LF;
+    }
+    return to;
+}
+
+
+/* Room for so many octets; scratch where that is enough. */
+static u_char *
+command_room(lua_State *L, size_t size)
+{
+    u_char *room =
+        size <= sizeof(scratch) ? scratch : ngx_alloc(size, ngx_cycle->log);
+    if (room == NULL) {
         luaL_error(L, "no memory");
     }
-    *size = (size_t) made;
-    return command;
+    return room;
 }
 
 
@@ -413,14 +467,17 @@ make_command(lua_State *L, int first, size_t *size)
 static int
 redis_send(lua_State *L)
 {
+    words_t words;
     int count = 0;
     tcp_t *tcp = tcp_check_writable(L, &count);
     if (tcp == NULL) {
         return count;
     }
-    size_t size;
-    char *command = make_command(L, 2, &size);
-    return tcp_write(L, tcp, (u_char *) command, size);
+    get_words(L, 2, &words);
+    u_char *room = command_room(L, command_size_max(&words));
+    const size_t size = (size_t) (put_command(room, &words) - room);
+    return room == scratch ? tcp_write_borrowed(L, tcp, room, size)
+                           : tcp_write(L, tcp, room, size);
 }
 
 
@@ -428,10 +485,14 @@ redis_send(lua_State *L)
 static int
 redis_format(lua_State *L)
 {
-    size_t size;
-    char *command = make_command(L, 1, &size);
-    lua_pushlstring(L, command, size);
-    free(command);
+    words_t words;
+    get_words(L, 1, &words);
+    u_char *room = command_room(L, command_size_max(&words));
+    const u_char *end = put_command(room, &words);
+    lua_pushlstring(L, (char *) room, (size_t) (end - room));
+    if (room != scratch) {
+        ngx_free(room);
+    }
     return 1;
 }
 

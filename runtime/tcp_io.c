@@ -477,16 +477,15 @@ send_rest(lua_State *L, tcp_t *tcp, u_char *octets, size_t at, size_t size)
 }
 
 
-/* A string is sent from where it stands. */
-static int
-send_string(lua_State *L, tcp_t *tcp)
+int
+tcp_write_borrowed(lua_State *L, tcp_t *tcp, const u_char *octets, size_t size)
 {
-    const char *text = lua_tolstring(L, 2, &tcp->sent);
-    const ssize_t n = send_some(tcp, (u_char *) text, tcp->sent);
+    tcp->sent = size;
+    const ssize_t n = send_some(tcp, (u_char *) octets, size);
     if (n < 0) {
         return tcp_fail(L, send_error(tcp));
     }
-    const size_t rest = tcp->sent - (size_t) n;
+    const size_t rest = size - (size_t) n;
     if (rest == 0) {
         return push_sent(L, tcp, NULL);
     }
@@ -494,7 +493,7 @@ send_string(lua_State *L, tcp_t *tcp)
     if (copy == NULL) {
         return tcp_fail(L, "no memory");
     }
-    ngx_memcpy(copy, text + n, rest);
+    ngx_memcpy(copy, octets + n, rest);
     return send_rest(L, tcp, copy, 0, rest);
 }
 
@@ -523,7 +522,9 @@ tcp_send(lua_State *L)
         return count;
     }
     if (lua_type(L, 2) == LUA_TSTRING) {
-        return send_string(L, tcp);
+        size_t length;
+        const char *string = lua_tolstring(L, 2, &length);
+        return tcp_write_borrowed(L, tcp, (const u_char *) string, length);
     }
     const size_t size = resolua_text_size(L, 2);
     u_char *text = ngx_alloc(size + 1, ngx_cycle->log);

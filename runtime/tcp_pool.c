@@ -298,6 +298,9 @@ why_not_kept(const tcp_t *tcp)
     if (c->read->eof || c->read->error || c->write->error || c->error) {
         return "invalid connection";
     }
+    if (!c->read->ready) { /* nothing has come since it was read empty */
+        return NULL;
+    }
     const ssize_t n = recv(c->fd, &octet, 1, MSG_PEEK);
     if (n == 0) {
         return "closed";

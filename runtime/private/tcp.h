@@ -119,6 +119,11 @@ int tcp_read(lua_State *L, tcp_t *tcp);
    tcp_write(...)`: Lua gets the size, or nil and why not. */
 int tcp_write(lua_State *L, tcp_t *tcp, u_char *octets, size_t size);
 
+/* The same for octets that stay the caller's: what does not go at once is
+   copied. */
+int tcp_write_borrowed(lua_State *L, tcp_t *tcp, const u_char *octets,
+                       size_t size);
+
 void tcp_parser_free(tcp_t *tcp);
 
 /* Methods of tcp_io.c, tcp_ssl.c and tcp_pool.c. */
