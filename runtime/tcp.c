@@ -79,6 +79,9 @@ tcp_link_close(tcp_link_t *link)
     if (link->buffer != NULL) {
         ngx_free(link->buffer);
     }
+    if (link->session != NULL) {
+        link->session->free(link->session);
+    }
     if (c != NULL) {
         ngx_pool_t *memory = c->pool;
         if (c->ssl != NULL) {
@@ -97,6 +100,17 @@ tcp_link_close(tcp_link_t *link)
 }
 
 
+static void
+drop_session(tcp_t *tcp)
+{
+    tcp_session_t *session = tcp->session;
+    tcp->session = NULL;
+    if (session != NULL) {
+        session->free(session);
+    }
+}
+
+
 void
 tcp_close(tcp_t *tcp)
 {
@@ -107,6 +121,7 @@ tcp_close(tcp_t *tcp)
     }
     tcp->has_link = 0;
     tcp_parser_free(tcp);
+    drop_session(tcp);
     tcp_link_close(&tcp->link);
     if (tcp->output != NULL) {
         ngx_free(tcp->output);
@@ -179,11 +194,16 @@ tcp_new(lua_State *L)
 static int
 push_connected(lua_State *L, tcp_t *tcp, ngx_int_t rc)
 {
+    tcp_session_t *session = tcp->link.session;
     if (rc == NGX_OK) {
+        drop_session(tcp); /* a kept connection has its own */
         tcp_rest(tcp);
         return tcp_succeed(L);
     }
-    const int count = tcp_fail(L, tcp->peer.error);
+    int count = tcp_fail(L, tcp->peer.error);
+    if (session != NULL) {
+        count += session->push_error(session, L);
+    }
     tcp_close(tcp);
     return count;
 }
@@ -272,7 +292,7 @@ static void
 on_found(void *owner, ngx_int_t rc)
 {
     tcp_t *tcp = owner;
-    tcp_connect_again(tcp, rc == NGX_OK ? tcp_open(tcp) : rc);
+    tcp_connect_again(tcp, rc == NGX_OK ? tcp->open(tcp) : rc);
 }
 
 
@@ -284,7 +304,7 @@ connect_new(tcp_t *tcp)
     tcp->peer.owner = tcp;
     const ngx_int_t rc =
         resolua_peer_find(&tcp->peer, tcp_conf(tcp), tcp->host, tcp->port);
-    return rc == NGX_OK ? tcp_open(tcp) : rc;
+    return rc == NGX_OK ? tcp->open(tcp) : rc;
 }
 
 
@@ -365,8 +385,8 @@ get_count(lua_State *L, int options, const char *name)
 
 
 /* connect(host, port, options?) or connect("unix:PATH", options?): puts them to
-   2 and 3 and gives the options' index, or 0. */
-static int
+   2 to 4. */
+static void
 check_target(lua_State *L)
 {
     const char *host = luaL_checkstring(L, 2);
@@ -382,26 +402,20 @@ check_target(lua_State *L)
             luaL_error(L, "bad port number: %d", (int) port);
         }
     }
-    if (lua_isnil(L, 4)) {
-        return 0;
+    if (!lua_isnil(L, 4)) {
+        luaL_checktype(L, 4, LUA_TTABLE);
     }
-    luaL_checktype(L, 4, LUA_TTABLE);
-    return 4;
 }
 
 
-static int
-tcp_connect(lua_State *L)
+int
+tcp_connect_by(lua_State *L, tcp_t *tcp, ngx_int_t (*open)(tcp_t *tcp),
+               tcp_session_t *session)
 {
-    tcp_t *tcp = tcp_check(L);
-    if (tcp->writing != NULL || tcp->reading != NULL) {
-        return tcp_fail(L, tcp->link.connection == NULL
-                               ? "socket busy connecting"
-                           : tcp->writing != NULL ? "socket busy writing"
-                                                  : "socket busy reading");
-    }
-    const int options = check_target(L);
+    const int options = lua_istable(L, 4) ? 4 : 0;
     tcp_close(tcp);
+    tcp->session = session;
+    tcp->open = open;
     keep_text(L, 2, &tcp->host);
     tcp->port = (in_port_t) lua_tointeger(L, 3);
     set_pool_name(L, tcp, options);
@@ -419,6 +433,28 @@ tcp_connect(lua_State *L)
     }
     tcp->writing = resolua_thread(L);
     return resolua_thread_sleep(tcp->writing, on_cancel, tcp);
+}
+
+
+const char *
+tcp_busy(const tcp_t *tcp)
+{
+    return tcp->writing == NULL && tcp->reading == NULL ? NULL
+           : tcp->link.connection == NULL ? "socket busy connecting"
+           : tcp->writing != NULL         ? "socket busy writing"
+                                          : "socket busy reading";
+}
+
+
+static int
+tcp_connect(lua_State *L)
+{
+    tcp_t *tcp = tcp_check(L);
+    if (tcp_busy(tcp) != NULL) {
+        return tcp_fail(L, tcp_busy(tcp));
+    }
+    check_target(L);
+    return tcp_connect_by(L, tcp, tcp_open, NULL);
 }
 
 

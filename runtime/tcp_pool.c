@@ -220,7 +220,7 @@ on_kept_event(ngx_event_t *ev)
     ngx_connection_t *c = ev->data;
     char octet;
     if (!c->close && !c->read->timedout) {
-        const ssize_t n = recv(c->fd, &octet, 1, MSG_PEEK);
+        const ssize_t n = recv(c->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
         if (n < 0 && ngx_socket_errno == NGX_EAGAIN) {
             c->read->ready = 0;
             if (ngx_handle_read_event(c->read, 0) == NGX_OK) {
@@ -301,7 +301,7 @@ why_not_kept(const tcp_t *tcp)
     if (!c->read->ready) { /* nothing has come since it was read empty */
         return NULL;
     }
-    const ssize_t n = recv(c->fd, &octet, 1, MSG_PEEK);
+    const ssize_t n = recv(c->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
     if (n == 0) {
         return "closed";
     }

@@ -203,6 +203,7 @@ resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
     resolua_tcp_setup(L);
     resolua_udp_setup(L);
     resolua_redis_setup(L);
+    resolua_mysql_setup(L);
     resolua_light_setup(L);
     resolua_semaphore_setup(L);
     resolua_errlog_setup(L);

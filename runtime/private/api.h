@@ -17,6 +17,7 @@ void resolua_host_setup(lua_State *L);
 void resolua_tcp_setup(lua_State *L);
 void resolua_udp_setup(lua_State *L);
 void resolua_redis_setup(lua_State *L);
+void resolua_mysql_setup(lua_State *L);
 void resolua_require_setup(lua_State *L);
 void resolua_digest_setup(lua_State *L);
 void resolua_regex_setup(lua_State *L);

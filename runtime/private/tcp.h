@@ -24,6 +24,16 @@ enum {
 
 typedef struct tcp_pool_s tcp_pool_t;
 
+/* What another protocol's client keeps for a connection, as long as it lives;
+   the connection then has a descriptor of its own for the same socket. */
+typedef struct tcp_session_s tcp_session_t;
+struct tcp_session_s {
+    /* Called before the connection is closed. */
+    void (*free)(tcp_session_t *session);
+    /* What connect() returns after nil and the reason, as so many values. */
+    int (*push_error)(tcp_session_t *session, lua_State *L);
+};
+
 /* What lives as long as the connection, over its stay in a pool too. */
 typedef struct {
     ngx_connection_t *connection;
@@ -31,8 +41,9 @@ typedef struct {
     size_t room;
     size_t at;
     size_t end;
-    tcp_pool_t *pool;  /* that counts it, or NULL */
-    ngx_uint_t reused; /* times */
+    tcp_session_t *session; /* owned, or NULL */
+    tcp_pool_t *pool;       /* that counts it, or NULL */
+    ngx_uint_t reused;      /* times */
 } tcp_link_t;
 
 /* Reads replies of another protocol in the place of the reader.  It is fed
@@ -56,7 +67,9 @@ struct tcp_s {
     resolua_request_t *request; /* whose it is; NULL: ended */
     resolua_cleanup_t cleanup;
     resolua_peer_t peer;
-    ngx_str_t host; /* owned: what connect() was given */
+    ngx_int_t (*open)(tcp_t *tcp); /* connects to peer, see tcp_open() */
+    tcp_session_t *session;        /* owned: for open(), or NULL */
+    ngx_str_t host;                /* owned: what connect() was given */
     in_port_t port;
     ngx_str_t server_name;      /* owned: of the handshake */
     ngx_str_t pool_name;        /* owned */
@@ -95,6 +108,15 @@ void tcp_close(tcp_t *tcp);
 
 /* Events back to the idle handler. */
 void tcp_rest(tcp_t *tcp);
+
+/* connect(self, host, port, options) with the values at 2 to 4 as the method
+   has them; open() connects if no pool has a connection.  Takes session, which
+   may be NULL.  Use as `return tcp_connect_by(...)`. */
+int tcp_connect_by(lua_State *L, tcp_t *tcp, ngx_int_t (*open)(tcp_t *tcp),
+                   tcp_session_t *session);
+
+/* Why the socket cannot be used now; NULL: it can. */
+const char *tcp_busy(const tcp_t *tcp);
 
 /* Connects to tcp->peer.  NGX_OK, NGX_AGAIN, or NGX_ERROR with peer.error. */
 ngx_int_t tcp_open(tcp_t *tcp);
