@@ -3,6 +3,14 @@
 #include "http/private/api.h"
 #include "http/private/output.h"
 #include "http/private/phases.h"
+#include "runtime/ssl.h"
+
+static ngx_connection_t *
+client_connection(const resolua_request_t *base)
+{
+    const http_ctx_t *ctx = base->data;
+    return ctx->request->connection;
+}
 
 const resolua_host_t http_host = {
     .subsystem = "http",
@@ -12,10 +20,21 @@ const resolua_host_t http_host = {
     .eof = http_eof,
     .var_get = http_var_get,
     .var_set = http_var_set,
+    .connection = client_connection,
     .index = http_field_get,
     .newindex = http_field_set,
     .resumed = http_phase_resumed,
     .settle = http_phase_settle,
+};
+
+const resolua_host_t http_proxy_ssl_host = {
+    .subsystem = "http",
+    .var_get = http_var_get,
+    .var_set = http_var_set,
+    .connection = client_connection,
+    .index = http_field_get,
+    .newindex = http_field_set,
+    .resumed = resolua_ssl_resumed,
 };
 
 
@@ -69,8 +88,10 @@ http_ctx_t *
 http_lua_ctx(lua_State *L, ngx_uint_t allowed)
 {
     resolua_request_t *base = resolua_request(L);
-    if (base->host != &http_host || (base->phase & allowed) == 0) {
-        resolua_check_phase(L, base->host == &http_host ? allowed : 0);
+    const int is_http =
+        base->host == &http_host || base->host == &http_proxy_ssl_host;
+    if (!is_http || (base->phase & allowed) == 0) {
+        resolua_check_phase(L, is_http ? allowed : 0);
     }
     return base->data;
 }

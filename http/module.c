@@ -5,6 +5,7 @@
 #include "http/private/doh.h"
 #include "http/private/phases.h"
 #include "http/private/set.h"
+#include "http/private/ssl.h"
 
 #define MAIN     NGX_HTTP_MAIN_CONF
 #define MAIN_SRV NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF
@@ -85,6 +86,10 @@ static ngx_command_t commands[] = {
     {ngx_string("balancer_keepalive"), NGX_HTTP_UPS_CONF | NGX_CONF_TAKE1,
      ngx_conf_set_num_slot, NGX_HTTP_SRV_CONF_OFFSET,
      offsetof(http_srv_conf_t, kept.max), NULL},
+    RESOLUA_SSL_SERVER_COMMANDS(MAIN_SRV, NGX_HTTP_SRV_CONF_OFFSET,
+                                offsetof(http_srv_conf_t, ssl)),
+    RESOLUA_SSL_PROXY_COMMANDS(ALL, NGX_HTTP_LOC_CONF_OFFSET,
+                               offsetof(http_loc_conf_t, ssl)),
     LOC_FLAG("lua_code_cache", code_cache),
     LOC_FLAG("lua_need_request_body", need_request_body),
     LOC_FLAG("lua_use_default_type", use_default_type),
@@ -164,6 +169,7 @@ create_srv_conf(ngx_conf_t *cf)
     http_srv_conf_t *conf = ngx_pcalloc(cf->pool, sizeof(*conf));
     if (conf != NULL) {
         conf->kept.max = NGX_CONF_UNSET_UINT;
+        resolua_ssl_codes_init(&conf->ssl);
     }
     return conf;
 }
@@ -185,6 +191,7 @@ merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
     http_srv_conf_t *conf = child;
     (void) cf;
     inherit(&conf->server_rewrite, from->server_rewrite);
+    resolua_ssl_codes_merge(&conf->ssl, &from->ssl);
     return NGX_CONF_OK;
 }
 
@@ -201,6 +208,7 @@ create_loc_conf(ngx_conf_t *cf)
         conf->http10_buffering = NGX_CONF_UNSET;
         conf->check_client_abort = NGX_CONF_UNSET;
         resolua_socket_conf_init(&conf->sockets);
+        resolua_ssl_codes_init(&conf->ssl);
         conf->dns_over_https = NGX_CONF_UNSET;
         dns_server_conf_init(&conf->dns);
     }
@@ -235,6 +243,10 @@ merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     inherit(&conf->body_filter, from->body_filter);
     inherit(&conf->log, from->log);
     inherit_content(cf, conf, from);
+    resolua_ssl_codes_merge(&conf->ssl, &from->ssl);
+    if (http_ssl_watch_proxy(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
     ngx_conf_merge_value(conf->code_cache, from->code_cache,
                          resolua_core_conf(cf->cycle)->code_cache);
     ngx_conf_merge_value(conf->need_request_body, from->need_request_body, 0);

@@ -7,6 +7,7 @@
 #include "http/private/api.h"
 #include "http/private/control.h"
 #include "http/private/output.h"
+#include "http/private/ssl.h"
 
 
 /* The file's name with its variables filled in, under the prefix. */
@@ -306,6 +307,9 @@ http_phases_init(ngx_conf_t *cf)
                         !all[i].no_postpone) != NGX_OK) {
             return NGX_ERROR;
         }
+    }
+    if (http_ssl_watch_servers(cf) != NGX_OK) {
+        return NGX_ERROR;
     }
     return http_filters_init(conf);
 }

@@ -14,12 +14,12 @@
 static ngx_uint_t
 current(const resolua_request_t *base, ngx_str_t *name)
 {
-    const http_ctx_t *ctx = base->data;
-    const ngx_http_upstream_t *u = ctx->request->upstream;
-    if (base->host != &http_host || u == NULL) {
+    if (base->host != &http_host && base->host != &http_proxy_ssl_host) {
         return 0;
     }
-    if (u->upstream == NULL && u->resolved == NULL) {
+    const http_ctx_t *ctx = base->data;
+    const ngx_http_upstream_t *u = ctx->request->upstream;
+    if (u == NULL || (u->upstream == NULL && u->resolved == NULL)) {
         return 0;
     }
     *name = u->upstream != NULL ? u->upstream->host : u->resolved->host;

@@ -74,6 +74,14 @@ resolua_request_init(resolua_request_t *r, const resolua_host_t *host,
 
 
 void
+resolua_request_move_ctx(resolua_request_t *to, resolua_request_t *from)
+{
+    to->ctx_ref = from->ctx_ref;
+    from->ctx_ref = LUA_NOREF;
+}
+
+
+void
 resolua_request_cleanup_link(resolua_request_t *r, resolua_cleanup_t *c)
 {
     c->next = r->cleanups;

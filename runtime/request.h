@@ -59,6 +59,7 @@ typedef struct {
     lua_CFunction req_socket; /* ngx.req.socket(raw?) */
     lua_CFunction index;      /* (ngx, name): a field that ngx has not */
     lua_CFunction newindex;   /* (ngx, name, value) */
+    ngx_connection_t *(*connection)(const resolua_request_t *r); /* client's */
     /* The chunk has returned: its values stand on L from 1 up.  Must not end
        the request. */
     void (*results)(resolua_request_t *r, lua_State *L);
@@ -103,6 +104,9 @@ void resolua_request_init(resolua_request_t *r, const resolua_host_t *host,
 /* Aborts what runs, calls the clean-up handlers, last added first, and lets go
    of ngx.ctx.  Harmless when called again. */
 void resolua_request_end(resolua_request_t *r);
+
+/* to takes over ngx.ctx from from. */
+void resolua_request_move_ctx(resolua_request_t *to, resolua_request_t *from);
 
 /* A handler to run at the request's end; c stays the caller's, who takes it out
    again when it is not needed any more. */

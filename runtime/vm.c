@@ -213,6 +213,7 @@ resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
     resolua_balancer_setup(L);
     resolua_upstream_setup(L);
     resolua_pipe_setup(L);
+    resolua_ssl_setup(L);
     for (ngx_uint_t i = 0; i < nsetups; i++) {
         setups[i](L);
     }

@@ -2,6 +2,7 @@
 
 #include "runtime/balancer.h"
 #include "stream/context.h"
+#include "stream/proxy.h"
 
 typedef struct {
     resolua_balancer_t base;
@@ -10,64 +11,29 @@ typedef struct {
     unsigned has_own_conf : 1; /* of timeouts */
 } stream_balancer_t;
 
-/* The proxy module keeps its structure to itself.  This is how nginx 1.22 has
-   it; the build is for that one version, which nginx checks when it loads us.
- */
-typedef struct {
-    ngx_msec_t connect_timeout;
-    ngx_msec_t timeout;
-    ngx_msec_t next_upstream_timeout;
-    size_t buffer_size;
-    ngx_stream_complex_value_t *rates[2];
-    ngx_uint_t requests;
-    ngx_uint_t responses;
-    ngx_uint_t next_upstream_tries;
-    ngx_flag_t flags[3];
-    void *local;
-    ngx_flag_t socket_keepalive;
-#if (NGX_STREAM_SSL)
-    ngx_flag_t ssl_enable;
-    ngx_flag_t ssl_session_reuse;
-    ngx_uint_t ssl_protocols;
-    ngx_str_t ssl_ciphers;
-    ngx_stream_complex_value_t *ssl_name;
-    ngx_flag_t ssl_server_name;
-    ngx_flag_t ssl_verify;
-    ngx_uint_t ssl_verify_depth;
-    ngx_str_t ssl_files[2];
-    ngx_stream_complex_value_t *ssl_certificate[2];
-    ngx_array_t *ssl_lists[2];
-    ngx_ssl_t *ssl;
-#endif
-    ngx_stream_upstream_srv_conf_t *upstream;
-    ngx_stream_complex_value_t *upstream_value;
-} proxy_conf_t;
-
-extern ngx_module_t ngx_stream_proxy_module;
-
 
 static ngx_uint_t
 max_tries(const resolua_balancer_t *b)
 {
     const stream_balancer_t *balancer = b->data;
-    const proxy_conf_t *conf = ngx_stream_get_module_srv_conf(
+    const stream_proxy_conf_t *conf = ngx_stream_get_module_srv_conf(
         balancer->session, ngx_stream_proxy_module);
     return conf->next_upstream_tries;
 }
 
 
 /* A copy of the proxy's configuration for this session alone. */
-static proxy_conf_t *
+static stream_proxy_conf_t *
 own_conf(stream_balancer_t *balancer)
 {
     ngx_stream_session_t *s = balancer->session;
     const size_t size = ngx_stream_max_module * sizeof(void *);
-    proxy_conf_t *conf =
+    stream_proxy_conf_t *conf =
         ngx_stream_get_module_srv_conf(s, ngx_stream_proxy_module);
     if (balancer->has_own_conf) {
         return conf;
     }
-    proxy_conf_t *copy = ngx_palloc(balancer->base.pool, sizeof(*copy));
+    stream_proxy_conf_t *copy = ngx_palloc(balancer->base.pool, sizeof(*copy));
     void **all = ngx_palloc(balancer->base.pool, size);
     if (copy == NULL || all == NULL) {
         return NULL;
@@ -86,7 +52,7 @@ static ngx_int_t
 set_timeouts(resolua_balancer_t *b, ngx_msec_t connect, ngx_msec_t send,
              ngx_msec_t read)
 {
-    proxy_conf_t *conf = own_conf(b->data);
+    stream_proxy_conf_t *conf = own_conf(b->data);
     if (conf == NULL) {
         return NGX_ERROR;
     }

@@ -8,6 +8,7 @@
 #include <ngx_stream.h>
 
 #include "runtime/socket.h"
+#include "runtime/ssl.h"
 #include "server/conf.h"
 
 typedef struct {
@@ -23,6 +24,7 @@ typedef struct {
     resolua_code_t *content;
     resolua_code_t *log;
     resolua_code_t *balancer; /* of upstream {} */
+    resolua_ssl_codes_t ssl;
     ngx_uint_t is_express; /* the lane may answer: nothing in this server
                               has to see the queries as sessions */
 } stream_conf_t;

@@ -17,6 +17,13 @@ resumed(resolua_request_t *r, ngx_int_t rc)
 }
 
 
+static ngx_connection_t *
+client_connection(const resolua_request_t *r)
+{
+    const stream_context_t *context = r->data;
+    return context->session->connection;
+}
+
 static const resolua_host_t host = {
     .subsystem = "stream",
     .print = output_print,
@@ -26,7 +33,16 @@ static const resolua_host_t host = {
     .var_get = variable_get,
     .var_set = variable_set,
     .req_socket = request_socket,
+    .connection = client_connection,
     .resumed = resumed,
+};
+
+const resolua_host_t stream_proxy_ssl_host = {
+    .subsystem = "stream",
+    .var_get = variable_get,
+    .var_set = variable_set,
+    .connection = client_connection,
+    .resumed = resolua_ssl_resumed,
 };
 
 
@@ -73,7 +89,7 @@ stream_context_t *
 stream_context_of(lua_State *L)
 {
     resolua_request_t *r = resolua_request(L);
-    if (r->host != &host) {
+    if (r->host != &host && r->host != &stream_proxy_ssl_host) {
         luaL_error(L, "no stream session found");
     }
     return r->data;

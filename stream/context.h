@@ -33,6 +33,9 @@ typedef struct {
     void *content; /* the content handler's own */
 } stream_context_t;
 
+/* Of proxy_ssl_*_by_lua*: a request of its own with the same data. */
+extern const resolua_host_t stream_proxy_ssl_host;
+
 /* The session's; made when there is none.  NULL: no memory. */
 stream_context_t *stream_context(ngx_stream_session_t *s);
 

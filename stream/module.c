@@ -8,6 +8,7 @@
 #include "stream/phases.h"
 #include "stream/request_socket.h"
 #include "stream/serve.h"
+#include "stream/ssl.h"
 #include "stream/tls.h"
 #include "stream/variable.h"
 
@@ -40,6 +41,7 @@ create_srv_conf(ngx_conf_t *cf)
     conf->access = NGX_CONF_UNSET_PTR;
     conf->content = NGX_CONF_UNSET_PTR;
     conf->log = NGX_CONF_UNSET_PTR;
+    resolua_ssl_codes_init(&conf->ssl);
     return conf;
 }
 
@@ -76,7 +78,8 @@ merge_srv_conf(ngx_conf_t *cf, void *outer, void *inner)
     ngx_conf_merge_ptr_value(conf->access, prev->access, NULL);
     ngx_conf_merge_ptr_value(conf->content, prev->content, NULL);
     ngx_conf_merge_ptr_value(conf->log, prev->log, NULL);
-    return NGX_CONF_OK;
+    resolua_ssl_codes_merge(&conf->ssl, &prev->ssl);
+    return stream_ssl_watch(cf, conf) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -231,6 +234,10 @@ static ngx_command_t commands[] = {
     RESOLUA_CODE_COMMANDS("balancer", NGX_STREAM_UPS_CONF, balancer_conf,
                           NGX_STREAM_SRV_CONF_OFFSET,
                           offsetof(stream_conf_t, balancer)),
+    RESOLUA_SSL_SERVER_COMMANDS(SRV, NGX_STREAM_SRV_CONF_OFFSET,
+                                offsetof(stream_conf_t, ssl)),
+    RESOLUA_SSL_PROXY_COMMANDS(SRV, NGX_STREAM_SRV_CONF_OFFSET,
+                               offsetof(stream_conf_t, ssl)),
     {ngx_string("preread_by_lua_no_postpone"),
      NGX_STREAM_MAIN_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
      NGX_STREAM_MAIN_CONF_OFFSET,

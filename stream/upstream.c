@@ -16,6 +16,9 @@
 static ngx_uint_t
 current(const resolua_request_t *r, ngx_str_t *name)
 {
+    if (r->host->connection == NULL) { /* in a TLS handshake of the client's */
+        return 0;
+    }
     const stream_context_t *context = r->data;
     const ngx_stream_upstream_t *u = context->session->upstream;
     if (u == NULL || (u->upstream == NULL && u->resolved == NULL)) {

@@ -9,6 +9,7 @@
 
 #include "runtime/conf.h"
 #include "runtime/socket.h"
+#include "runtime/ssl.h"
 #include "server/conf.h"
 
 extern ngx_module_t ngx_http_resolua_module;
@@ -36,6 +37,7 @@ typedef struct {
     http_code_t *server_rewrite;
     resolua_code_t *balancer; /* of upstream {}, and its connections */
     http_kept_t kept;
+    resolua_ssl_codes_t ssl;
 } http_srv_conf_t;
 
 typedef struct {
@@ -46,6 +48,7 @@ typedef struct {
     http_code_t *header_filter;
     http_code_t *body_filter;
     http_code_t *log;
+    resolua_ssl_codes_t ssl; /* of the proxy */
     ngx_flag_t code_cache;
     ngx_flag_t need_request_body;
     ngx_flag_t use_default_type;

@@ -17,7 +17,8 @@ enum {
     HTTP_FILTERING = RESOLUA_HEADER_FILTER | RESOLUA_BODY_FILTER,
     /* Phases that have a request at all. */
     HTTP_ANY = RESOLUA_SET | HTTP_RESPONDING | HTTP_FILTERING | RESOLUA_LOG |
-               RESOLUA_BALANCER
+               RESOLUA_BALANCER | RESOLUA_PROXY_SSL_CERTIFICATE |
+               RESOLUA_PROXY_SSL_VERIFY
 };
 
 typedef struct {
@@ -57,6 +58,9 @@ typedef struct {
 } http_ctx_t;
 
 extern const resolua_host_t http_host;
+
+/* Of proxy_ssl_*_by_lua*: a request of its own with the same data. */
+extern const resolua_host_t http_proxy_ssl_host;
 
 /* The request's context, made if there is none; NULL: no memory. */
 http_ctx_t *http_ctx(ngx_http_request_t *r);

@@ -38,6 +38,7 @@ void resolua_pipe_setup(lua_State *L);
 void resolua_pipe_init_process(void);
 /* When all of them have. */
 void resolua_pipe_exit_process(void);
+void resolua_ssl_setup(lua_State *L);
 void resolua_dict_setup(lua_State *L, ngx_cycle_t *cycle);
 
 /* "content_by_lua*" */
