@@ -9,6 +9,7 @@ local name_of = dns.name
 local CNAME, DNAME, NS, DS = dns.type.CNAME, dns.type.DNAME, dns.type.NS,
     dns.type.DS
 local ANY_TYPE = 0 -- of Store:has()
+local CHAIN_MAX = 8 -- aliases that are followed here
 
 local zone_facts = {}
 
@@ -89,11 +90,25 @@ local function describe_cut(store, zone, name, rtype)
     return nil
 end
 
--- What a node gives for a type.
+-- The target of a node's CNAME, or nil.
+local function alias_of(store, zone, node)
+    local target
+    store:each_record_of(zone, node, function(record)
+        if record.type == CNAME then
+            target = name_of.from_memory(record.rdata, record.rdata_size)
+        end
+    end)
+
+    return target
+end
+
+-- What a node gives for a type, and the target where it is an alias.
 local function describe_node(store, zone, node, rtype)
     local types = table.concat(types_of(store, zone, node), ", ")
-    if rtype ~= CNAME and store:has(zone, node, CNAME) then
-        return ("%s is an alias: its CNAME is followed"):format(node)
+    local target = rtype ~= CNAME and alias_of(store, zone, node)
+    if target then
+        return ("%s is an alias: its CNAME %s is followed"):format(node,
+            target), target
     end
     if rtype == dns.type.ANY or store:has(zone, node, rtype) then
         return ("%s has %s"):format(node, types)
@@ -120,6 +135,7 @@ local function describe_absent(store, zone, name, rtype)
     return "node", ("%s does not exist; there is no %s"):format(name, wildcard)
 end
 
+-- A step, a text, and the name to go on with where it is an alias.
 local function describe(store, zone, name, rtype)
     local step, text = describe_cut(store, zone, name, rtype)
     if step then
@@ -142,13 +158,7 @@ local function remote_zone(name)
     return wire and name_of.from_wire(wire)
 end
 
---- Notes what the zones say of a name.
--- @tparam table run for note()
--- @tparam function note takes run, a step and a text
--- @tparam string name
--- @tparam number rtype
--- @treturn string|nil "local", "remote", or nil: no zone holds the name
-function zone_facts.note(run, note, name, rtype)
+local function note_zone(run, note, name, rtype)
     name = name_of.normalize(name)
     local store = service.store()
     local zone = store and find_zone(store, name, rtype)
@@ -162,9 +172,28 @@ function zone_facts.note(run, note, name, rtype)
         return nil
     end
 
+    local step, text, target = describe(store, zone, name, rtype)
     note(run, "zone", zone)
-    note(run, describe(store, zone, name, rtype))
-    return "local"
+    note(run, step, text)
+    return "local", target
+end
+
+--- Notes what the zones say of a name, and of those that it is an alias of.
+-- @tparam table run for note()
+-- @tparam function note takes run, a step and a text
+-- @tparam string name
+-- @tparam number rtype
+-- @treturn string|nil "local", "remote", or nil: no zone holds the first name
+function zone_facts.note(run, note, name, rtype)
+    local where, target = note_zone(run, note, name, rtype)
+    for _ = 2, CHAIN_MAX do
+        if not target then
+            break
+        end
+        target = select(2, note_zone(run, note, target, rtype))
+    end
+
+    return where
 end
 
 return zone_facts

@@ -56,6 +56,7 @@ def test_a_list_is_one_transaction(server):
     assert records(server, "www", "AAAA") == []
     assert records(server, "www") == ["192.0.2.80", "192.0.2.81",
                                       "192.0.2.99"]
+    assert server.http(ZONE + "/www/A").json()["ttl"] == 300
     assert records(server, "@", "MX") == ["10 mail.example.test."]
 
 

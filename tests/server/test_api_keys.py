@@ -260,3 +260,14 @@ def test_a_client_certificate(start, tmp_path):
 
     assert get(True) == 200
     assert get(False) == 403
+
+
+def test_pages_of_other_sites(start):
+    server = start_keys(start)
+    own = {"Origin": f"http://{HOST}:{server.port('HTTP')}"}
+    other = {"Origin": "https://evil.test"}
+    assert status(server, "PUT", SET, VALUE, headers=other) == 403
+    assert status(server, "PUT", SET, VALUE, headers=own) == 201
+    assert status(server, "GET", ZONE, headers=other) == 200
+    key = add_key(server)
+    assert status(server, "PUT", SET, VALUE, headers=other, key=key) == 200

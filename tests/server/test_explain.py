@@ -179,7 +179,6 @@ def test_what_a_hook_said_to_keep(server):
 @pytest.mark.parametrize("name, qtype, step, text", [
     ("www.example.test", "A", "node", "www.example.test has A, AAAA"),
     ("www.example.test", "MX", "node", "but no MX"),
-    ("ftp.example.test", "A", "node", "its CNAME is followed"),
     ("x.any.example.test", "A", "wildcard", "*.any.example.test has A"),
     ("none.example.test", "A", "node", "there is no *.example.test"),
     ("b.c.deep.example.test", "A", "node", "only names below it"),
@@ -192,6 +191,14 @@ def test_what_the_zone_says(server, name, qtype, step, text):
     found = explain(server, name, qtype)
     assert text_of(found, "zone") == "example.test"
     assert text in text_of(found, step)
+
+
+def test_an_alias_and_where_it_ends(server):
+    found = explain(server, "ftp.example.test")
+    texts = [s["text"] for s in found["steps"] if s["step"] == "node"]
+    assert texts == [
+        "ftp.example.test is an alias: its CNAME www.example.test is followed",
+        "www.example.test has A, AAAA"]
 
 
 def test_upstream_and_cache(server, upstream):

@@ -129,6 +129,18 @@ def test_changes(server):
     assert find(server, "new.example.test.", "A") is None
 
 
+def test_extending_keeps_the_ttl(server):
+    for value, ttl in (({}, 300), ({"ttl": 77}, 77)):
+        change = rrset("www.example.test.", "A", "EXTEND", f"192.0.2.{ttl % 256}")
+        del change["ttl"]
+        assert patch(server, {**change, **value}).status == 204
+        assert find(server, "www.example.test.", "A")["ttl"] == ttl
+    change = rrset("new.example.test.", "A", "EXTEND", "192.0.2.1")
+    del change["ttl"]
+    assert patch(server, change).status == 204
+    assert find(server, "new.example.test.", "A")["ttl"] == 3600
+
+
 def test_nulls_are_no_values(server):
     assert send(server, "PATCH", ZONE, {"rrsets": [{
         "name": "www.example.test.", "type": "A", "changetype": "DELETE",

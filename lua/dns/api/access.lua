@@ -11,6 +11,8 @@ local http = require "dns.api.http"
 local keys = require "dns.api.keys"
 local service = require "dns.service"
 
+local told = {} -- addresses that the error log has been told of
+
 local AUTH = { nginx = true, key = true }
 
 local function is_loopback(address)
@@ -44,9 +46,37 @@ local function refuse(path)
         .. "or verify client certificates, or guard the location with "
         .. "auth_basic and say serve{ auth = \"nginx\" }")
         :format(ngx.var.server_addr)
-    ngx.log(ngx.ERR, reason)
+    if not told[ngx.var.server_addr] then -- once in each worker
+        told[ngx.var.server_addr] = true
+        ngx.log(ngx.ERR, reason)
+    end
     http.send_error(403, reason)
     return nil
+end
+
+-- A page of another site lets a browser on this host send it: the browser would
+-- be on loopback, whoever wrote the page is not.
+local function is_foreign_page()
+    local origin, host = http.header("Origin"), http.header("Host")
+    local method = ngx.req.get_method()
+    return origin ~= nil and method ~= "GET" and method ~= "HEAD"
+        and origin:match("^%a+://(.*)$") ~= host
+end
+
+local function grant_without_key(options, path)
+    if options.auth == "nginx" or ngx.var.ssl_client_verify == "SUCCESS" then
+        return keys.everything
+    end
+    if options.auth == "key" or not is_loopback(ngx.var.server_addr) then
+        return refuse(path)
+    end
+    if is_foreign_page() then
+        http.send_error(403, "access: a page of another site asks; with a "
+            .. "key it may")
+        return nil
+    end
+
+    return keys.everything
 end
 
 local access = {}
@@ -70,12 +100,7 @@ function access.grant(options)
         return grant
     end
 
-    if options.auth == "nginx" or ngx.var.ssl_client_verify == "SUCCESS"
-        or options.auth ~= "key" and is_loopback(ngx.var.server_addr) then
-        return keys.everything
-    end
-
-    return refuse(path)
+    return grant_without_key(options, path)
 end
 
 --- Sends the error for what a key may not do.

@@ -60,8 +60,13 @@ end
 --- The fields of a zone: a table to be read.
 -- @tparam string zone normalized
 function Attributes:of(zone)
+    return self:all()[zone] or {}
+end
+
+--- The fields of all zones by name: to be read, and not to be kept.
+function Attributes:all()
     read_on(self)
-    return self.zones[zone] or {}
+    return self.zones
 end
 
 --- Sets fields; cjson.null takes one away.

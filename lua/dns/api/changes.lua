@@ -13,6 +13,7 @@ local TTL_MAX = 2147483647 -- seconds, RFC 2181 section 8
 local TTL_DEFAULT = 3600
 local RECORDS_MAX = 4096 -- of one set, as the store has it
 local TRIES = 16 -- of a commit that others come before
+local PAUSE = 0.002 -- seconds between tries, about
 
 local changes = {
     TTL_MAX = TTL_MAX,
@@ -169,7 +170,10 @@ local function present(store, zone, change)
     return found
 end
 
-local function drop(store, zone, edit, change)
+-- What is there decides: the edit holds for this state of the zone alone.
+local function drop(store, found, edit, change)
+    local zone = found.name
+    edit:expect(found.generation)
     local records, reason, kind, i = present(store, zone, change)
     if not records then
         return nil, reason, kind, i
@@ -198,11 +202,21 @@ local function add(edit, change)
     return true
 end
 
-local function put(store, zone, edit, change)
+-- An "add" without a TTL keeps that of the set.
+local function keep_ttl(store, found, edit, change)
+    edit:expect(found.generation)
+    local rrset = changes.rrset(store, found.name, change.owner, change.type)
+    change.ttl = rrset and rrset.ttl or TTL_DEFAULT
+end
+
+local function put(store, found, edit, change)
     if change.action == "drop" then
-        return drop(store, zone, edit, change)
+        return drop(store, found, edit, change)
     end
     if change.action == "add" then
+        if not change.ttl then
+            keep_ttl(store, found, edit, change)
+        end
         return add(edit, change)
     end
 
@@ -210,12 +224,17 @@ local function put(store, zone, edit, change)
 end
 
 --- Puts a list of changes into an edit.
+-- @tparam Store store
+-- @tparam table found the zone as Store:zone() gave it; for a new zone nil,
+--   and the list only sets
+-- @tparam Edit edit
+-- @tparam {table,...} list
 -- @treturn boolean|nil
 -- @treturn string reason, "rrsets[N].records[N]: ..."
 -- @treturn string kind
-function changes.put(store, zone, edit, list)
+function changes.put(store, found, edit, list)
     for i, change in ipairs(list) do
-        local ok, reason, kind, at = put(store, zone, edit, change)
+        local ok, reason, kind, at = put(store, found, edit, change)
         if not ok then
             return nil, ("rrsets[%d].records[%d]: %s"):format(i, at or 1,
                 reason), kind
@@ -256,11 +275,12 @@ end
 -- @treturn string kind
 function changes.commit(store, zone, fill)
     local ok, reason, kind
-    for _ = 1, TRIES do
+    for i = 1, TRIES do
         ok, reason, kind = attempt(store, zone, fill)
         if ok or kind ~= "changed" then
             break
         end
+        ngx.sleep(math.random() * i * PAUSE) -- so that they part
     end
 
     return ok, reason, kind

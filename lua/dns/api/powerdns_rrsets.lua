@@ -180,18 +180,19 @@ local function parse_rrset(value, zone, changetype)
         return nil, rtype
     end
 
-    local texts, ttl, wrong = {}, nil, nil
+    local texts, wrong = {}, nil
+    local ttl = given(value.ttl)
     if changetype ~= "DELETE" then
         texts, wrong = parse_records(given(value.records) or {}, rtype,
             name_of.to_wire(zone))
     end
-    if texts then
-        ttl, wrong = changes.ttl(given(value.ttl))
+    if not wrong and ttl then
+        ttl, wrong = changes.ttl(ttl)
     end
     if wrong then
         return nil, wrong
     end
-    if needs_ttl(changetype, texts) and not given(value.ttl) then
+    if needs_ttl(changetype, texts) and not ttl then
         return nil, "ttl: missing"
     end
     if (changetype == "EXTEND" or changetype == "PRUNE") and #texts ~= 1 then
@@ -202,7 +203,6 @@ local function parse_rrset(value, zone, changetype)
         owner = owner,
         type = rtype,
         ttl = ttl,
-        has_ttl = given(value.ttl) ~= nil,
         action = ACTIONS[changetype],
         records = texts,
         comments = given(value.comments),

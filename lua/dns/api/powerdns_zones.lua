@@ -50,8 +50,7 @@ function zones.id(name)
     end))
 end
 
-local function zone_table(store, found)
-    local kept = attributes_of(found.name)
+local function zone_table(store, found, kept)
     local id = zones.id(found.name)
     local is_signed = store:has(found.name, found.name, dns.type.DNSKEY)
 
@@ -73,8 +72,7 @@ local function zone_table(store, found)
     }
 end
 
-local function add_details(zone, found)
-    local kept = attributes_of(found.name)
+local function add_details(zone, kept)
     zone.soa_edit = kept.soa_edit or ""
     zone.soa_edit_api = kept.soa_edit_api or "INCREASE"
     zone.api_rectify = kept.api_rectify or false
@@ -90,11 +88,12 @@ local function send_zone(status, store, zone, with_rrsets, owner, type_name)
         return send_store_error(reason, kind)
     end
 
-    local out = zone_table(store, found)
-    add_details(out, found)
+    local kept = attributes_of(zone)
+    local out = zone_table(store, found, kept)
+    add_details(out, kept)
     if with_rrsets then
-        out.rrsets, reason, kind = rrsets.of(store, zone, attributes_of(zone),
-            owner, type_name)
+        out.rrsets, reason, kind = rrsets.of(store, zone, kept, owner,
+            type_name)
         if not out.rrsets then
             return send_store_error(reason, kind)
         end
@@ -120,10 +119,11 @@ local function list(context)
     end
 
     local out = json.list {}
+    local kept = attributes.open(service.folder()):all()
     for _, zone in ipairs(found) do
-        if context.grant:reads(zone.name)
-            and (not wanted or name_of.normalize(zone.name) == wanted) then
-            out[#out + 1] = zone_table(context.store, zone)
+        local name = name_of.normalize(zone.name)
+        if context.grant:reads(name) and (not wanted or name == wanted) then
+            out[#out + 1] = zone_table(context.store, zone, kept[name] or {})
         end
     end
 
@@ -247,8 +247,7 @@ local function make(store, new)
             edit:load_text(new.text)
         end
 
-        local ok, reason, kind = changes.put(store, new.zone, edit,
-            new.changes)
+        local ok, reason, kind = changes.put(store, nil, edit, new.changes)
         if ok and not new.text then
             ok, reason, kind = add_apex(edit, new.zone, new.changes,
                 new.servers)
@@ -296,15 +295,10 @@ local function get(context, zone)
         type(type_name) == "string" and type_name:upper() or nil)
 end
 
--- "add" without a TTL keeps that of the set; a REPLACE that has comments alone
--- changes no record.
-local function records_changes(store, zone, parsed)
+-- A REPLACE that has comments alone changes no record.
+local function records_changes(parsed)
     local out = {}
     for _, change in ipairs(parsed) do
-        if change.action == "add" and not change.has_ttl then
-            local rrset = changes.rrset(store, zone, change.owner, change.type)
-            change.ttl = rrset and rrset.ttl or change.ttl
-        end
         if not change.keeps_records then
             out[#out + 1] = change
         end
@@ -345,9 +339,7 @@ local function patch(context, zone)
             return nil, "no such zone", "not found"
         end
 
-        edit:expect(found.generation)
-        return changes.put(store, zone, edit, records_changes(store, zone,
-            parsed))
+        return changes.put(store, found, edit, records_changes(parsed))
     end)
     if not ok then
         return send_store_error(reason, kind)

@@ -248,10 +248,10 @@ local function parse_change(value, zone)
     if owner then
         rtype, wrong = changes.stored_type(tostring(value.type))
     end
-    if rtype then
+    if rtype and (value.ttl ~= nil or action == "set") then
         ttl, wrong = changes.ttl(value.ttl)
     end
-    if ttl and action ~= "delete" then
+    if not wrong and action ~= "delete" then
         wrong = changes.wrong_records(value.records)
     end
     if wrong then
@@ -288,16 +288,6 @@ local function parse_changes(value, zone)
     return out
 end
 
-local function needs_generation(parsed)
-    for _, change in ipairs(parsed) do
-        if change.action == "drop" then
-            return true
-        end
-    end
-
-    return false
-end
-
 local function check_grant(grant, zone, parsed)
     for i, change in ipairs(parsed) do
         if not grant:edits_set(zone, change.owner, change.type) then
@@ -327,13 +317,10 @@ local function patch(store, zone, grant)
         if not found then
             return nil, "zone: no such zone", "not found"
         end
-        if needs_generation(parsed) then
-            edit:expect(found.generation)
-        end
 
         local done, why, sort = check_conditions(edit, found)
         if done then
-            done, why, sort = changes.put(store, zone, edit, parsed)
+            done, why, sort = changes.put(store, found, edit, parsed)
         end
         return done, why, sort
     end)
