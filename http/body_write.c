@@ -25,23 +25,54 @@ new_body(lua_State *L, ngx_http_request_t *r)
 }
 
 
-static void
-set_length(lua_State *L, ngx_http_request_t *r, off_t size)
+ngx_int_t
+http_req_set_length(ngx_http_request_t *r, off_t size)
 {
     const ngx_str_t name = ngx_string("Content-Length");
     const ngx_str_t chunked = ngx_string("Transfer-Encoding");
     ngx_str_t value = {0, ngx_pnalloc(r->pool, NGX_OFF_T_LEN)};
-    if (value.data == NULL) {
-        luaL_error(L, "no memory");
-    }
-    value.len = (size_t) (ngx_sprintf(value.data, "%O", size) - value.data);
-    if (http_req_remove_header(r, &chunked) != NGX_OK ||
-        http_req_remove_header(r, &name) != NGX_OK ||
-        http_req_add_header(r, &name, &value) != NGX_OK) {
-        luaL_error(L, "no memory");
+    if (value.data == NULL || http_req_remove_header(r, &chunked) != NGX_OK ||
+        http_req_remove_header(r, &name) != NGX_OK) {
+        return NGX_ERROR;
     }
     r->headers_in.chunked = 0;
-    r->headers_in.content_length_n = size;
+    if (size < 0) {
+        return NGX_OK;
+    }
+    value.len = (size_t) (ngx_sprintf(value.data, "%O", size) - value.data);
+    return http_req_add_header(r, &name, &value);
+}
+
+
+static void
+set_length(lua_State *L, ngx_http_request_t *r, off_t size)
+{
+    if (http_req_set_length(r, size) != NGX_OK) {
+        luaL_error(L, "no memory");
+    }
+}
+
+
+ngx_int_t
+http_req_set_body(ngx_http_request_t *r, const ngx_str_t *text)
+{
+    ngx_http_request_body_t *body = ngx_pcalloc(r->pool, sizeof(*body));
+    ngx_chain_t *cl = ngx_alloc_chain_link(r->pool);
+    ngx_buf_t *b = ngx_calloc_buf(r->pool);
+    if (body == NULL || cl == NULL || b == NULL) {
+        return NGX_ERROR;
+    }
+    if (text->len > 0) {
+        b->start = b->pos = text->data;
+        b->end = b->last = text->data + text->len;
+        b->temporary = 1;
+        cl->buf = b;
+        cl->next = NULL;
+        body->bufs = cl;
+        body->buf = b;
+    }
+    r->request_body = body;
+    return http_req_set_length(r, (off_t) text->len);
 }
 
 
@@ -61,29 +92,18 @@ add_link(lua_State *L, ngx_http_request_t *r, ngx_chain_t **end)
 }
 
 
-static void
-set_memory(lua_State *L, ngx_http_request_t *r, ngx_http_request_body_t *body,
-           const char *text, size_t size)
-{
-    if (size > 0) {
-        ngx_buf_t *b = add_link(L, r, &body->bufs)->buf;
-        b->start = b->pos = http_lua_copy(L, r, text, size);
-        b->end = b->last = b->start + size;
-        b->temporary = 1;
-        body->buf = b;
-    }
-    set_length(L, r, (off_t) size);
-}
-
-
 /* ngx.req.set_body_data(text) */
 static int
 set_body_data(lua_State *L)
 {
     ngx_http_request_t *r = http_lua_request(L, HTTP_RESPONDING);
-    size_t size;
-    const char *text = luaL_checklstring(L, 1, &size);
-    set_memory(L, r, new_body(L, r), text, size);
+    ngx_str_t body;
+    const char *text = luaL_checklstring(L, 1, &body.len);
+    (void) new_body(L, r);
+    body.data = http_lua_copy(L, r, text, body.len);
+    if (http_req_set_body(r, &body) != NGX_OK) {
+        return luaL_error(L, "no memory");
+    }
     return 0;
 }
 

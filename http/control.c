@@ -4,7 +4,6 @@
 
 #include "http/private/api.h"
 #include "http/private/output.h"
-#include "runtime/args.h"
 
 
 /* The client is gone or shall see nothing. */
@@ -89,19 +88,6 @@ http_control_watch(http_ctx_t *ctx)
 }
 
 
-/* Pushes the text of a query string given as a string or a table at arg. */
-static void
-push_args(lua_State *L, int arg)
-{
-    if (lua_istable(L, arg)) {
-        resolua_args_encode(L, arg);
-    } else {
-        luaL_checkstring(L, arg);
-        lua_pushvalue(L, arg);
-    }
-}
-
-
 /* ngx.exec(uri, args?) */
 static int
 control_exec(lua_State *L)
@@ -128,21 +114,7 @@ control_exec(lua_State *L)
                       "%V",
                       &uri);
     } else if (!lua_isnoneornil(L, 2)) {
-        push_args(L, 2);
-        text = lua_tolstring(L, -1, &size);
-        u_char *joined = ngx_pnalloc(r->pool, args.len + 1 + size);
-        if (joined == NULL) {
-            return luaL_error(L, "no memory");
-        }
-        u_char *end = joined;
-        if (args.len > 0) {
-            end = ngx_cpymem(end, args.data, args.len);
-        }
-        if (args.len > 0 && size > 0) {
-            *end++ = '&';
-        }
-        args.data = joined;
-        args.len = (size_t) (ngx_cpymem(end, text, size) - joined);
+        http_args_join(L, r, &args, 2);
     }
     ctx->exec.uri = uri;
     ctx->exec.args = args;

@@ -75,6 +75,7 @@ http_ctx(ngx_http_request_t *r)
     ctx->base.sockets = &http_loc_conf(r)->sockets;
     ctx->request = r;
     ctx->output.end = &ctx->output.first;
+    ngx_queue_init(&ctx->captured);
     over->handler = abort_run;
     over->data = ctx;
     gone->handler = end_request;

@@ -115,6 +115,7 @@ static void
 setup(lua_State *L)
 {
     http_control_setup(L);
+    http_subrequest_setup(L);
     http_resp_setup(L);
     lua_getfield(L, -1, "req");
     http_req_setup(L);

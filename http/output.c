@@ -1,6 +1,7 @@
 #include "http/private/output.h"
 
 #include "http/private/api.h"
+#include "http/private/capture.h"
 #include "runtime/text.h"
 
 enum {
@@ -363,6 +364,10 @@ http_output_on_write(ngx_http_request_t *r)
     ngx_connection_t *c = r->connection;
     ngx_event_t *wev = c->write;
     if (ctx == NULL) {
+        return;
+    }
+    if (!ngx_queue_empty(&ctx->captured)) {
+        http_capture_wake(ctx);
         return;
     }
     if (wev->timedout) {

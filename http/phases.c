@@ -5,6 +5,7 @@
 #include "http/private/phases.h"
 
 #include "http/private/api.h"
+#include "http/private/capture.h"
 #include "http/private/control.h"
 #include "http/private/output.h"
 #include "http/private/ssl.h"
@@ -78,6 +79,7 @@ run(http_ctx_t *ctx, http_code_t *code, ngx_uint_t phase)
         return ctx->ended_rc;
     }
     ngx_int_t rc = NGX_OK;
+    ctx->base.sockets = &http_loc_conf(ctx->request)->sockets;
     ctx->base.exited = 0;
     if (http_loc_conf(ctx->request)->need_request_body) {
         ctx->reading_body = 1;
@@ -236,10 +238,26 @@ http_phase_resumed(resolua_request_t *base, ngx_int_t rc)
 }
 
 
+/* The connection whose posted requests nginx runs as soon as we return. */
+static const void *settled_by_nginx;
+
+
 void
 http_phase_settle(void *connection)
 {
-    ngx_http_run_posted_requests(connection);
+    if (connection != settled_by_nginx) {
+        ngx_http_run_posted_requests(connection);
+    }
+}
+
+
+void
+http_wake_quietly(const http_ctx_t *ctx, resolua_thread_t *t, int nresults)
+{
+    const void *before = settled_by_nginx;
+    settled_by_nginx = ctx->base.owner;
+    resolua_thread_wake(t, nresults);
+    settled_by_nginx = before;
 }
 
 
@@ -311,5 +329,6 @@ http_phases_init(ngx_conf_t *cf)
     if (http_ssl_watch_servers(cf) != NGX_OK) {
         return NGX_ERROR;
     }
+    http_capture_init();
     return http_filters_init(conf);
 }

@@ -90,6 +90,34 @@ set_uri(lua_State *L)
 }
 
 
+void
+http_args_join(lua_State *L, ngx_http_request_t *r, ngx_str_t *args, int index)
+{
+    size_t size;
+    if (lua_istable(L, index)) {
+        resolua_args_encode(L, index);
+    } else {
+        (void) luaL_checkstring(L, index);
+        lua_pushvalue(L, index);
+    }
+    const char *text = lua_tolstring(L, -1, &size);
+    if (size > 0) {
+        u_char *joined = ngx_pnalloc(r->pool, args->len + 1 + size);
+        if (joined == NULL) {
+            luaL_error(L, "no memory");
+        }
+        u_char *end = joined;
+        if (args->len > 0) {
+            end = ngx_cpymem(end, args->data, args->len);
+            *end++ = '&';
+        }
+        args->data = joined;
+        args->len = (size_t) (ngx_cpymem(end, text, size) - joined);
+    }
+    lua_pop(L, 1);
+}
+
+
 static int
 get_post_args(lua_State *L)
 {

@@ -272,7 +272,7 @@ put_header(lua_State *L, int keep)
         http_req_remove_header(r, &name) != NGX_OK) {
         return luaL_error(L, "no memory");
     }
-    if (r != r->main && keep && copy_without(r, NULL) != NGX_OK) {
+    if (r != r->main && copy_without(r, NULL) != NGX_OK) { /* it is shared */
         return luaL_error(L, "no memory");
     }
     for (size_t i = 1; i <= count; i++) {

@@ -304,7 +304,9 @@ push_special(lua_State *L, ngx_http_request_t *r, const ngx_str_t *name)
     }
     if (http_headers_same_name(name, &content_length) &&
         out->content_length == NULL && out->content_length_n >= 0) {
-        lua_pushfstring(L, "%d", (int) out->content_length_n);
+        u_char text[NGX_OFF_T_LEN];
+        const u_char *end = ngx_sprintf(text, "%O", out->content_length_n);
+        lua_pushlstring(L, (char *) text, (size_t) (end - text));
         return 1;
     }
     return 0;
@@ -352,6 +354,37 @@ push_field(lua_State *L, const char *name, const char *value, int raw,
 }
 
 
+/* What nginx keeps besides its list, into the table. */
+static void
+push_specials(lua_State *L, ngx_http_request_t *r, int raw, int table)
+{
+    if (push_special(L, r, &content_type) > 0) {
+        push_field(L, "Content-Type", lua_tostring(L, -1), raw, table);
+    }
+    lua_settop(L, table);
+    if (push_special(L, r, &content_length) > 0) {
+        push_field(L, "Content-Length", lua_tostring(L, -1), raw, table);
+    }
+    lua_settop(L, table);
+}
+
+
+void
+http_resp_push_headers(lua_State *L, ngx_http_request_t *r)
+{
+    const ngx_http_headers_out_t *out = &r->headers_out;
+    const http_headers_want_t want = {.raw = 1, .skip_cleared = 1};
+    const int table = lua_gettop(L);
+    push_specials(L, r, want.raw, table);
+    if (out->last_modified == NULL && out->last_modified_time != -1) {
+        char text[sizeof("Mon, 28 Sep 1970 06:00:00 GMT")];
+        *ngx_http_time((u_char *) text, out->last_modified_time) = '\0';
+        push_field(L, "Last-Modified", text, want.raw, table);
+    }
+    (void) http_headers_push(L, &out->headers, &want);
+}
+
+
 /* ngx.resp.get_headers(max?, raw?) */
 static int
 get_headers(lua_State *L)
@@ -364,14 +397,7 @@ get_headers(lua_State *L)
     };
     lua_createtable(L, 0, 16);
     const int table = lua_gettop(L);
-    if (push_special(L, r, &content_type) > 0) {
-        push_field(L, "Content-Type", lua_tostring(L, -1), want.raw, table);
-    }
-    lua_settop(L, table);
-    if (push_special(L, r, &content_length) > 0) {
-        push_field(L, "Content-Length", lua_tostring(L, -1), want.raw, table);
-    }
-    lua_settop(L, table);
+    push_specials(L, r, want.raw, table);
     push_field(L, "Connection", r->keepalive ? "keep-alive" : "close", want.raw,
                table);
     const ngx_int_t rc = http_headers_push(L, &r->headers_out.headers, &want);

@@ -27,13 +27,13 @@ push_capture(lua_State *L, const ngx_http_request_t *r, lua_Integer n)
 
 /* The name in lower case and its hash. */
 static ngx_str_t
-check_name(lua_State *L, u_char *low, ngx_uint_t *hash)
+check_name(lua_State *L, int index, u_char *low, ngx_uint_t *hash)
 {
     ngx_str_t name;
-    if (lua_type(L, 2) != LUA_TSTRING) {
+    if (lua_type(L, index) != LUA_TSTRING) {
         luaL_error(L, "bad variable name");
     }
-    const char *text = lua_tolstring(L, 2, &name.len);
+    const char *text = lua_tolstring(L, index, &name.len);
     if (name.len > VARIABLE_NAME_MAX) {
         luaL_error(L, "variable name too long");
     }
@@ -52,7 +52,7 @@ http_var_get(lua_State *L)
     if (lua_type(L, 2) == LUA_TNUMBER) {
         return push_capture(L, r, lua_tointeger(L, 2));
     }
-    ngx_str_t name = check_name(L, low, &hash);
+    ngx_str_t name = check_name(L, 2, low, &hash);
     const ngx_http_variable_value_t *v = ngx_http_get_variable(r, &name, hash);
     if (v == NULL || v->not_found) {
         lua_pushnil(L);
@@ -63,24 +63,25 @@ http_var_get(lua_State *L)
 }
 
 
-/* The value of ngx.var.NAME = value, kept in the request's pool. */
+/* The value at index, kept in the request's pool. */
 static void
-take_value(lua_State *L, ngx_http_request_t *r, ngx_http_variable_value_t *v)
+take_value(lua_State *L, int index, ngx_http_request_t *r,
+           ngx_http_variable_value_t *v)
 {
     size_t size = 0;
     ngx_memzero(v, sizeof(*v));
-    if (lua_isnil(L, 3)) {
+    if (lua_isnil(L, index)) {
         v->not_found = 1;
         return;
     }
-    const char *text = lua_isboolean(L, 3)
-                           ? (lua_toboolean(L, 3) ? "true" : "false")
-                           : lua_tolstring(L, 3, &size);
+    const char *text = lua_isboolean(L, index)
+                           ? (lua_toboolean(L, index) ? "true" : "false")
+                           : lua_tolstring(L, index, &size);
     if (text == NULL) {
-        luaL_error(L, "invalid value type %s", luaL_typename(L, 3));
+        luaL_error(L, "invalid value type %s", luaL_typename(L, index));
         return;
     }
-    if (lua_isboolean(L, 3)) {
+    if (lua_isboolean(L, index)) {
         size = ngx_strlen(text);
     }
     v->data = http_lua_copy(L, r, text, size);
@@ -89,38 +90,50 @@ take_value(lua_State *L, ngx_http_request_t *r, ngx_http_variable_value_t *v)
 }
 
 
-int
-http_var_set(lua_State *L)
+static const ngx_http_variable_t *
+check_variable(lua_State *L, ngx_http_request_t *r, int index)
 {
-    ngx_http_request_t *r = http_lua_request(L, HTTP_ANY);
     u_char low[VARIABLE_NAME_MAX];
     ngx_uint_t hash;
-    ngx_http_variable_value_t value;
-    const ngx_str_t name = check_name(L, low, &hash);
+    const ngx_str_t name = check_name(L, index, low, &hash);
     ngx_http_core_main_conf_t *cmcf =
         ngx_http_get_module_main_conf(r, ngx_http_core_module);
     const ngx_http_variable_t *v =
         ngx_hash_find(&cmcf->variables_hash, hash, name.data, name.len);
     if (v == NULL) {
-        return luaL_error(L,
-                          "variable \"%s\" not found for writing; maybe it "
-                          "is a built-in variable that is not changeable or "
-                          "you forgot to use \"set $%s '';\" in the config "
-                          "file to define it first",
-                          lua_tostring(L, 2), lua_tostring(L, 2));
+        luaL_error(L,
+                   "variable \"%s\" not found for writing; maybe it "
+                   "is a built-in variable that is not changeable or "
+                   "you forgot to use \"set $%s '';\" in the config "
+                   "file to define it first",
+                   lua_tostring(L, index), lua_tostring(L, index));
+    } else if (!(v->flags & NGX_HTTP_VAR_CHANGEABLE)) {
+        luaL_error(L, "variable \"%s\" not changeable", lua_tostring(L, index));
     }
-    if (!(v->flags & NGX_HTTP_VAR_CHANGEABLE)) {
-        return luaL_error(L, "variable \"%s\" not changeable",
-                          lua_tostring(L, 2));
-    }
-    take_value(L, r, &value);
+    return v;
+}
+
+
+void
+http_var_assign(lua_State *L, ngx_http_request_t *r, int name, int value)
+{
+    ngx_http_variable_value_t taken;
+    const ngx_http_variable_t *v = check_variable(L, r, name);
+    take_value(L, value, r, &taken);
     if (v->set_handler != NULL) {
-        v->set_handler(r, &value, v->data);
+        v->set_handler(r, &taken, v->data);
     } else if (v->flags & NGX_HTTP_VAR_INDEXED) {
-        r->variables[v->index] = value;
+        r->variables[v->index] = taken;
     } else {
-        return luaL_error(L, "variable \"%s\" cannot be assigned a value",
-                          lua_tostring(L, 2));
+        luaL_error(L, "variable \"%s\" cannot be assigned a value",
+                   lua_tostring(L, name));
     }
+}
+
+
+int
+http_var_set(lua_State *L)
+{
+    http_var_assign(L, http_lua_request(L, HTTP_ANY), 2, 3);
     return 0;
 }

@@ -150,6 +150,13 @@ kill_thread(lua_State *L)
         return 2;
     }
     for (resolua_thread_t *t = self->request->threads; t; t = t->next) {
+        if (root_of(t) == victim && t->is_pinned) {
+            lua_pushnil(L);
+            lua_pushliteral(L, "pending subrequests");
+            return 2;
+        }
+    }
+    for (resolua_thread_t *t = self->request->threads; t; t = t->next) {
         if (root_of(t) == victim && t->cancel != NULL) {
             void (*cancel)(void *) = t->cancel;
             t->cancel = NULL;

@@ -52,6 +52,13 @@ resolua_thread_sleep(resolua_thread_t *t, void (*cancel)(void *), void *data)
 }
 
 
+void
+resolua_thread_pin(resolua_thread_t *t)
+{
+    t->is_pinned = 1;
+}
+
+
 static void
 thread_link(resolua_thread_t *t, resolua_request_t *r)
 {
@@ -251,6 +258,7 @@ resolua_thread_wake(resolua_thread_t *t, int nresults)
     const resolua_host_t *host = r->host;
     void *owner = r->owner;
     t->cancel = NULL;
+    t->is_pinned = 0;
     const ngx_int_t rc = go_on(t, nresults);
     if (rc != NGX_AGAIN && host->resumed != NULL) {
         host->resumed(r, rc);
@@ -363,11 +371,36 @@ resolua_run_sync(resolua_request_t *r, resolua_code_t *code, ngx_uint_t phase,
 }
 
 
+/* The request may end with what runs for it: its connection is closed. */
+static int
+ends_everything(ngx_int_t code)
+{
+    enum { REQUEST_TIMEOUT = 408, CLOSE = 444, CLIENT_CLOSED = 499 };
+    return code < NGX_OK || code == REQUEST_TIMEOUT || code == CLOSE ||
+           code == CLIENT_CLOSED;
+}
+
+
+static int
+has_pinned(const resolua_request_t *r)
+{
+    for (const resolua_thread_t *t = r->threads; t != NULL; t = t->next) {
+        if (t->is_pinned) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+
 int
 resolua_run_exit(lua_State *L, ngx_int_t code)
 {
     resolua_request_t *r = resolua_request(L);
     resolua_thread_t *t = lua_getexdata(L);
+    if (t != NULL && !ends_everything(code) && has_pinned(r)) {
+        return luaL_error(L, "attempt to abort with pending subrequests");
+    }
     r->exit_code = code < NGX_OK ? NGX_ERROR : code; /* never NGX_AGAIN */
     r->exited = 1;
     if (t == NULL) {

@@ -21,6 +21,10 @@ resolua_request_t *resolua_thread_request(resolua_thread_t *t);
 int resolua_thread_sleep(resolua_thread_t *t, void (*cancel)(void *data),
                          void *data);
 
+/* What the next sleep waits for cannot be given up: till it is woken, ngx.exit
+   and ngx.thread.kill are refused. */
+void resolua_thread_pin(resolua_thread_t *t);
+
 /* Goes on with the coroutine.  The request may be gone when it returns. */
 void resolua_thread_wake(resolua_thread_t *t, int nresults);
 

@@ -13,6 +13,7 @@ void http_body_setup(lua_State *L);       /* ngx.req: body */
 void http_body_write_setup(lua_State *L); /* ngx.req: another body */
 void http_resp_setup(lua_State *L);       /* ngx: header, resp */
 void http_control_setup(lua_State *L);    /* ngx: exec, redirect, constants */
+void http_subrequest_setup(lua_State *L); /* ngx.location */
 
 /* http's upstreams, for ngx.upstream. */
 void http_upstream_register(void);
@@ -26,6 +27,19 @@ ngx_int_t http_req_remove_header(ngx_http_request_t *r, const ngx_str_t *name);
 ngx_int_t http_req_add_header(ngx_http_request_t *r, const ngx_str_t *name,
                               const ngx_str_t *value);
 
+/* Content-Length and what nginx keeps of it; below 0: there is no body. */
+ngx_int_t http_req_set_length(ngx_http_request_t *r, off_t size);
+
+/* The body in memory of the request's own; text in its pool. */
+ngx_int_t http_req_set_body(ngx_http_request_t *r, const ngx_str_t *text);
+
+/* Adds the query string at index, text or a table, to args. */
+void http_args_join(lua_State *L, ngx_http_request_t *r, ngx_str_t *args,
+                    int index);
+
+/* r's variable of the name at an index gets the value at another. */
+void http_var_assign(lua_State *L, ngx_http_request_t *r, int name, int value);
+
 int http_var_get(lua_State *L);
 int http_var_set(lua_State *L);
 
@@ -36,6 +50,9 @@ int http_field_set(lua_State *L);
 /* The metatable under which header tables are read in any letter case, with
    '_' for '-': sets it on the table on top. */
 void http_headers_set_meta(lua_State *L);
+
+/* All headers of the response, names as they are, into the table on top. */
+void http_resp_push_headers(lua_State *L, ngx_http_request_t *r);
 
 /* The type of a response for which the script names none. */
 ngx_int_t http_resp_default_type(ngx_http_request_t *r);

@@ -44,6 +44,7 @@ typedef struct {
     http_output_t output;
     http_exec_t exec;
     resolua_thread_t *body_waiter; /* of ngx.req.read_body */
+    ngx_queue_t captured;          /* groups of subrequests that are done */
     ngx_uint_t ended_phase;        /* a sleeping phase that has ended ... */
     ngx_int_t ended_rc;            /* ... and how */
     off_t body_size;               /* of the body that a script writes */

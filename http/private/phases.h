@@ -16,6 +16,11 @@ ngx_int_t http_content_handler(ngx_http_request_t *r);
 void http_phase_resumed(resolua_request_t *base, ngx_int_t rc);
 void http_phase_settle(void *connection);
 
+/* resolua_thread_wake() from a handler after which nginx runs the posted
+   requests: were they run here, a loop of subrequests would pile up calls. */
+void http_wake_quietly(const http_ctx_t *ctx, resolua_thread_t *t,
+                       int nresults);
+
 /* Goes on with nginx's phases after a sleep. */
 void http_phase_again(http_ctx_t *ctx);
 

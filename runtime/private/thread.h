@@ -29,6 +29,7 @@ struct resolua_thread_s {
     unsigned is_light : 1;     /* made by ngx.thread.spawn */
     unsigned has_failed : 1;
     unsigned is_collected : 1; /* waited for, or killed */
+    unsigned is_pinned : 1;    /* its sleep cannot be given up */
     unsigned wraps : 1;        /* made by coroutine.wrap: errors go through */
 };
 
