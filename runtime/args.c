@@ -127,24 +127,41 @@ is_plain(u_char c, ngx_uint_t type)
     if (type == NGX_ESCAPE_URI) {
         return c > ' ' && c < 0x7F && c != '#' && c != '%' && c != '?';
     }
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
-           (c != '\0' && ngx_strchr("-._~!'()*", c) != NULL);
+    if ((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z')) {
+        return 1;
+    }
+    return c != '\0' && ngx_strchr("-._~!'()*", c) != NULL;
+}
+
+
+u_char *
+resolua_args_escape(u_char *to, const u_char *text, size_t size,
+                    ngx_uint_t type)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < size; i++) {
+        const u_char c = text[i];
+        if (is_plain(c, type)) {
+            *to++ = c;
+        } else {
+            *to++ = '%';
+            *to++ = (u_char) hex[c >> 4];
+            *to++ = (u_char) hex[c & 15];
+        }
+    }
+    return to;
 }
 
 
 static void
 add_escaped(luaL_Buffer *b, const char *text, size_t size, ngx_uint_t type)
 {
-    static const char hex[] = "0123456789ABCDEF";
-    for (size_t i = 0; i < size; i++) {
-        const u_char c = (u_char) text[i];
-        if (is_plain(c, type)) {
-            luaL_addchar(b, text[i]);
-        } else {
-            luaL_addchar(b, '%');
-            luaL_addchar(b, hex[c >> 4]);
-            luaL_addchar(b, hex[c & 15]);
-        }
+    u_char piece[3 * 64];
+    for (size_t at = 0; at < size; at += 64) {
+        const size_t part = size - at < 64 ? size - at : 64;
+        const u_char *end =
+            resolua_args_escape(piece, (const u_char *) text + at, part, type);
+        luaL_addlstring(b, (char *) piece, (size_t) (end - piece));
     }
 }
 

@@ -20,6 +20,11 @@ ngx_int_t resolua_args_decode(lua_State *L, const u_char *text, size_t size,
 /* Pushes the query string of the table at arg. */
 void resolua_args_encode(lua_State *L, int arg);
 
+/* Writes text with what may not stand for itself as %XX, at most 3 octets for
+   each; type: NGX_ESCAPE_URI or NGX_ESCAPE_URI_COMPONENT.  Gives the end. */
+u_char *resolua_args_escape(u_char *to, const u_char *text, size_t size,
+                            ngx_uint_t type);
+
 /* Writes the octets that text stands for; to may be text.  Gives the end. */
 u_char *resolua_args_unescape(u_char *to, const u_char *text, size_t size);
 

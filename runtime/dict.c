@@ -350,6 +350,36 @@ resolua_dict_get(resolua_dict_t *dict, const ngx_str_t *key, ngx_uint_t stale,
 
 
 ngx_int_t
+resolua_dict_get_into(resolua_dict_t *dict, const ngx_str_t *key,
+                      resolua_dict_value_t *out, const ngx_str_t *room)
+{
+    ngx_int_t rc = NGX_OK;
+    lock(dict);
+    node_t *node = find_valid(dict, key);
+    if (node == NULL) {
+        rc = NGX_DECLINED;
+    } else if (node->type == RESOLUA_DICT_LIST) {
+        rc = NGX_ABORT;
+    } else if (node->type != RESOLUA_DICT_STRING) {
+        rc = read_value(node->type, value_of(node), node->size, out);
+    } else if (node->size > room->len) {
+        rc = NGX_AGAIN;
+    } else {
+        out->type = RESOLUA_DICT_STRING;
+        out->text.data = room->data;
+        out->text.len = node->size;
+        ngx_memcpy(room->data, value_of(node), node->size);
+    }
+    if (rc == NGX_OK) {
+        touch(dict, node);
+        out->flags = node->flags;
+    }
+    unlock(dict);
+    return rc;
+}
+
+
+ngx_int_t
 resolua_dict_set(resolua_dict_t *dict, const ngx_str_t *key,
                  const resolua_dict_value_t *value, uint64_t ttl_ms,
                  ngx_uint_t how, ngx_uint_t *forcible)

@@ -49,6 +49,12 @@ resolua_dict_t *resolua_dict_of(const ngx_shm_zone_t *zone);
 ngx_int_t resolua_dict_get(resolua_dict_t *dict, const ngx_str_t *key,
                            ngx_uint_t stale, resolua_dict_value_t *out);
 
+/* The same without an allocation: a string goes into room, where out->text
+   points then.  Also NGX_AGAIN: it does not fit; NGX_ABORT: a list. */
+ngx_int_t resolua_dict_get_into(resolua_dict_t *dict, const ngx_str_t *key,
+                                resolua_dict_value_t *out,
+                                const ngx_str_t *room);
+
 /* ttl_ms 0: for ever.  NGX_OK; NGX_DECLINED: exists (ADD), not found (REPLACE);
    NGX_ERROR: no memory.  *forcible: valid ones were given up for it. */
 ngx_int_t resolua_dict_set(resolua_dict_t *dict, const ngx_str_t *key,

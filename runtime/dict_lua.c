@@ -165,6 +165,9 @@ put(lua_State *L, ngx_uint_t how)
     value.flags = (uint32_t) luaL_optinteger(L, 5, 0);
     const ngx_int_t rc =
         resolua_dict_set(dict, &key, &value, check_ttl(L, 4), how, &forcible);
+    if (rc == NGX_ERROR && (how & RESOLUA_DICT_SAFE)) {
+        return fail(L, "no memory"); /* nil, as documented for these two */
+    }
     lua_pushboolean(L, rc == NGX_OK);
     if (rc == NGX_OK) {
         lua_pushnil(L);
@@ -172,6 +175,9 @@ put(lua_State *L, ngx_uint_t how)
         lua_pushstring(L, how & RESOLUA_DICT_ADD ? "exists" : "not found");
     } else {
         lua_pushliteral(L, "no memory");
+    }
+    if (how & RESOLUA_DICT_SAFE) {
+        return 2;
     }
     lua_pushboolean(L, (int) forcible);
     return 3;

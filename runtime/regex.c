@@ -9,13 +9,16 @@
 enum {
     CACHE_MAX = 1024, /* compiled expressions of option "o" */
     DFA_WORKSPACE = 1000,
-    COUNT_AT = 1, /* where a cache has the number of its expressions */
+    STACK_START = 32768, /* octets */
+    COUNT_AT = 1,        /* where a cache has the number of its expressions */
 };
 
 static const char metatable[] = "resolua.regex";
 static const char cache_key; /* its address is the cache's registry key */
 static int cache_max = CACHE_MAX;
 static pcre2_match_context *match_context; /* NULL: PCRE2's own limits */
+static pcre2_match_context *stack_context; /* the same with stack, or NULL */
+static pcre2_jit_stack *stack;
 
 
 static int
@@ -166,42 +169,55 @@ resolua_regex_limits(ngx_int_t entries, ngx_int_t match_limit)
 
 
 static void
-new_cache(lua_State *L)
-{
-    lua_newtable(L);
-    lua_pushlightuserdata(L, (void *) &cache_key);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, LUA_REGISTRYINDEX);
-}
-
-
-/* Each VM has one. */
-static void
 push_cache(lua_State *L)
 {
     lua_pushlightuserdata(L, (void *) &cache_key);
     lua_rawget(L, LUA_REGISTRYINDEX);
     if (lua_isnil(L, -1)) {
         lua_pop(L, 1);
-        new_cache(L);
+        lua_newtable(L);
+        lua_pushlightuserdata(L, (void *) &cache_key);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, LUA_REGISTRYINDEX);
     }
 }
 
 
-/* The key and the expression on top go into the cache below them; a full one
-   is thrown away. */
+/* {pattern: expression} of the options; each VM has its own. */
+static void
+push_cache_of(lua_State *L, const char *options)
+{
+    push_cache(L);
+    lua_getfield(L, -1, options);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -3, options);
+    }
+    lua_remove(L, -2);
+}
+
+
+/* The pattern and the expression on top go into the cache below them; when as
+   many have as there may be, all are forgotten. */
 static void
 cache(lua_State *L)
 {
-    lua_rawgeti(L, -3, COUNT_AT);
+    push_cache(L);
+    lua_rawgeti(L, -1, COUNT_AT);
     const int count = (int) lua_tointeger(L, -1);
     lua_pop(L, 1);
     if (count >= cache_max) {
-        new_cache(L);
-        lua_replace(L, -4);
+        lua_pushlightuserdata(L, (void *) &cache_key);
+        lua_pushnil(L);
+        lua_rawset(L, LUA_REGISTRYINDEX);
+        lua_pop(L, 1);
+        return;
     }
-    lua_pushinteger(L, count >= cache_max ? 1 : count + 1);
-    lua_rawseti(L, -4, COUNT_AT);
+    lua_pushinteger(L, count + 1);
+    lua_rawseti(L, -2, COUNT_AT);
+    lua_pop(L, 1);
     lua_pushvalue(L, -2);
     lua_pushvalue(L, -2);
     lua_rawset(L, -5);
@@ -216,10 +232,8 @@ regex_check(lua_State *L, int pattern_arg, int options_arg, int *failed)
     if (strchr(options, 'o') == NULL) {
         return compile(L, pattern_arg, options, failed);
     }
-    push_cache(L);
-    lua_pushfstring(L, "%s/", options);
+    push_cache_of(L, options);
     lua_pushvalue(L, pattern_arg);
-    lua_concat(L, 2);
     lua_pushvalue(L, -1);
     lua_rawget(L, -3);
     regex_t *re = lua_touserdata(L, -1);
@@ -235,17 +249,28 @@ regex_check(lua_State *L, int pattern_arg, int options_arg, int *failed)
 }
 
 
+/* One stack is for one thread. */
+static pcre2_match_context *
+context_here(void)
+{
+    return stack_context != NULL && resolua_vm_phase != RESOLUA_WORKER_THREAD
+               ? stack_context
+               : match_context;
+}
+
+
 int
 regex_run(const regex_t *re, const ngx_str_t *subject, size_t from)
 {
     int workspace[DFA_WORKSPACE];
+    pcre2_match_context *match_context_here = context_here();
     if (re->is_dfa) {
         return pcre2_dfa_match(re->code, subject->data, subject->len, from,
-                               re->match_options, re->data, match_context,
+                               re->match_options, re->data, match_context_here,
                                workspace, DFA_WORKSPACE);
     }
     return pcre2_match(re->code, subject->data, subject->len, from,
-                       re->match_options, re->data, match_context);
+                       re->match_options, re->data, match_context_here);
 }
 
 
@@ -469,56 +494,85 @@ re_gmatch(lua_State *L)
 }
 
 
-/* require "ngx.re": split(subject, regex, options?, ctx?, max?, result?) */
-static const char module_source[] =
-    "local find, match, type = ngx.re.find, ngx.re.match, type\n"
-    "local sub, byte = string.sub, string.byte\n"
-    "local re = {}\n"
-    "function re.opt() end\n"
-    "function re.split(subject, regex, options, ctx, max, result)\n"
-    "    local context = { pos = ctx and ctx.pos or 1 }\n"
-    "    local out, count, start = result or {}, 0, context.pos\n"
-    "    max = max or 0\n"
-    "    while max <= 0 or count < max - 1 do\n"
-    "        local from, to, err = find(subject, regex, options, context)\n"
-    "        if err then return nil, err end\n"
-    "        if not from then break end\n"
-    "        if to < from then\n"
-    "            from, to = from + 1, from\n"
-    "            if from > #subject then break end\n"
-    "            context.pos = from\n"
-    "            count = count + 1\n"
-    "            out[count] = sub(subject, start, to)\n"
-    "        else\n"
-    "            count = count + 1\n"
-    "            out[count] = sub(subject, start, from - 1)\n"
-    "            local captures = match(subject, regex, options,\n"
-    "                { pos = from })\n"
-    "            for i = 1, captures and #captures or 0 do\n"
-    "                if captures[i] then\n"
-    "                    count = count + 1\n"
-    "                    out[count] = captures[i]\n"
-    "                end\n"
-    "            end\n"
-    "        end\n"
-    "        start = to + 1\n"
-    "    end\n"
-    "    count = count + 1\n"
-    "    out[count] = sub(subject, start)\n"
-    "    out[count + 1] = nil\n"
-    "    return out\n"
-    "end\n"
-    "return re\n";
+/* The names of an expression: {{name, number}, ...} */
+static void
+push_names(lua_State *L, const regex_t *re)
+{
+    const uint8_t *entry = re->name_table;
+    lua_createtable(L, (int) re->names, 0);
+    for (uint32_t i = 0; i < re->names; i++, entry += re->name_size) {
+        lua_createtable(L, 2, 0);
+        lua_pushstring(L, (const char *) entry + 2);
+        lua_rawseti(L, -2, 1);
+        lua_pushinteger(L, entry[0] << 8 | entry[1]);
+        lua_rawseti(L, -2, 2);
+        lua_rawseti(L, -2, (int) i + 1);
+    }
+}
+
+
+/* compile(pattern, options): the expression, its address, how many captures it
+   has and their names; or nil */
+static int
+compile_for_lua(lua_State *L)
+{
+    int failed;
+    luaL_checkstring(L, 1);
+    regex_t *re = compile(L, 1, luaL_checkstring(L, 2), &failed);
+    if (re == NULL) {
+        return 0;
+    }
+    lua_pushlightuserdata(L, re);
+    lua_pushinteger(L, (lua_Integer) re->captures);
+    push_names(L, re);
+    return 4;
+}
 
 
 static int
-open_module(lua_State *L)
+get_cache_max(lua_State *L)
 {
-    if (luaL_loadbuffer(L, module_source, sizeof(module_source) - 1,
-                        "=ngx.re") != 0) {
-        return lua_error(L);
+    lua_pushinteger(L, cache_max);
+    return 1;
+}
+
+
+/* set_stack(octets) */
+static int
+set_stack(lua_State *L)
+{
+    const size_t size = (size_t) luaL_checkinteger(L, 1);
+    if (resolua_vm_phase == RESOLUA_WORKER_THREAD) {
+        return luaL_error(L, "not on a worker thread");
     }
-    lua_call(L, 0, 1);
+    pcre2_jit_stack *larger = pcre2_jit_stack_create(STACK_START, size, NULL);
+    pcre2_match_context *context = match_context != NULL
+                                       ? pcre2_match_context_copy(match_context)
+                                       : pcre2_match_context_create(NULL);
+    if (larger == NULL || context == NULL) {
+        return luaL_error(L, "no memory");
+    }
+    pcre2_jit_stack_assign(context, NULL, larger);
+    pcre2_match_context_free(stack_context);
+    pcre2_jit_stack_free(stack);
+    stack_context = context;
+    stack = larger;
+    return 0;
+}
+
+
+/* For lua/resolua/regex.lua and lua/ngx/re.lua. */
+static int
+open_compile(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"compile", compile_for_lua},
+        {"cache_max", get_cache_max},
+        {"set_stack", set_stack},
+        {NULL, NULL},
+    };
+    lua_createtable(L, 0, 3);
+    luaL_register(L, NULL, functions);
     return 1;
 }
 
@@ -537,5 +591,5 @@ resolua_regex_setup(lua_State *L)
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     lua_setfield(L, -2, "re");
-    resolua_vm_preload(L, "ngx.re", open_module);
+    resolua_vm_preload(L, "resolua.regex_compile", open_compile);
 }

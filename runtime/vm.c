@@ -155,9 +155,9 @@ set_constants(lua_State *L)
 }
 
 
-lua_State *
-resolua_vm_new_for_thread(ngx_cycle_t *cycle, const ngx_str_t *path,
-                          const ngx_str_t *cpath)
+/* What needs neither a request nor nginx's events. */
+static lua_State *
+vm_base(ngx_cycle_t *cycle, const ngx_str_t *path, const ngx_str_t *cpath)
 {
     lua_State *L = luaL_newstate();
     if (L == NULL) {
@@ -187,12 +187,37 @@ resolua_vm_new_for_thread(ngx_cycle_t *cycle, const ngx_str_t *path,
 }
 
 
+/* lua/resolua/core.lua; without it all works, only slower. */
+static lua_State *
+load_core(lua_State *L, const ngx_cycle_t *cycle)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "resolua.core");
+    if (lua_pcall(L, 1, 0, 0) != 0) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "our Lua modules cannot be loaded: %s",
+                      lua_tostring(L, -1));
+    }
+    lua_settop(L, 0);
+    return L;
+}
+
+
+lua_State *
+resolua_vm_new_for_thread(ngx_cycle_t *cycle, const ngx_str_t *path,
+                          const ngx_str_t *cpath)
+{
+    lua_State *L = vm_base(cycle, path, cpath);
+    return L != NULL ? load_core(L, cycle) : NULL;
+}
+
+
 lua_State *
 resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
                const ngx_str_t *cpath)
 {
     resolua_vm_cycle = cycle;
-    lua_State *L = resolua_vm_new_for_thread(cycle, path, cpath);
+    lua_State *L = vm_base(cycle, path, cpath);
     if (L == NULL) {
         return NULL;
     }
@@ -218,7 +243,7 @@ resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
         setups[i](L);
     }
     lua_settop(L, 0);
-    return L;
+    return load_core(L, cycle);
 }
 
 

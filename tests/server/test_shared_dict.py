@@ -114,8 +114,8 @@ def test_the_least_used_gives_way(run):
         ngx.say(dogs:safe_set("big", ("y"):rep(500000)))
         ngx.say(dogs:set("big", ("y"):rep(2000000)))
         ngx.say(dogs:safe_add("more", ("y"):rep(500000)))
-    """) == ("truenil10001000\nfalseno memoryfalse\nfalseno memorytrue\n"
-             "falseno memoryfalse\n")
+    """) == ("truenil10001000\nnilno memory\nfalseno memorytrue\n"
+             "nilno memory\n")
 
 
 def test_shared_by_workers_and_subsystems_and_kept_over_a_reload(start):
