@@ -396,6 +396,7 @@ load_service(lua_State *L)
     lua_createtable(L, 0, 2);
     set_string(L, "store", &conf->lmdb_folder);
     set_string(L, "forward", &conf->forward);
+    dns_remote_push(L, conf);
     lua_call(L, 1, 0);
     lua_getfield(L, -1, "answer");
     return 1;

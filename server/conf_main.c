@@ -118,7 +118,8 @@ add_remote(ngx_conf_t *cf, dns_main_conf_t *conf, const dns_store_conf_t *store)
         return "networked stores: too many";
     }
     remote_conf_t *remote = ngx_array_push(&conf->remotes);
-    return remote != NULL && remote_conf_read(cf, store, remote) == NGX_OK
+    return remote != NULL && dns_remote_conf(cf) == NGX_OK &&
+                   remote_conf_read(cf, store, remote) == NGX_OK
                ? NGX_CONF_OK
                : NGX_CONF_ERROR;
 }

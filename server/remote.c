@@ -66,7 +66,7 @@ dns_remote_find(const dns_name_t *name, const dns_name_t **apex)
     dns_remote_where_t where = DNS_REMOTE_NO;
     *apex = NULL;
     for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
-        const remote_list_t *list = remote_stores[i].list;
+        const remote_list_t *list = remote_zones_current(&remote_stores[i]);
         if (list == NULL) {
             where = where == DNS_REMOTE_NO ? DNS_REMOTE_UNKNOWN : where;
             continue;
@@ -122,9 +122,11 @@ dns_remote_end(dns_remote_t *fetch)
 static const remote_list_t *
 list_of(dns_remote_t *fetch, ngx_uint_t i)
 {
-    if (fetch->lists[i] == NULL && remote_stores[i].list != NULL) {
-        fetch->lists[i] = remote_stores[i].list;
-        fetch->lists[i]->references++;
+    if (fetch->lists[i] == NULL) {
+        fetch->lists[i] = remote_zones_current(&remote_stores[i]);
+        if (fetch->lists[i] != NULL) {
+            fetch->lists[i]->references++;
+        }
     }
     return fetch->lists[i];
 }
@@ -293,7 +295,7 @@ static void
 wait_for_list(dns_remote_t *fetch)
 {
     ngx_uint_t i = 0;
-    while (i + 1 < dns_remote_count && remote_stores[i].list != NULL) {
+    while (i + 1 < dns_remote_count && fetch->lists[i] != NULL) {
         i++;
     }
     fetch->job.store = &remote_stores[i];

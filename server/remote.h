@@ -24,11 +24,19 @@
 
 #include "dns/engine.h"
 #include "dns/fetched.h"
+#include "server/conf.h"
 
 enum { DNS_REMOTE_STORES_MAX = 8 };
 
 /* How many are configured; 0: nothing of this costs anything. */
 extern ngx_uint_t dns_remote_count;
+
+/* While the configuration is read. */
+ngx_int_t dns_remote_conf(ngx_conf_t *cf);
+
+/* For dns.service.configure(), whose table is on top of L: the networked
+   stores, and the function that answers from all zones. */
+void dns_remote_push(lua_State *L, const dns_main_conf_t *conf);
 
 /* In each worker. */
 void dns_remote_open(ngx_cycle_t *cycle);

@@ -375,8 +375,23 @@ void
 remote_note_skipped(remote_store_t *store, uint64_t id, const char *name,
                     const char *reason)
 {
+    uint32_t hash = ngx_crc32_short((u_char *) name, ngx_strlen(name)) ^
+                    ngx_crc32_short((u_char *) reason, ngx_strlen(reason)) ^
+                    (uint32_t) id;
+    uint32_t *mark = &store->skip_marks[hash % REMOTE_SKIP_MARKS];
+    hash |= 1;
     store->skipped++;
-    ngx_log_error(NGX_LOG_WARN, worker_log(), 0,
-                  "dns_store %V: not served: id %uL, %s: %s",
-                  &store->conf->name, id, name, reason);
+    if (*mark == hash) {
+        return;
+    }
+    *mark = hash;
+    if (store->conf->is_redis) {
+        ngx_log_error(NGX_LOG_WARN, worker_log(), 0,
+                      "dns_store %V: %s: not served: %s", &store->conf->name,
+                      name, reason);
+    } else {
+        ngx_log_error(NGX_LOG_WARN, worker_log(), 0,
+                      "dns_store %V: table records, id %uL, %s: not served: %s",
+                      &store->conf->name, id, name, reason);
+    }
 }

@@ -9,6 +9,62 @@
    the time. */
 enum { LISTING_SHARE = 20 };
 
+extern ngx_module_t ngx_resolua_dns_module;
+
+/* How often zones have come or gone by our own edits; in shared memory. */
+static uint64_t *changes;
+static ngx_shm_zone_t *shared;
+
+
+/* A reload keeps the number. */
+static ngx_int_t
+init_shared(ngx_shm_zone_t *zone, void *before)
+{
+    ngx_slab_pool_t *slab = (ngx_slab_pool_t *) zone->shm.addr;
+    zone->data =
+        before != NULL ? before : ngx_slab_calloc(slab, sizeof(*changes));
+    return zone->data != NULL ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+dns_remote_conf(ngx_conf_t *cf)
+{
+    ngx_str_t name = ngx_string("resolua_dns_stores");
+    shared = ngx_shared_memory_add(cf, &name, 8 * ngx_pagesize,
+                                   &ngx_resolua_dns_module);
+    if (shared == NULL) {
+        return NGX_ERROR;
+    }
+    shared->init = init_shared;
+    return NGX_OK;
+}
+
+
+static uint64_t
+changes_now(void)
+{
+    return __atomic_load_n(changes, __ATOMIC_ACQUIRE);
+}
+
+
+void
+remote_zones_changed(void)
+{
+    (void) __atomic_add_fetch(changes, 1, __ATOMIC_RELEASE);
+}
+
+
+remote_list_t *
+remote_zones_current(remote_store_t *store)
+{
+    if (store->seen == changes_now()) {
+        return store->list;
+    }
+    remote_zones_refresh(store);
+    return NULL;
+}
+
 
 void
 remote_list_release(remote_list_t *list)
@@ -63,13 +119,23 @@ has_same_zones(const dns_zone_list_t *old, const dns_zone_list_t *new)
 }
 
 
+/* The serial of zones that have none rises, and what is wrong in them is told
+   again. */
+static void
+note_change(remote_store_t *store)
+{
+    store->serial = (uint32_t) ngx_time();
+    ngx_memzero(store->skip_marks, sizeof(store->skip_marks));
+}
+
+
 /* Answers that were made from what has changed are not given any more. */
 static void
 purge_changed(remote_store_t *store, const dns_zone_list_t *new)
 {
     const dns_zone_list_t *old = store->list->zones;
     if (!has_same_zones(old, new)) {
-        store->serial = (uint32_t) ngx_time();
+        note_change(store);
         if (dns_server_cache != NULL) {
             dns_cache_purge_all(dns_server_cache);
         }
@@ -81,7 +147,7 @@ purge_changed(remote_store_t *store, const dns_zone_list_t *new)
             zone->generation) {
             continue;
         }
-        store->serial = (uint32_t) ngx_time();
+        note_change(store);
         if (dns_server_cache != NULL) {
             dns_cache_purge_group(dns_server_cache, zone->apex.octets,
                                   zone->apex.size);
@@ -120,9 +186,14 @@ on_listed(remote_job_t *job, dns_status_t status)
     job->zones = NULL;
     store->is_listing = 0;
     if (status == DNS_OK) {
+        store->seen = store->listing_seen;
         take_list(store, zones);
     } else {
         dns_zone_list_free(zones);
+    }
+    if (status == DNS_OK && store->seen != changes_now()) {
+        remote_zones_refresh(store); /* a zone came meanwhile */
+        return;
     }
     end_waiters(store, status);
     if (!ngx_exiting && !store->is_closing) {
@@ -149,6 +220,7 @@ remote_zones_refresh(remote_store_t *store)
         return;
     }
     store->is_listing = 1;
+    store->listing_seen = changes_now();
     store->listing_began = ngx_current_msec;
     job->store = store;
     job->set = NULL;
@@ -169,6 +241,7 @@ on_poll(ngx_event_t *ev)
 void
 remote_zones_open(remote_store_t *store)
 {
+    changes = shared->data;
     ngx_queue_init(&store->list_waiters);
     store->poll.handler = on_poll;
     store->poll.data = store;

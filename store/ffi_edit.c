@@ -1,3 +1,4 @@
+#include "ffi/database_ffi.h"
 #include "ffi/store_ffi.h"
 
 #include <stdio.h>
@@ -7,11 +8,14 @@
 #include "dns/name.h"
 #include "dns/type.h"
 #include "dns/zonefile.h"
+#include "store/ffi_database.h"
 #include "store/ffi_store.h"
 #include "store/lmdb.h"
 
 struct dns_ffi_edit {
-    store_lmdb_t *store; /* borrowed */
+    store_lmdb_t *store;        /* borrowed; NULL: it is for a database */
+    store_database_t *database; /* borrowed */
+    bool zones_changed;
     store_edit_t *edit;
     const char *text; /* borrowed: the master file to load, or NULL */
     size_t size;
@@ -20,9 +24,8 @@ struct dns_ffi_edit {
     char error[DNS_FFI_ERROR_SIZE];
 };
 
-int
-dns_ffi_edit_new(struct dns_ffi_store *store, const uint8_t *apex,
-                 struct dns_ffi_edit **out)
+static int
+edit_new(const uint8_t *apex, struct dns_ffi_edit **out)
 {
     struct dns_ffi_edit *edit = calloc(1, sizeof(*edit));
 
@@ -37,10 +40,35 @@ dns_ffi_edit_new(struct dns_ffi_store *store, const uint8_t *apex,
         return status;
     }
 
-    edit->store = dns_ffi_store_lmdb(store);
     memcpy(edit->apex, apex, dns_name_size(apex));
     *out = edit;
     return DNS_OK;
+}
+
+int
+dns_ffi_edit_new(struct dns_ffi_store *store, const uint8_t *apex,
+                 struct dns_ffi_edit **out)
+{
+    int status = edit_new(apex, out);
+
+    if (status == DNS_OK) {
+        (*out)->store = dns_ffi_store_lmdb(store);
+    }
+
+    return status;
+}
+
+int
+dns_ffi_edit_new_database(struct dns_ffi_database *database,
+                          const uint8_t *apex, struct dns_ffi_edit **out)
+{
+    int status = edit_new(apex, out);
+
+    if (status == DNS_OK) {
+        (*out)->database = dns_ffi_database_store(database);
+    }
+
+    return status;
 }
 
 void
@@ -242,9 +270,20 @@ dns_ffi_edit_commit(void *job)
     struct dns_ffi_edit *edit = job;
     dns_status_t status = load(edit);
 
-    return status == DNS_OK
-               ? store_lmdb_commit(edit->store, edit->edit, edit->error)
-               : status;
+    if (status != DNS_OK) {
+        return status;
+    }
+
+    return edit->database != NULL
+               ? store_database_commit(edit->database, edit->edit,
+                                       &edit->zones_changed, edit->error)
+               : store_lmdb_commit(edit->store, edit->edit, edit->error);
+}
+
+int
+dns_ffi_edit_zones_changed(const struct dns_ffi_edit *edit)
+{
+    return edit->zones_changed;
 }
 
 const char *

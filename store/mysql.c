@@ -10,7 +10,7 @@
 
 #include "store/private/mysql.h"
 
-static const char zones_text[] =
+const char store_mysql_zones_text[] =
     "SELECT d.id, d.name, r.content FROM domains d LEFT JOIN records r"
     " ON r.domain_id = d.id AND r.type = 'SOA' AND r.name = d.name"
     " AND r.disabled = 0";
@@ -142,10 +142,6 @@ store_mysql_free(store_mysql_t *db)
     }
 
     free_options(&db->options);
-    for (unsigned i = 0; i < MYSQL_EDIT_TEXTS; i++) {
-        free(db->edit[i]);
-    }
-
     free(db->text);
     free(db->names);
     free(db->parameters);
@@ -279,19 +275,6 @@ store_mysql_begin_fetch(store_mysql_t *db, dns_fetched_t *set)
     }
 }
 
-void
-store_mysql_begin_set(store_mysql_t *db, const store_mysql_set_t *edit)
-{
-    begin(db, MYSQL_EDITING);
-    db->edit_at = 0;
-
-    dns_status_t status = store_mysql_write_edit(db, edit);
-
-    if (status != DNS_OK) {
-        store_mysql_end(db, status, dns_status_text(status));
-    }
-}
-
 static int
 start_prepare(store_mysql_t *db)
 {
@@ -327,8 +310,9 @@ start(store_mysql_t *db)
     case MYSQL_CONNECTING:
         return start_connect(db);
     case MYSQL_ASKING_ZONES:
-        return mysql_real_query_start(&db->result, db->link, zones_text,
-                                      sizeof(zones_text) - 1);
+        return mysql_real_query_start(&db->result, db->link,
+                                      store_mysql_zones_text,
+                                      sizeof(store_mysql_zones_text) - 1);
     case MYSQL_READING_ZONES:
         return mysql_store_result_start(&db->rows, db->link);
     case MYSQL_PREPARING:
@@ -342,10 +326,6 @@ start(store_mysql_t *db)
         return mysql_stmt_execute_start(&db->result, statement);
     case MYSQL_STORING:
         return mysql_stmt_store_result_start(&db->result, statement);
-    case MYSQL_EDITING:
-        return mysql_real_query_start(
-            &db->result, db->link, db->edit[db->edit_at],
-            (unsigned long) strlen(db->edit[db->edit_at]));
     case MYSQL_IDLE:
         break;
     }
@@ -362,7 +342,6 @@ resume(store_mysql_t *db, int ready)
     case MYSQL_CONNECTING:
         return mysql_real_connect_cont(&db->connected, db->link, ready);
     case MYSQL_ASKING_ZONES:
-    case MYSQL_EDITING:
         return mysql_real_query_cont(&db->result, db->link, ready);
     case MYSQL_READING_ZONES:
         return mysql_store_result_cont(&db->rows, db->link, ready);
@@ -413,25 +392,6 @@ finish_fetch(store_mysql_t *db)
     store_mysql_end(db, status, dns_status_text(status));
 }
 
-static void
-next_statement(store_mysql_t *db)
-{
-    if (db->result != 0) {
-        fail(db);
-        return;
-    }
-
-    dns_status_t status = store_mysql_check_edit(db);
-
-    do {
-        db->edit_at++;
-    } while (db->edit_at < MYSQL_EDIT_TEXTS && db->edit[db->edit_at][0] == 0);
-
-    if (status != DNS_OK || db->edit_at == MYSQL_EDIT_TEXTS) {
-        store_mysql_end(db, status, dns_status_text(status));
-    }
-}
-
 /* libmariadb's call is over: what follows. */
 static void
 advance(store_mysql_t *db)
@@ -480,9 +440,6 @@ advance(store_mysql_t *db)
             finish_fetch(db);
         }
 
-        break;
-    case MYSQL_EDITING:
-        next_statement(db);
         break;
     case MYSQL_IDLE:
         break;

@@ -33,7 +33,6 @@ enum {
     STORE_MYSQL_ERROR_SIZE = 512, /* bytes of an error text and its NUL */
     STORE_MYSQL_ROWS_MAX = 20000, /* rows that one fetch may give */
     STORE_MYSQL_NAMES_MAX = 512,  /* names that one fetch may ask for */
-    STORE_MYSQL_SET_MAX = 1000,   /* records of a set that is written */
 };
 
 /* What to wait for: libmariadb's numbers. */
@@ -100,23 +99,6 @@ DNS_EXPORT void store_mysql_begin_zones(store_mysql_t *db,
 /* Fetches what the set wants, in one statement, and settles it.  After an
    error the set may hold a part: free it. */
 DNS_EXPORT void store_mysql_begin_fetch(store_mysql_t *db, dns_fetched_t *set);
-
-/* What a record set is to be; borrowed for the call that begins the job. */
-typedef struct {
-    const dns_zone_t *zone;
-    const uint8_t *name;
-    dns_rrset_t set; /* count 0: it is deleted */
-} store_mysql_set_t;
-
-/*
- * Replaces or deletes a record set and raises the SOA's serial, in one
- * transaction.  DNS_OK: committed.  DNS_ENOTFOUND: no such zone, or nothing to
- * delete.  DNS_ECONFLICT: CNAME beside other data, not one SOA.
- * DNS_EMALFORMED: a name outside the zone, rdata that is not of its type.
- * After any error nothing is written once the connection is freed.
- */
-DNS_EXPORT void store_mysql_begin_set(store_mysql_t *db,
-                                      const store_mysql_set_t *edit);
 
 /* ready: 0 for the first step of a job. */
 DNS_EXPORT store_mysql_step_t store_mysql_step(store_mysql_t *db, int ready,

@@ -5,47 +5,38 @@
 #include <strings.h>
 
 #include "dns/type.h"
+#include "store/private/json_shape.h"
 #include "store/private/records.h"
 
 enum {
-    FIELDS_MAX = 7,
     TYPE_SIZE = 16,    /* bytes of a type's mnemonic and its NUL */
     REASON_SIZE = 256, /* bytes */
 };
 
-/* One part of the text of a type's rdata. */
-typedef struct {
-    const char *names[2]; /* the second: as some programs write it */
-    enum { WORD, STRINGS, SERIAL } kind;
-} field_t;
-
-typedef struct {
-    uint16_t type;
-    field_t fields[FIELDS_MAX];
-} shape_t;
-
-static const shape_t shapes[] = {
-    {DNS_TYPE_A, {{{"ip"}, WORD}}},
-    {DNS_TYPE_AAAA, {{{"ip"}, WORD}}},
-    {DNS_TYPE_TXT, {{{"text"}, STRINGS}}},
-    {DNS_TYPE_CNAME, {{{"host"}, WORD}}},
-    {DNS_TYPE_NS, {{{"host"}, WORD}}},
-    {DNS_TYPE_PTR, {{{"host"}, WORD}}},
-    {DNS_TYPE_MX, {{{"preference", "priority"}, WORD}, {{"host"}, WORD}}},
+static const json_shape_t shapes[] = {
+    {DNS_TYPE_A, {{{"ip"}, JSON_WORD}}},
+    {DNS_TYPE_AAAA, {{{"ip"}, JSON_WORD}}},
+    {DNS_TYPE_TXT, {{{"text"}, JSON_STRINGS}}},
+    {DNS_TYPE_CNAME, {{{"host"}, JSON_WORD}}},
+    {DNS_TYPE_NS, {{{"host"}, JSON_WORD}}},
+    {DNS_TYPE_PTR, {{{"host"}, JSON_WORD}}},
+    {DNS_TYPE_MX,
+     {{{"preference", "priority"}, JSON_WORD}, {{"host"}, JSON_WORD}}},
     {DNS_TYPE_SRV,
-     {{{"priority"}, WORD},
-      {{"weight"}, WORD},
-      {{"port"}, WORD},
-      {{"target", "host"}, WORD}}},
-    {DNS_TYPE_CAA, {{{"flag"}, WORD}, {{"tag"}, WORD}, {{"value"}, STRINGS}}},
+     {{{"priority"}, JSON_WORD},
+      {{"weight"}, JSON_WORD},
+      {{"port"}, JSON_WORD},
+      {{"target", "host"}, JSON_WORD}}},
+    {DNS_TYPE_CAA,
+     {{{"flag"}, JSON_WORD}, {{"tag"}, JSON_WORD}, {{"value"}, JSON_STRINGS}}},
     {DNS_TYPE_SOA,
-     {{{"ns"}, WORD},
-      {{"mbox"}, WORD},
-      {{"serial"}, SERIAL},
-      {{"refresh"}, WORD},
-      {{"retry"}, WORD},
-      {{"expire"}, WORD},
-      {{"minttl"}, WORD}}},
+     {{{"ns"}, JSON_WORD},
+      {{"mbox"}, JSON_WORD},
+      {{"serial"}, JSON_SERIAL},
+      {{"refresh"}, JSON_WORD},
+      {{"retry"}, JSON_WORD},
+      {{"expire"}, JSON_WORD},
+      {{"minttl"}, JSON_WORD}}},
 };
 
 static void
@@ -57,8 +48,8 @@ complain(const store_json_t *json, const char *where, const char *what)
     json->visit(json->data, NULL, reason);
 }
 
-static const shape_t *
-find_shape(uint16_t type)
+const json_shape_t *
+json_find_shape(uint16_t type)
 {
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
         if (shapes[i].type == type) {
@@ -69,10 +60,8 @@ find_shape(uint16_t type)
     return NULL;
 }
 
-/* Letter case of members' names does not count: the plugins' own data differ
-   in it. */
-static json_t *
-member(json_t *object, const char *name)
+json_t *
+json_member(json_t *object, const char *name)
 {
     const char *key;
     json_t *value;
@@ -111,7 +100,7 @@ put_word(store_records_t *r, const char *text, size_t size)
 }
 
 static bool
-put_value(store_records_t *r, const field_t *field, const json_t *value)
+put_value(store_records_t *r, const json_field_t *field, const json_t *value)
 {
     if (json_is_integer(value)) {
         put_number(r, json_integer_value(value));
@@ -129,7 +118,7 @@ put_value(store_records_t *r, const field_t *field, const json_t *value)
         return false;
     }
 
-    if (field->kind == STRINGS) {
+    if (field->kind == JSON_STRINGS) {
         records_put_strings(r, text, size);
         return true;
     }
@@ -139,20 +128,20 @@ put_value(store_records_t *r, const field_t *field, const json_t *value)
 
 /* The member that is wrong, or NULL. */
 static const char *
-put_fields(store_records_t *r, const shape_t *shape, json_t *object,
+put_fields(store_records_t *r, const json_shape_t *shape, json_t *object,
            uint32_t serial)
 {
     records_rewind(r);
 
-    for (const field_t *f = shape->fields;
-         f < shape->fields + FIELDS_MAX && f->names[0] != NULL; f++) {
-        json_t *value = member(object, f->names[0]);
+    for (const json_field_t *f = shape->fields;
+         f < shape->fields + JSON_FIELDS_MAX && f->names[0] != NULL; f++) {
+        json_t *value = json_member(object, f->names[0]);
 
         if (value == NULL) {
-            value = member(object, f->names[1]);
+            value = json_member(object, f->names[1]);
         }
 
-        if (value == NULL && f->kind == SERIAL) {
+        if (value == NULL && f->kind == JSON_SERIAL) {
             put_number(r, serial);
         } else if (!put_value(r, f, value)) {
             return f->names[0];
@@ -167,7 +156,7 @@ put_fields(store_records_t *r, const shape_t *shape, json_t *object,
 static int64_t
 ttl_of(json_t *object, int64_t otherwise)
 {
-    const json_t *ttl = member(object, "ttl");
+    const json_t *ttl = json_member(object, "ttl");
 
     return json_is_integer(ttl) && json_integer_value(ttl) != 0
                ? json_integer_value(ttl)
@@ -194,7 +183,7 @@ static void
 read_object(store_records_t *r, const store_json_t *json, uint16_t type,
             json_t *object, int64_t ttl)
 {
-    const shape_t *shape = find_shape(type);
+    const json_shape_t *shape = json_find_shape(type);
     char where[TYPE_SIZE];
 
     dns_type_to_text(where, type);
@@ -219,8 +208,8 @@ read_object(store_records_t *r, const store_json_t *json, uint16_t type,
 static void
 read_other(store_records_t *r, const store_json_t *json, json_t *object)
 {
-    json_t *type = member(object, "type");
-    json_t *data = member(object, "data");
+    json_t *type = json_member(object, "type");
+    json_t *data = json_member(object, "data");
     store_record_t record;
     const char *reason = NULL;
 

@@ -1,14 +1,12 @@
-#include "store/redis.h"
 
 #include <hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    GROUP_MAX = 32, /* fields in a command */
-    KEY_SIZE = DNS_NAME_TEXT_SIZE + 2 * STORE_REDIS_AFFIX_MAX + 1, /* bytes */
-};
+#include "store/private/redis_names.h"
+
+enum { GROUP_MAX = 32 }; /* fields in a command */
 
 typedef enum { LOGIN, ZONES, FETCH } kind_t;
 
@@ -50,7 +48,7 @@ struct store_redis_s {
 
 /* The fields of a command. */
 typedef struct {
-    char key[KEY_SIZE];
+    char key[STORE_REDIS_KEY_SIZE];
     char fields[GROUP_MAX][DNS_NAME_TEXT_SIZE];
     size_t count;
 } group_t;
@@ -256,32 +254,13 @@ store_redis_begin_login(store_redis_t *db, const store_redis_account_t *account,
     put(db, job, command, size);
 }
 
-/* In a pattern of SCAN these are not themselves. */
-static void
-put_glob(char *out, const char *text)
-{
-    size_t used = strlen(out);
-
-    for (; *text != '\0'; text++) {
-        if (strchr("*?[]\\", *text) != NULL) {
-            out[used++] = '\\';
-        }
-
-        out[used++] = *text;
-    }
-
-    out[used] = '\0';
-}
-
 static void
 put_scan(store_redis_t *db, job_t *job, const char *cursor)
 {
-    char pattern[4 * STORE_REDIS_AFFIX_MAX + 4] = "";
+    char pattern[STORE_REDIS_PATTERN_SIZE];
     char *command = NULL;
 
-    put_glob(pattern, db->prefix);
-    strcat(pattern, "*.");
-    put_glob(pattern, db->suffix);
+    store_redis_pattern(db->prefix, db->suffix, pattern);
 
     /* The types of keys are told apart by the server. */
     int size = redisFormatCommand(
@@ -297,33 +276,6 @@ store_redis_begin_zones(store_redis_t *db, dns_zone_list_t *zones, void *data)
 
     job->zones = zones;
     put_scan(db, job, "0");
-}
-
-/* The field of a name: "@" or the labels above the apex, no final dot. */
-static void
-field_of(char *out, const dns_want_t *want)
-{
-    dns_name_t relative = {0};
-    unsigned labels = want->name->label_count - want->apex->label_count;
-    size_t size = want->name->label_at[labels];
-
-    if (labels == 0) {
-        strcpy(out, "@");
-        return;
-    }
-
-    memcpy(relative.octets, want->name->octets, size);
-    relative.octets[size] = 0;
-    out[dns_name_to_text(out, relative.octets) - 1] = '\0';
-}
-
-static void
-key_of(const store_redis_t *db, const dns_name_t *apex, char *key)
-{
-    char text[DNS_NAME_TEXT_SIZE];
-
-    dns_name_to_text(text, apex->octets);
-    snprintf(key, KEY_SIZE, "%s%s%s", db->prefix, text, db->suffix);
 }
 
 static void
@@ -373,11 +325,11 @@ put_wanted(store_redis_t *db, job_t *job, bool below)
         }
 
         if (group.count == 0) {
-            key_of(db, want.apex, group.key);
+            store_redis_key(db->prefix, db->suffix, want.apex, group.key);
             zone_id = want.zone_id;
         }
 
-        field_of(group.fields[group.count++], &want);
+        store_redis_field(want.name, want.apex, group.fields[group.count++]);
     }
 
     if (group.count > 0) {
@@ -398,18 +350,13 @@ store_redis_begin_fetch(store_redis_t *db, dns_fetched_t *set, void *data)
 static void
 add_zone(const store_redis_t *db, job_t *job, const redisReply *key)
 {
-    size_t prefix = strlen(db->prefix);
-    size_t suffix = strlen(db->suffix);
-    uint8_t name[DNS_NAME_MAX];
     dns_zone_t zone = {.id = ++job->zone_count};
 
-    if (key->type != REDIS_REPLY_STRING || key->len <= prefix + suffix ||
-        dns_name_from_text(name, key->str + prefix, key->len - prefix - suffix,
-                           NULL, NULL) != DNS_OK) {
+    if (key->type != REDIS_REPLY_STRING ||
+        !store_redis_apex(db->prefix, db->suffix, key->str, key->len,
+                          &zone.apex)) {
         return;
     }
-
-    dns_name_set(&zone.apex, name);
 
     /* SCAN may give a key twice. */
     dns_status_t status = dns_zone_list_add(job->zones, &zone);

@@ -13,7 +13,7 @@ local name_of = dns.name
 local complain, say = console.complain, console.say
 
 local HELP = [[
-usage: resolua [--data DIR] COMMAND ...
+usage: resolua [--data DIR | --store URL] COMMAND ...
 
   zone load FILE... | DIR [--origin NAME]   load or replace zones
   zone list                                 names and serials
@@ -32,7 +32,9 @@ usage: resolua [--data DIR] COMMAND ...
   run [-e CODE] [FILE] [ARG...]             run Lua in an nginx of its own
   doc [NAME]                                the manual of a directive, function
 
---data names the folder of the store (./data).  "resolua COMMAND --help" says
+--data names the folder of the store (./data); --store a networked one as
+mysql://USER:PASSWORD@HOST/DATABASE or redis://HOST[/NUMBER], with
+?prefix=TEXT&suffix=TEXT&socket=PATH&ca_file=PATH behind it.  "resolua COMMAND --help" says
 more of a command.  The exit code is 0, or 1 after an error.
 ]]
 
@@ -92,8 +94,23 @@ Asks a name server (127.0.0.1, port 53) and prints the response as dig does.
 
 local DEFAULT_TTL = "3600"
 
+-- The folder's store, or the networked one of --store.
+local function find_store(options, read_only)
+    if not options.store then
+        return store_module.open(options.data, read_only)
+    end
+
+    local database = require "dns.database"
+    local where, reason = database.parse(options.store)
+    if not where then
+        return nil, reason
+    end
+
+    return database.open(where)
+end
+
 local function open_store(options, read_only)
-    local store, reason = store_module.open(options.data, read_only)
+    local store, reason = find_store(options, read_only)
     if not store then
         complain("resolua: ", reason)
         os.exit(1)
@@ -470,7 +487,7 @@ for _, more in ipairs { explain_commands, key_commands } do
     end
 end
 
-local VALUE_OPTIONS = { ["--data"] = "data", ["--origin"] = "origin",
+local VALUE_OPTIONS = { ["--data"] = "data", ["--store"] = "store", ["--origin"] = "origin",
     ["-p"] = "port", ["--zone"] = "zone", ["--name"] = "name",
     ["--type"] = "type", ["--note"] = "note",
     ["--client"] = "client", ["--transport"] = "transport",

@@ -7,6 +7,7 @@ local ffi = require "ffi"
 
 ffi.cdef(require "dns.cdef_dns")
 ffi.cdef(require "dns.cdef_store")
+ffi.cdef(require "dns.cdef_database")
 
 local ABI = ffi.new("uint32_t", ffi.C.RESOLUA_FFI_ABI)
 

@@ -77,6 +77,20 @@ function name.normalize(text)
     return name.from_memory(name_buffer, size):lower()
 end
 
+--- Canonical order (RFC 4034 section 6.1): true if a comes before b.
+-- @tparam string a
+-- @tparam string b
+-- @treturn boolean
+-- @raise if one of them is not a domain name
+function name.is_before(a, b)
+    local wire = { name.to_wire(a), name.to_wire(b) }
+    if not wire[1] or not wire[2] then
+        error("not a domain name", 2)
+    end
+
+    return C.dns_ffi_name_compare(wire[1], wire[2]) < 0
+end
+
 --- True if a name is an ancestor's or lies below it.
 -- @tparam string text
 -- @tparam string ancestor

@@ -31,10 +31,15 @@ local forwarders = {} -- by the directive's text
 
 --- Sets what the configuration says.  Nothing is opened before the first use.
 -- @tparam table options `store`: the folder of the embedded store, or nil;
---   `forward`: upstreams with spaces between, or nil; `udp_limit`: octets
+--   `databases`: networked stores, for dns.database.open(); `forward`:
+--   upstreams with spaces between, or nil; `udp_limit`: octets; `answer_zones`:
+--   a function (packet, transport) that gives the zones' answer as
+--   Store:answer() does, or nil: that of the embedded store
 function service.configure(options)
     settings = {
         folder = options.store,
+        databases = options.databases or {},
+        answer_zones = options.answer_zones,
         forward = options.forward,
         udp_limit = options.udp_limit or UDP_LIMIT,
     }
@@ -45,15 +50,48 @@ function service.folder()
     return settings.folder
 end
 
---- The zone store of this server.
--- @treturn Store|nil
--- @treturn string why there is none
-function service.store()
-    if settings.store or not settings.folder then
-        return settings.store, "no dns_store is configured"
+local function open_embedded()
+    if settings.embedded or not settings.folder then
+        return settings.embedded, "no dns_store is configured"
     end
 
     local store, reason = store_module.open(settings.folder)
+    settings.embedded = store
+    return store, reason
+end
+
+local function open_all()
+    local list = {}
+    local embedded, reason = open_embedded()
+    if settings.folder then
+        if not embedded then
+            return nil, reason
+        end
+        list[1] = embedded
+    end
+    for _, where in ipairs(settings.databases) do
+        local database, why = require("dns.database").open(where)
+        if not database then
+            return nil, why
+        end
+        list[#list + 1] = database
+    end
+    if #list == 0 then
+        return nil, "no dns_store is configured"
+    end
+
+    return #list == 1 and list[1] or require("dns.stores").new(list)
+end
+
+--- The zone stores of this server as one.
+-- @treturn Store|nil
+-- @treturn string why there is none
+function service.store()
+    if settings.store then
+        return settings.store
+    end
+
+    local store, reason = open_all()
     settings.store = store
     return store, reason
 end
@@ -147,12 +185,16 @@ local function may_forward(query)
 end
 
 local function answer_from_zones(packet, transport)
-    local store, reason = service.store()
-    if not store then
-        return nil, nil, settings.folder and reason
+    local wire, result
+    if settings.answer_zones then
+        wire, result = settings.answer_zones(packet, transport)
+    else
+        local store, reason = open_embedded()
+        if not store then
+            return nil, nil, settings.folder and reason
+        end
+        wire, result = store:answer(packet, transport)
     end
-
-    local wire, result = store:answer(packet, transport)
     if not wire then
         return nil, nil, result
     end

@@ -181,8 +181,20 @@ function Edit:commit()
     if status ~= 0 then
         return failure(status, self:reason())
     end
+    if self.store.committed then
+        self.store:committed(self)
+    end
 
     return true
+end
+
+-- An Edit around a new handle, which it owns.
+local function edit_of(handle, apex, store)
+    return setmetatable({
+        handle = ffi.gc(handle, C.dns_ffi_edit_free),
+        apex = apex,
+        store = store,
+    }, Edit)
 end
 
 local Store = {}
@@ -201,11 +213,7 @@ function Store:edit(zone)
         return failure(status)
     end
 
-    return setmetatable({
-        handle = ffi.gc(out[0], C.dns_ffi_edit_free),
-        apex = apex,
-        store = self,
-    }, Edit)
+    return edit_of(out[0], apex, self)
 end
 
 -- Calls visit() inside a read of the store; nothing in it may yield.
@@ -373,7 +381,18 @@ function Store:answer(packet, transport)
     return reading(self, answer, packet, transport)
 end
 
-local store = {}
+-- What dns.database is made of as well.
+local store = {
+    Store = Store,
+    edit_of = edit_of,
+    failure = failure,
+    zone_table = zone_table,
+}
+
+--- Runs a job, `int job(void *)` in C, which may block; gives its result.
+function store.run_job(job, argument)
+    return run_job(job, argument)
+end
 
 --- Opens the store in a folder, which is made if it is not there.
 -- @tparam string folder

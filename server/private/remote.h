@@ -14,6 +14,7 @@
 enum {
     REMOTE_HOSTS_MAX = 8,
     REMOTE_ERROR_SIZE = 512, /* bytes */
+    REMOTE_SKIP_MARKS = 1024,
 };
 
 /* What the directive says; texts are zero-terminated. */
@@ -100,11 +101,14 @@ struct remote_store_s {
     remote_list_t *list; /* NULL: not told yet */
     remote_job_t listing;
     unsigned is_listing : 1;
+    uint64_t seen;         /* changes of zones that the list knows of ... */
+    uint64_t listing_seen; /* ... and that the one under way will */
     ngx_msec_t listing_began;
     ngx_event_t poll;
     ngx_queue_t list_waiters; /* jobs without set */
     uint32_t serial; /* of zones that have none: when a change was seen */
     uint64_t skipped;
+    uint32_t skip_marks[REMOTE_SKIP_MARKS]; /* what was logged */
 };
 
 extern remote_store_t remote_stores[DNS_REMOTE_STORES_MAX];
@@ -136,6 +140,13 @@ void remote_zones_open(remote_store_t *store);
 void remote_zones_close(remote_store_t *store);
 void remote_zones_refresh(remote_store_t *store);
 void remote_list_release(remote_list_t *list);
+
+/* A zone has come or gone by an edit of ours: every worker is to list them
+   anew before it answers. */
+void remote_zones_changed(void);
+
+/* The list to answer by; NULL: it is not known, or known to be old. */
+remote_list_t *remote_zones_current(remote_store_t *store);
 
 /* The job waits until the zones are known. */
 void remote_zones_wait(remote_job_t *job);

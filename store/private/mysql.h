@@ -46,18 +46,7 @@ typedef enum {
     MYSQL_PREPARING,
     MYSQL_EXECUTING,
     MYSQL_STORING,
-    MYSQL_EDITING,
 } mysql_state_t;
-
-/* The statements of an edit. */
-enum {
-    MYSQL_EDIT_BEGIN,
-    MYSQL_EDIT_SERIAL, /* first: its lock makes edits of a zone wait */
-    MYSQL_EDIT_DELETE,
-    MYSQL_EDIT_INSERT,
-    MYSQL_EDIT_COMMIT,
-    MYSQL_EDIT_TEXTS,
-};
 
 struct store_mysql_s {
     store_mysql_options_t options; /* texts owned */
@@ -89,9 +78,6 @@ struct store_mysql_s {
     mysql_name_t *names;    /* owned: STORE_MYSQL_NAMES_MAX */
     MYSQL_BIND *parameters; /* owned: 3 for each name */
     mysql_row_t row;
-    char *edit[MYSQL_EDIT_TEXTS]; /* owned; an empty one is left out */
-    unsigned edit_at;
-    bool is_delete;
 };
 
 /* Ends the job. */
@@ -121,11 +107,7 @@ DNS_MUST_USE dns_status_t store_mysql_read_rows(store_mysql_t *db);
 /* Puts the rows of the zone listing into the list. */
 DNS_MUST_USE dns_status_t store_mysql_read_zones(store_mysql_t *db);
 
-/* Writes the statements of an edit. */
-DNS_MUST_USE dns_status_t store_mysql_write_edit(store_mysql_t *db,
-                                                 const store_mysql_set_t *edit);
-
-/* Did the statement that just ran do what it must? */
-DNS_MUST_USE dns_status_t store_mysql_check_edit(const store_mysql_t *db);
+/* Each zone's id, its name and its SOA. */
+extern const char store_mysql_zones_text[];
 
 #endif

@@ -14,6 +14,7 @@
 #include <poll.h>
 
 #include "dns/rdata_text.h"
+#include "store/database.h"
 #include "store/mysql.h"
 
 static store_records_t *records;
@@ -88,6 +89,37 @@ fetch_set(dns_fetched_t *set)
     return run();
 }
 
+static void
+commit(store_edit_t *edit)
+{
+    const store_database_options_t where = {
+        .hosts = {options.host},
+        .ports = {options.port},
+        .host_count = options.host != NULL,
+        .unix_socket = options.unix_socket,
+        .user = options.user,
+        .password = options.password,
+        .database = options.database,
+        .timeout_ms = options.timeout_ms,
+    };
+    char error[STORE_ERROR_SIZE];
+    store_database_t *database;
+    bool zones_changed;
+
+    assert_int_equal(store_database_new(&database, &where), DNS_OK);
+
+    dns_status_t status =
+        store_database_commit(database, edit, &zones_changed, error);
+
+    if (status == DNS_OK) {
+        printf("done\n");
+    } else {
+        printf("! %s: %s\n", dns_status_text(status), error);
+    }
+
+    store_database_free(database);
+}
+
 /* "NAME = TYPE TTL TEXT|TEXT...": no text deletes. */
 static void
 edit_line(const char *name)
@@ -95,49 +127,42 @@ edit_line(const char *name)
     static const uint8_t key[DNS_SIPHASH_KEY_SIZE] = "a key for a test";
     char type_text[32], ttl[16], texts[4096];
     uint8_t wire[DNS_NAME_MAX], rdata[DNS_RDATA_MAX];
-    dns_node_builder_t builder = {0};
-    store_mysql_set_t edit = {.name = wire};
+    uint16_t type, size;
+    store_edit_t *edit;
     dns_zone_list_t *zones;
     dns_name_t owner;
-    uint16_t size;
 
     assert_int_equal(scanf("%31s %15s%4095[^\n]", type_text, ttl, texts), 3);
     assert_int_equal(dns_name_from_text(wire, name, strlen(name), NULL, NULL),
                      DNS_OK);
+    assert_int_equal(dns_type_from_text(&type, type_text, strlen(type_text)),
+                     DNS_OK);
+    assert_int_equal(dns_zone_list_new(&zones, key), DNS_OK);
+    dns_name_set(&owner, wire);
+    assert_int_equal(list_zones(zones), DNS_OK);
+
+    const dns_zone_t *zone = dns_zone_list_find(zones, &owner, 256);
+
     assert_int_equal(
-        dns_type_from_text(&edit.set.type, type_text, strlen(type_text)),
+        store_edit_new(zone == NULL ? owner.octets : zone->apex.octets, &edit),
         DNS_OK);
+    (void) !(texts[1] == '\0' ? store_edit_remove(edit, wire, type, NULL, 0)
+                              : store_edit_remove_if_any(edit, wire, type));
 
     for (char *text = strtok(texts + 1, "|"); text != NULL;
          text = strtok(NULL, "|")) {
         dns_rdata_input_t input = {
-            .type = edit.set.type, .text = text, .size = strlen(text)};
+            .type = type, .text = text, .size = strlen(text)};
 
         assert_int_equal(dns_rdata_from_text(&input, rdata, &size, NULL),
                          DNS_OK);
-        assert_int_equal(dns_node_builder_add(&builder, edit.set.type,
-                                              (uint32_t) atoi(ttl), rdata,
-                                              size),
-                         DNS_OK);
+        (void) !store_edit_add(edit, wire, type, (uint32_t) atoi(ttl), rdata,
+                               size);
     }
 
-    dns_node_t node = dns_node_builder_node(&builder);
-
-    (void) !dns_node_find(&node, edit.set.type, &edit.set);
-    assert_int_equal(dns_zone_list_new(&zones, key), DNS_OK);
-    dns_name_set(&owner, wire);
-
-    if (list_zones(zones) == DNS_OK &&
-        (edit.zone = dns_zone_list_find(zones, &owner, 256)) != NULL) {
-        store_mysql_begin_set(db, &edit);
-
-        if (run() == DNS_OK) {
-            printf("done\n");
-        }
-    }
-
+    commit(edit);
+    store_edit_free(edit);
     dns_zone_list_free(zones);
-    dns_node_builder_free(&builder);
 }
 
 int

@@ -1,0 +1,73 @@
+#ifndef FFI_DATABASE_FFI_H
+#define FFI_DATABASE_FFI_H
+
+/*
+ * What Lua sees of networked stores: listings, zones, edits.  What asks the
+ * database is a job: int job(void *), which may block and may be run on a
+ * thread of its own.  See dns_ffi.h for the conventions.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dns/status.h"
+#include "ffi/dns_ffi.h"
+#include "ffi/store_ffi.h"
+
+struct dns_ffi_database;
+struct dns_ffi_listing;
+
+/* As store_database_options_t; texts are copied. */
+struct dns_ffi_database_options {
+    const char *hosts[8];
+    const char *unix_socket;
+    const char *user;
+    const char *password;
+    const char *database;
+    const char *ca_file;
+    const char *prefix;
+    const char *suffix;
+    uint16_t ports[8];
+    uint32_t host_count;
+    uint32_t timeout_ms;
+    uint8_t is_redis;
+};
+
+/* Connects to nothing yet. */
+DNS_EXPORT int
+dns_ffi_database_new(const struct dns_ffi_database_options *options,
+                     struct dns_ffi_database **out);
+DNS_EXPORT void dns_ffi_database_free(struct dns_ffi_database *database);
+
+/* A listing of zones (apex NULL), or of a zone's records; of all of them, or of
+   those of one name (not NULL). */
+DNS_EXPORT int dns_ffi_listing_new(struct dns_ffi_database *database,
+                                   const uint8_t *apex, const uint8_t *name,
+                                   struct dns_ffi_listing **out);
+DNS_EXPORT void dns_ffi_listing_free(struct dns_ffi_listing *listing);
+
+/* The job.  DNS_FFI_ENOTFOUND: no such zone. */
+DNS_EXPORT int dns_ffi_listing_run(void *listing);
+
+/* What it has found, in canonical order; the apex's SOA first.  1, or 0 at the
+   end. */
+DNS_EXPORT int dns_ffi_listing_next_zone(struct dns_ffi_listing *listing,
+                                         struct dns_ffi_zone *out);
+DNS_EXPORT int dns_ffi_listing_next_record(struct dns_ffi_listing *listing,
+                                           struct dns_ffi_record *out);
+
+/* Rows of the zone that could not be read. */
+DNS_EXPORT uint64_t
+dns_ffi_listing_skipped(const struct dns_ffi_listing *listing);
+DNS_EXPORT const char *
+dns_ffi_listing_error(const struct dns_ffi_listing *listing);
+
+/* An edit as store_ffi.h has it. */
+DNS_EXPORT int dns_ffi_edit_new_database(struct dns_ffi_database *database,
+                                         const uint8_t *apex,
+                                         struct dns_ffi_edit **out);
+
+/* After the commit: 1: a zone has come or gone. */
+DNS_EXPORT int dns_ffi_edit_zones_changed(const struct dns_ffi_edit *edit);
+
+#endif

@@ -1,0 +1,87 @@
+--- Several zone stores as one, with the methods of dns.store: a zone is read
+-- and edited where it is, a new one is made in the first store.
+-- @module dns.stores
+
+local dns = require "dns"
+
+local name_of = dns.name
+
+local Stores = {}
+Stores.__index = Stores
+
+-- The store that has the zone.  A store that fails could have it.
+local function store_of(self, zone)
+    local failed, kind
+    for _, store in ipairs(self.stores) do
+        local found, reason, what = store:zone(zone)
+        if found then
+            return store, found
+        end
+        if what ~= "not found" then
+            failed, kind = reason, what
+        end
+    end
+
+    return nil, failed or "no such zone", kind or "not found"
+end
+
+--- See dns.store.
+function Stores:zones()
+    local all = {}
+    for _, store in ipairs(self.stores) do
+        local zones, reason, kind = store:zones()
+        if not zones then
+            return nil, reason, kind
+        end
+        for _, zone in ipairs(zones) do
+            all[#all + 1] = zone
+        end
+    end
+    table.sort(all, function(a, b)
+        return name_of.is_before(a.name, b.name)
+    end)
+
+    return all
+end
+
+--- See dns.store.
+function Stores:zone(zone)
+    local store, found, kind = store_of(self, zone)
+    if not store then
+        return nil, found, kind
+    end
+
+    return found
+end
+
+for _, method in ipairs { "each_record", "each_record_of",
+    "each_record_behind", "zone_text", "has" } do
+    Stores[method] = function(self, zone, ...)
+        local store, reason, kind = store_of(self, zone)
+        if not store then
+            return nil, reason, kind
+        end
+
+        return store[method](store, zone, ...)
+    end
+end
+
+--- See dns.store.
+function Stores:edit(zone)
+    local store, reason, kind = store_of(self, zone)
+    if not store and kind ~= "not found" then
+        return nil, reason, kind
+    end
+
+    return (store or self.stores[1]):edit(zone)
+end
+
+local stores = {}
+
+--- @tparam {Store,...} list one at the least
+-- @treturn Stores
+function stores.new(list)
+    return setmetatable({ stores = list }, Stores)
+end
+
+return stores

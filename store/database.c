@@ -1,0 +1,305 @@
+#include "store/database.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dns/siphash.h"
+#include "store/private/database.h"
+
+static bool
+copy_text(const char **text)
+{
+    if (*text == NULL) {
+        return true;
+    }
+
+    *text = strdup(*text);
+    return *text != NULL;
+}
+
+/* Each text of the options. */
+static size_t
+list_texts(store_database_options_t *o, const char **texts[])
+{
+    size_t count = 0;
+
+    texts[count++] = &o->unix_socket;
+    texts[count++] = &o->user;
+    texts[count++] = &o->password;
+    texts[count++] = &o->database;
+    texts[count++] = &o->ca_file;
+    texts[count++] = &o->prefix;
+    texts[count++] = &o->suffix;
+
+    for (unsigned i = 0; i < o->host_count; i++) {
+        texts[count++] = &o->hosts[i];
+    }
+
+    return count;
+}
+
+dns_status_t
+store_database_new(store_database_t **out,
+                   const store_database_options_t *options)
+{
+    const char **texts[STORE_DATABASE_HOSTS_MAX + 8];
+    bool is_copied = true;
+
+    if (options->host_count > STORE_DATABASE_HOSTS_MAX) {
+        return DNS_ELIMIT;
+    }
+
+    store_database_t *db = calloc(1, sizeof(*db));
+
+    if (db == NULL) {
+        return DNS_ENOMEM;
+    }
+
+    db->options = *options;
+    db->driver = options->is_redis ? &database_redis : &database_mysql;
+    pthread_mutex_init(&db->lock, NULL);
+
+    size_t count = list_texts(&db->options, texts);
+
+    for (size_t i = 0; i < count; i++) {
+        is_copied = copy_text(texts[i]) && is_copied;
+    }
+
+    if (store_records_new(&db->records) != DNS_OK || !is_copied) {
+        store_database_free(db);
+        return DNS_ENOMEM;
+    }
+
+    *out = db;
+    return DNS_OK;
+}
+
+void
+store_database_free(store_database_t *db)
+{
+    const char **texts[STORE_DATABASE_HOSTS_MAX + 8];
+
+    if (db == NULL) {
+        return;
+    }
+
+    database_close(db);
+
+    size_t count = list_texts(&db->options, texts);
+
+    for (size_t i = 0; i < count; i++) {
+        free((void *) *texts[i]);
+    }
+
+    store_records_free(db->records);
+    pthread_mutex_destroy(&db->lock);
+    free(db);
+}
+
+dns_status_t
+database_fail(store_database_t *db, dns_status_t status, const char *text)
+{
+    snprintf(db->error, STORE_ERROR_SIZE, "%s", text);
+    return status;
+}
+
+void
+database_close(store_database_t *db)
+{
+    if (db->link != NULL) {
+        db->driver->close(db);
+        db->link = NULL;
+    }
+}
+
+dns_status_t
+database_connect(store_database_t *db)
+{
+    const store_database_options_t *o = &db->options;
+    dns_status_t status = DNS_ESTORE;
+
+    if (db->link != NULL) {
+        return DNS_OK;
+    }
+
+    if (o->host_count == 0) {
+        return db->driver->connect(db, NULL, 0);
+    }
+
+    for (unsigned i = 0; i < o->host_count && status == DNS_ESTORE; i++) {
+        status = db->driver->connect(db, o->hosts[i], o->ports[i]);
+    }
+
+    return status;
+}
+
+uint64_t
+database_generation(const char *soa, size_t size)
+{
+    static const uint8_t key[DNS_SIPHASH_KEY_SIZE] = {0};
+
+    /* 53 bits, and never 0. */
+    return soa == NULL
+               ? 1
+               : dns_siphash(key, (const uint8_t *) soa, size) >> 11 | 1;
+}
+
+dns_status_t
+database_list_zone(store_listing_t *out, const uint8_t *apex, uint32_t serial,
+                   uint64_t generation)
+{
+    if (out->count == out->capacity) {
+        size_t capacity = out->capacity == 0 ? 64 : 2 * out->capacity;
+        store_listed_zone_t *more =
+            realloc(out->zones, capacity * sizeof(*more));
+
+        if (more == NULL) {
+            return DNS_ENOMEM;
+        }
+
+        out->zones = more;
+        out->capacity = capacity;
+    }
+
+    store_listed_zone_t *zone = &out->zones[out->count++];
+
+    dns_name_set(&zone->apex, apex);
+    zone->serial = serial;
+    zone->generation = generation;
+    return DNS_OK;
+}
+
+static int
+compare_zones(const void *left, const void *right)
+{
+    const store_listed_zone_t *a = left;
+    const store_listed_zone_t *b = right;
+    uint8_t keys[2][DNS_KEY_MAX];
+    size_t a_size = dns_name_key(keys[0], &a->apex, 0);
+    size_t b_size = dns_name_key(keys[1], &b->apex, 0);
+    int order = memcmp(keys[0], keys[1], a_size < b_size ? a_size : b_size);
+
+    return order != 0 ? order : (a_size > b_size) - (a_size < b_size);
+}
+
+static void
+begin_call(store_database_t *db, char *error)
+{
+    pthread_mutex_lock(&db->lock);
+    db->error = error;
+    error[0] = '\0';
+}
+
+static dns_status_t
+end_call(store_database_t *db, dns_status_t status)
+{
+    if (status == DNS_ESTORE) {
+        database_close(db);
+    }
+
+    pthread_mutex_unlock(&db->lock);
+    return status;
+}
+
+/* A connection that was kept may have gone away: once more on a new one. */
+static dns_status_t
+list(store_database_t *db, const dns_name_t *only, store_listing_t *out)
+{
+    bool was_kept = db->link != NULL;
+    dns_status_t status = database_connect(db);
+
+    if (status == DNS_OK) {
+        status = db->driver->list(db, only, out);
+    }
+
+    if (status == DNS_ESTORE && was_kept) {
+        database_close(db);
+        out->count = 0;
+        status = database_connect(db);
+
+        if (status == DNS_OK) {
+            status = db->driver->list(db, only, out);
+        }
+    }
+
+    return status;
+}
+
+dns_status_t
+store_database_list(store_database_t *db, const dns_name_t *only,
+                    store_listing_t *out, char *error)
+{
+    *out = (store_listing_t){0};
+    begin_call(db, error);
+
+    dns_status_t status = list(db, only, out);
+
+    if (status != DNS_OK) {
+        free(out->zones);
+        *out = (store_listing_t){0};
+    } else if (out->count > 1) {
+        qsort(out->zones, out->count, sizeof(*out->zones), compare_zones);
+    }
+
+    return end_call(db, status);
+}
+
+static dns_status_t
+read_nodes(store_database_t *db, const dns_name_t *apex, const dns_name_t *name,
+           store_nodes_t *out)
+{
+    bool was_kept = db->link != NULL;
+    dns_status_t status = database_connect(db);
+
+    if (status == DNS_OK) {
+        status = db->driver->read(db, apex, name, out);
+    }
+
+    if (status == DNS_ESTORE && was_kept) {
+        database_close(db);
+        store_nodes_free(out);
+        status = database_connect(db);
+
+        if (status == DNS_OK) {
+            status = db->driver->read(db, apex, name, out);
+        }
+    }
+
+    return status == DNS_OK ? store_nodes_sort(out) : status;
+}
+
+dns_status_t
+store_database_read(store_database_t *db, const dns_name_t *apex,
+                    store_nodes_t *out, uint64_t *skipped, char *error)
+{
+    *out = (store_nodes_t){0};
+    begin_call(db, error);
+    db->skipped = 0;
+
+    dns_status_t status = read_nodes(db, apex, NULL, out);
+
+    if (status != DNS_OK) {
+        store_nodes_free(out);
+    }
+
+    *skipped = db->skipped;
+    return end_call(db, status);
+}
+
+dns_status_t
+store_database_read_name(store_database_t *db, const dns_name_t *apex,
+                         const dns_name_t *name, store_nodes_t *out,
+                         char *error)
+{
+    *out = (store_nodes_t){0};
+    begin_call(db, error);
+
+    dns_status_t status = read_nodes(db, apex, name, out);
+
+    if (status != DNS_OK) {
+        store_nodes_free(out);
+    }
+
+    return end_call(db, status);
+}

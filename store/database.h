@@ -1,0 +1,80 @@
+#ifndef STORE_DATABASE_H
+#define STORE_DATABASE_H
+
+/*
+ * A networked store for who may block: the command line, and jobs on a thread
+ * of their own.  One connection, made when it is needed and kept; calls from
+ * several threads wait for each other.  Queries are answered by store/mysql.h
+ * and store/redis.h instead.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dns/status.h"
+#include "store/edit.h"
+#include "store/nodes.h"
+
+enum { STORE_DATABASE_HOSTS_MAX = 8 };
+
+typedef struct {
+    bool is_redis;
+    const char *hosts[STORE_DATABASE_HOSTS_MAX]; /* tried in turn */
+    uint16_t ports[STORE_DATABASE_HOSTS_MAX];
+    unsigned host_count;
+    const char *unix_socket; /* without hosts */
+    const char *user;        /* NULL: none */
+    const char *password;    /* NULL: none */
+    const char *database;
+    const char *ca_file; /* NULL: no TLS (MySQL) */
+    const char *prefix;  /* of keys (Redis); NULL: none */
+    const char *suffix;
+    unsigned timeout_ms; /* of connecting and of each round trip */
+} store_database_options_t;
+
+typedef struct store_database_s store_database_t;
+
+/* options and its texts are copied. */
+DNS_EXPORT DNS_MUST_USE dns_status_t store_database_new(
+    store_database_t **out, const store_database_options_t *options);
+DNS_EXPORT void store_database_free(store_database_t *database);
+
+/* A zone in a listing. */
+typedef struct {
+    dns_name_t apex;
+    uint32_t serial;     /* 0: none is known */
+    uint64_t generation; /* another one after each change of the SOA; exact
+                            as a double */
+} store_listed_zone_t;
+
+typedef struct {
+    store_listed_zone_t *zones; /* owned: free() */
+    size_t count;
+    size_t capacity;
+} store_listing_t;
+
+/* All zones in canonical order, or one alone (NULL: all) if it is there.
+   error: STORE_ERROR_SIZE bytes.  DNS_ESTORE, DNS_ENOMEM. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_database_list(store_database_t *database, const dns_name_t *only,
+                    store_listing_t *out, char *error);
+
+/* All nodes of a zone, sorted; rows that do not parse are left out and counted
+   in *skipped.  DNS_ENOTFOUND: no such zone. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_database_read(store_database_t *database, const dns_name_t *apex,
+                    store_nodes_t *out, uint64_t *skipped, char *error);
+
+/* The node of one name of a zone; none: it owns no records. */
+DNS_EXPORT DNS_MUST_USE dns_status_t store_database_read_name(
+    store_database_t *database, const dns_name_t *apex, const dns_name_t *name,
+    store_nodes_t *out, char *error);
+
+/* Commits as store/edit.h says, in one transaction: other readers see all of it
+   or nothing.  zones_changed: a zone has come or gone. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_database_commit(store_database_t *database, store_edit_t *edit,
+                      bool *zones_changed, char *error);
+
+#endif

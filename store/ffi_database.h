@@ -1,0 +1,14 @@
+#ifndef STORE_FFI_DATABASE_H
+#define STORE_FFI_DATABASE_H
+
+/* For C that works on what Lua holds. */
+
+#include "store/database.h"
+
+struct dns_ffi_database;
+
+/* Borrowed: lives until dns_ffi_database_free(). */
+store_database_t *
+dns_ffi_database_store(const struct dns_ffi_database *database);
+
+#endif

@@ -1,0 +1,77 @@
+#ifndef STORE_PRIVATE_DATABASE_H
+#define STORE_PRIVATE_DATABASE_H
+
+/* What store_database_*() needs of one kind of database.  All of it runs under
+   the database's lock; error is where a failure is told. */
+
+#include <pthread.h>
+
+#include "store/database.h"
+#include "store/private/edit.h"
+#include "store/records.h"
+
+typedef struct {
+    dns_status_t (*connect)(store_database_t *db, const char *host,
+                            uint16_t port);
+    void (*close)(store_database_t *db);
+    /* All zones, or one alone (not NULL) if it is there. */
+    dns_status_t (*list)(store_database_t *db, const dns_name_t *only,
+                         store_listing_t *out);
+    /* All nodes of the zone, or that of name alone (not NULL). */
+    dns_status_t (*read)(store_database_t *db, const dns_name_t *apex,
+                         const dns_name_t *name, store_nodes_t *out);
+
+    /* A transaction over one zone.  DNS_ENOTFOUND: there is no such zone; the
+       transaction is begun all the same. */
+    dns_status_t (*begin)(store_database_t *db, const dns_name_t *apex,
+                          uint64_t *generation);
+    /* The nodes of names, in wire form; sorted by the caller. */
+    dns_status_t (*read_names)(store_database_t *db,
+                               const uint8_t *const *names, size_t count,
+                               store_nodes_t *out);
+    dns_status_t (*create)(store_database_t *db); /* the zone */
+    dns_status_t (*clear)(store_database_t *db);  /* its records */
+    dns_status_t (*drop)(store_database_t *db);   /* all of it */
+    dns_status_t (*write)(store_database_t *db, const dns_name_t *name,
+                          const dns_node_t *old, const dns_node_t *node);
+    /* DNS_EEXIST: another one came first; begin again. */
+    dns_status_t (*commit)(store_database_t *db);
+    void (*abort)(store_database_t *db);
+} database_driver_t;
+
+extern const database_driver_t database_mysql;
+extern const database_driver_t database_redis;
+
+struct store_database_s {
+    store_database_options_t options; /* texts owned */
+    const database_driver_t *driver;
+    store_records_t *records; /* owned */
+    pthread_mutex_t lock;
+    void *link;         /* the driver's; NULL: not connected */
+    char *error;        /* borrowed while a call runs */
+    bool is_committing; /* the last statement was sent */
+    uint64_t skipped;
+
+    /* Of the transaction. */
+    dns_name_t apex;
+    uint32_t zone_id; /* MySQL */
+};
+
+/* error = text; gives status. */
+dns_status_t database_fail(store_database_t *db, dns_status_t status,
+                           const char *text);
+
+/* Connects if need be. */
+dns_status_t database_connect(store_database_t *db);
+
+/* After DNS_ESTORE: the connection is not used again. */
+void database_close(store_database_t *db);
+
+/* Adds a zone to a listing.  soa: as its generation is told by it. */
+dns_status_t database_list_zone(store_listing_t *out, const uint8_t *apex,
+                                uint32_t serial, uint64_t generation);
+
+/* What tells one state of a zone from another. */
+uint64_t database_generation(const char *soa, size_t size);
+
+#endif

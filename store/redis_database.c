@@ -1,0 +1,634 @@
+/* Redis, blocking: listings, whole zones, transactions (WATCH, MULTI, EXEC). */
+
+#include <hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "store/private/buffer.h"
+#include "store/private/database.h"
+#include "store/private/redis_names.h"
+
+typedef struct {
+    redisContext *redis;
+    buffer_t commands; /* of the transaction, formatted */
+    size_t command_count;
+    bool is_cleared; /* nothing of the zone's fields stays */
+    char key[STORE_REDIS_KEY_SIZE];
+} link_t;
+
+static redisContext *
+redis_of(store_database_t *db)
+{
+    return ((link_t *) db->link)->redis;
+}
+
+static void
+close_link(store_database_t *db)
+{
+    link_t *link = db->link;
+
+    if (link->redis != NULL) {
+        redisFree(link->redis);
+    }
+
+    buffer_free(&link->commands);
+    free(link);
+}
+
+/* The reply of the type; otherwise NULL, and why in the error. */
+static redisReply *
+check_reply(store_database_t *db, redisReply *reply, int type)
+{
+    if (reply != NULL && reply->type == type) {
+        return reply;
+    }
+
+    const char *reason = reply == NULL ? redis_of(db)->errstr
+                         : reply->type == REDIS_REPLY_ERROR
+                             ? reply->str
+                             : "not a reply to the command";
+
+    (void) !database_fail(db, DNS_ESTORE, reason);
+
+    if (reply != NULL) {
+        freeReplyObject(reply);
+    }
+
+    return NULL;
+}
+
+static dns_status_t
+expect(store_database_t *db, redisReply *reply, int type)
+{
+    redisReply *checked = check_reply(db, reply, type);
+
+    if (checked == NULL) {
+        return DNS_ESTORE;
+    }
+
+    freeReplyObject(checked);
+    return DNS_OK;
+}
+
+static dns_status_t
+log_in(store_database_t *db)
+{
+    const store_database_options_t *o = &db->options;
+    redisContext *redis = redis_of(db);
+    dns_status_t status = DNS_OK;
+
+    if (o->password != NULL) {
+        redisReply *reply =
+            o->user == NULL
+                ? redisCommand(redis, "AUTH %s", o->password)
+                : redisCommand(redis, "AUTH %s %s", o->user, o->password);
+
+        status = expect(db, reply, REDIS_REPLY_STATUS);
+    }
+
+    if (status == DNS_OK && o->database != NULL && o->database[0] != '\0') {
+        status = expect(db, redisCommand(redis, "SELECT %s", o->database),
+                        REDIS_REPLY_STATUS);
+    }
+
+    return status;
+}
+
+static dns_status_t
+connect_to(store_database_t *db, const char *host, uint16_t port)
+{
+    const store_database_options_t *o = &db->options;
+    const struct timeval timeout = {
+        .tv_sec = o->timeout_ms / 1000,
+        .tv_usec = (suseconds_t) (o->timeout_ms % 1000) * 1000};
+    link_t *link = calloc(1, sizeof(*link));
+
+    if (link == NULL) {
+        return database_fail(db, DNS_ENOMEM, "no memory for a connection");
+    }
+
+    db->link = link;
+    link->redis = host == NULL
+                      ? redisConnectUnixWithTimeout(o->unix_socket, timeout)
+                      : redisConnectWithTimeout(host, port, timeout);
+
+    dns_status_t status = DNS_OK;
+
+    if (link->redis == NULL) {
+        status = database_fail(db, DNS_ENOMEM, "no memory for a connection");
+    } else if (link->redis->err != 0) {
+        status = database_fail(db, DNS_ESTORE, link->redis->errstr);
+    } else {
+        redisSetTimeout(link->redis, timeout);
+        status = log_in(db);
+    }
+
+    if (status != DNS_OK) {
+        database_close(db);
+    }
+
+    return status;
+}
+
+static void
+set_key(store_database_t *db, const dns_name_t *apex)
+{
+    link_t *link = db->link;
+
+    db->apex = *apex;
+    store_redis_key(db->options.prefix, db->options.suffix, apex, link->key);
+}
+
+/* What a field gives goes to nodes. */
+typedef struct {
+    store_database_t *db;
+    store_nodes_t *out;
+    const uint8_t *name;
+    dns_status_t status;
+} taking_t;
+
+static void
+take_record(void *data, const store_record_t *record, const char *reason)
+{
+    taking_t *taking = data;
+
+    (void) reason;
+
+    if (record == NULL) {
+        taking->db->skipped++;
+        return;
+    }
+
+    dns_rrset_t set = {.type = record->type, .ttl = record->ttl};
+    dns_status_t status =
+        store_nodes_add(taking->out, taking->name, &set, &record->rdata);
+
+    taking->db->skipped += status == DNS_ELIMIT;
+    taking->status = status == DNS_ENOMEM ? status : taking->status;
+}
+
+static dns_status_t
+take_field(store_database_t *db, const uint8_t *name, const redisReply *value,
+           store_nodes_t *out)
+{
+    taking_t taking = {db, out, name, DNS_OK};
+
+    if (value->type != REDIS_REPLY_STRING) {
+        return DNS_OK;
+    }
+
+    const store_json_t json = {.text = value->str,
+                               .size = value->len,
+                               .serial = 1,
+                               .visit = take_record,
+                               .data = &taking};
+
+    (void) !store_records_from_json(db->records, &json);
+    return taking.status;
+}
+
+static uint32_t
+serial_of(const store_nodes_t *nodes, const dns_name_t *apex)
+{
+    dns_node_t node = store_nodes_find(nodes, apex);
+    dns_rrset_t set;
+    dns_rdata_t soa;
+    size_t at = 0;
+
+    if (!dns_node_find(&node, DNS_TYPE_SOA, &set) ||
+        !dns_rrset_next(&set, &at, &soa)) {
+        return 0;
+    }
+
+    size_t names = dns_name_size(soa.octets);
+
+    names += dns_name_size(soa.octets + names);
+    return (uint32_t) soa.octets[names] << 24 |
+           (uint32_t) soa.octets[names + 1] << 16 |
+           (uint32_t) soa.octets[names + 2] << 8 | soa.octets[names + 3];
+}
+
+/* The apex's field tells the zone's serial and state. */
+static dns_status_t
+list_zone(store_database_t *db, const dns_name_t *apex, store_listing_t *out)
+{
+    store_nodes_t nodes = {0};
+
+    set_key(db, apex);
+
+    const link_t *link = db->link;
+    redisReply *reply = redisCommand(link->redis, "HGET %s @", link->key);
+
+    if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
+        return expect(db, reply, REDIS_REPLY_STRING);
+    }
+
+    dns_status_t status = take_field(db, apex->octets, reply, &nodes);
+    uint64_t generation = database_generation(
+        reply->type == REDIS_REPLY_STRING ? reply->str : NULL, reply->len);
+
+    if (status == DNS_OK) {
+        status = database_list_zone(out, apex->octets, serial_of(&nodes, apex),
+                                    generation);
+    }
+
+    store_nodes_free(&nodes);
+    freeReplyObject(reply);
+    return status;
+}
+
+static dns_status_t
+list_keys(store_database_t *db, const redisReply *keys, store_listing_t *out)
+{
+    dns_status_t status = DNS_OK;
+    dns_name_t apex;
+
+    for (size_t i = 0; status == DNS_OK && i < keys->elements; i++) {
+        const redisReply *key = keys->element[i];
+
+        if (key->type == REDIS_REPLY_STRING &&
+            store_redis_apex(db->options.prefix, db->options.suffix, key->str,
+                             key->len, &apex)) {
+            status = list_zone(db, &apex, out);
+        }
+    }
+
+    return status;
+}
+
+static dns_status_t
+list_all(store_database_t *db, store_listing_t *out)
+{
+    char pattern[STORE_REDIS_PATTERN_SIZE];
+    char cursor[32] = "0";
+    dns_status_t status = DNS_OK;
+
+    store_redis_pattern(db->options.prefix, db->options.suffix, pattern);
+
+    do {
+        redisReply *reply = check_reply(
+            db,
+            redisCommand(redis_of(db), "SCAN %s MATCH %s COUNT 1000 TYPE hash",
+                         cursor, pattern),
+            REDIS_REPLY_ARRAY);
+
+        if (reply == NULL || reply->elements != 2) {
+            freeReplyObject(reply);
+            return DNS_ESTORE;
+        }
+
+        snprintf(cursor, sizeof(cursor), "%s", reply->element[0]->str);
+        status = list_keys(db, reply->element[1], out);
+        freeReplyObject(reply);
+    } while (status == DNS_OK && strcmp(cursor, "0") != 0);
+
+    return status;
+}
+
+static dns_status_t
+list(store_database_t *db, const dns_name_t *only, store_listing_t *out)
+{
+    const link_t *link = db->link;
+
+    if (only == NULL) {
+        return list_all(db, out);
+    }
+
+    set_key(db, only);
+
+    redisReply *exists =
+        check_reply(db, redisCommand(link->redis, "EXISTS %s", link->key),
+                    REDIS_REPLY_INTEGER);
+
+    if (exists == NULL) {
+        return DNS_ESTORE;
+    }
+
+    bool is_there = exists->integer != 0;
+
+    freeReplyObject(exists);
+    return is_there ? list_zone(db, only, out) : DNS_OK;
+}
+
+static redisReply *
+get_field(store_database_t *db, const dns_name_t *name)
+{
+    const link_t *link = db->link;
+    char field[DNS_NAME_TEXT_SIZE];
+
+    store_redis_field(name, &db->apex, field);
+
+    redisReply *reply =
+        redisCommand(link->redis, "HGET %s %s", link->key, field);
+
+    if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
+        (void) !expect(db, reply, REDIS_REPLY_STRING);
+        return NULL;
+    }
+
+    return reply;
+}
+
+static dns_status_t
+read_name(store_database_t *db, const dns_name_t *name, store_nodes_t *out)
+{
+    redisReply *reply = get_field(db, name);
+
+    if (reply == NULL) {
+        return DNS_ESTORE;
+    }
+
+    dns_status_t status = take_field(db, name->octets, reply, out);
+
+    freeReplyObject(reply);
+    return status;
+}
+
+static dns_status_t
+take_fields(store_database_t *db, const redisReply *reply, store_nodes_t *out)
+{
+    dns_status_t status = reply->elements == 0 ? DNS_ENOTFOUND : DNS_OK;
+    uint8_t name[DNS_NAME_MAX];
+
+    for (size_t i = 0; status == DNS_OK && i + 1 < reply->elements; i += 2) {
+        const redisReply *field = reply->element[i];
+
+        if (store_redis_name(field->str, field->len, &db->apex, name)) {
+            status = take_field(db, name, reply->element[i + 1], out);
+        } else {
+            db->skipped++;
+        }
+    }
+
+    return status;
+}
+
+static dns_status_t
+read_zone(store_database_t *db, const dns_name_t *apex, const dns_name_t *name,
+          store_nodes_t *out)
+{
+    const link_t *link = db->link;
+
+    set_key(db, apex);
+
+    if (name != NULL) {
+        return read_name(db, name, out);
+    }
+
+    redisReply *reply =
+        check_reply(db, redisCommand(link->redis, "HGETALL %s", link->key),
+                    REDIS_REPLY_ARRAY);
+
+    if (reply == NULL) {
+        return DNS_ESTORE;
+    }
+
+    dns_status_t status = take_fields(db, reply, out);
+
+    freeReplyObject(reply);
+    return status;
+}
+
+static dns_status_t
+begin(store_database_t *db, const dns_name_t *apex, uint64_t *generation)
+{
+    link_t *link = db->link;
+
+    set_key(db, apex);
+    buffer_clear(&link->commands);
+    link->command_count = 0;
+    link->is_cleared = false;
+
+    dns_status_t status =
+        expect(db, redisCommand(link->redis, "WATCH %s", link->key),
+               REDIS_REPLY_STATUS);
+
+    if (status != DNS_OK) {
+        return status;
+    }
+
+    redisReply *exists =
+        check_reply(db, redisCommand(link->redis, "EXISTS %s", link->key),
+                    REDIS_REPLY_INTEGER);
+
+    if (exists == NULL) {
+        return DNS_ESTORE;
+    }
+
+    status = exists->integer == 0 ? DNS_ENOTFOUND : DNS_OK;
+    freeReplyObject(exists);
+
+    redisReply *soa = redisCommand(link->redis, "HGET %s @", link->key);
+
+    if (soa == NULL || soa->type == REDIS_REPLY_ERROR) {
+        return expect(db, soa, REDIS_REPLY_STRING);
+    }
+
+    *generation = database_generation(
+        soa->type == REDIS_REPLY_STRING ? soa->str : NULL, soa->len);
+    freeReplyObject(soa);
+    return status;
+}
+
+static dns_status_t
+read_names(store_database_t *db, const uint8_t *const *names, size_t count,
+           store_nodes_t *out)
+{
+    dns_status_t status = DNS_OK;
+
+    for (size_t i = 0; status == DNS_OK && i < count; i++) {
+        dns_name_t name;
+
+        dns_name_set(&name, names[i]);
+        status = read_name(db, &name, out);
+    }
+
+    return status;
+}
+
+/* The commands are sent between MULTI and EXEC. */
+static dns_status_t
+put_command(store_database_t *db, int count, const char **words,
+            const size_t *sizes)
+{
+    link_t *link = db->link;
+    char *command = NULL;
+    const long long size =
+        redisFormatCommandArgv(&command, count, words, sizes);
+
+    if (size >= 0) {
+        buffer_put_octets(&link->commands, command, (size_t) size);
+        redisFreeCommand(command);
+        link->command_count++;
+    }
+
+    return size < 0 || link->commands.failed
+               ? database_fail(db, DNS_ENOMEM, "no memory for a command")
+               : DNS_OK;
+}
+
+static dns_status_t
+create(store_database_t *db)
+{
+    link_t *link = db->link;
+
+    link->is_cleared = true; /* the key comes with its first field */
+    return DNS_OK;
+}
+
+static dns_status_t
+clear(store_database_t *db)
+{
+    link_t *link = db->link;
+    const char *words[] = {"DEL", link->key};
+    const size_t sizes[] = {3, strlen(link->key)};
+
+    link->is_cleared = true;
+    return put_command(db, 2, words, sizes);
+}
+
+/* The field's own JSON with the sets that have changed; other members of it are
+   left as they are. */
+static dns_status_t
+write_node(store_database_t *db, const dns_name_t *name, const dns_node_t *old,
+           const dns_node_t *node)
+{
+    const link_t *link = db->link;
+    char field[DNS_NAME_TEXT_SIZE];
+    redisReply *before = NULL;
+    char *json = NULL;
+
+    store_redis_field(name, &db->apex, field);
+
+    if (!link->is_cleared) {
+        before = get_field(db, name);
+
+        if (before == NULL) {
+            return DNS_ESTORE;
+        }
+    }
+
+    const store_json_change_t change = {
+        .text = before != NULL && before->type == REDIS_REPLY_STRING
+                    ? before->str
+                    : NULL,
+        .size = before == NULL ? 0 : before->len,
+        .old = old,
+        .node = node,
+    };
+    dns_status_t status =
+        store_records_change_json(db->records, &change, &json);
+
+    if (before != NULL) {
+        freeReplyObject(before);
+    }
+
+    if (status != DNS_OK) {
+        return database_fail(db, status, dns_status_text(status));
+    }
+
+    const char *words[] = {json == NULL ? "HDEL" : "HSET", link->key, field,
+                           json};
+    const size_t sizes[] = {4, strlen(link->key), strlen(field),
+                            json == NULL ? 0 : strlen(json)};
+
+    status = put_command(db, json == NULL ? 3 : 4, words, sizes);
+    free(json);
+    return status;
+}
+
+static dns_status_t
+append_all(store_database_t *db)
+{
+    link_t *link = db->link;
+
+    if (redisAppendCommand(link->redis, "MULTI") != REDIS_OK ||
+        redisAppendFormattedCommand(link->redis, link->commands.octets,
+                                    link->commands.size) != REDIS_OK ||
+        redisAppendCommand(link->redis, "EXEC") != REDIS_OK) {
+        return database_fail(db, DNS_ESTORE, link->redis->errstr);
+    }
+
+    return DNS_OK;
+}
+
+static redisReply *
+next_reply(store_database_t *db)
+{
+    void *reply = NULL;
+
+    return redisGetReply(redis_of(db), &reply) == REDIS_OK ? reply : NULL;
+}
+
+/* nil: the zone's key was changed since WATCH. */
+static dns_status_t
+check_exec(store_database_t *db, redisReply *reply)
+{
+    if (reply != NULL && reply->type == REDIS_REPLY_NIL) {
+        freeReplyObject(reply);
+        return DNS_EEXIST;
+    }
+
+    redisReply *results = check_reply(db, reply, REDIS_REPLY_ARRAY);
+    dns_status_t status = results == NULL ? DNS_ESTORE : DNS_OK;
+
+    for (size_t i = 0; status == DNS_OK && i < results->elements; i++) {
+        if (results->element[i]->type == REDIS_REPLY_ERROR) {
+            status = database_fail(db, DNS_ESTORE, results->element[i]->str);
+        }
+    }
+
+    if (results != NULL) {
+        freeReplyObject(results);
+    }
+
+    return status;
+}
+
+static dns_status_t
+commit(store_database_t *db)
+{
+    const link_t *link = db->link;
+    dns_status_t status = append_all(db);
+
+    db->is_committing = true;
+
+    /* MULTI's OK, QUEUED for each command. */
+    for (size_t i = 0; status == DNS_OK && i <= link->command_count; i++) {
+        status = expect(db, next_reply(db), REDIS_REPLY_STATUS);
+    }
+
+    return status == DNS_OK ? check_exec(db, next_reply(db)) : status;
+}
+
+static void
+abort_transaction(store_database_t *db)
+{
+    char error[STORE_ERROR_SIZE];
+
+    memcpy(error, db->error, sizeof(error));
+
+    if (expect(db, redisCommand(redis_of(db), "UNWATCH"), REDIS_REPLY_STATUS) !=
+        DNS_OK) {
+        database_close(db);
+    }
+
+    memcpy(db->error, error, sizeof(error));
+}
+
+const database_driver_t database_redis = {
+    .connect = connect_to,
+    .close = close_link,
+    .list = list,
+    .read = read_zone,
+    .begin = begin,
+    .read_names = read_names,
+    .create = create,
+    .clear = clear,
+    .drop = clear,
+    .write = write_node,
+    .commit = commit,
+    .abort = abort_transaction,
+};
