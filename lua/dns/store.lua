@@ -335,6 +335,9 @@ local function master_file_line(record)
         dns.type[record.type], ffi.string(text, size))
 end
 
+--- A record that each_record() gives as a line of a master file.
+Store.record_line = master_file_line
+
 --- A zone as master-file text, every name absolute.
 -- @tparam string zone
 -- @treturn string|nil

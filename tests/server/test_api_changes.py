@@ -241,3 +241,38 @@ def test_pages_of_zones(server):
     "after=other.test", "limit=1&limit=2"])
 def test_bad_pages(server, query):
     assert server.http(f"{ZONE}?{query}").status == 400
+
+
+def test_a_large_zone_is_shown_as_it_was_at_one_time(server):
+    """The first and the last set of 6000 change together, all the time."""
+    head = "@ 60 SOA ns h 7 3600 600 86400 300\n@ 60 NS ns.example.test.\n"
+    body = "".join(f"n{i:04} 60 A 192.0.2.1\n" for i in range(6000))
+    ends = 'a 60 TXT "0"\nz 60 TXT "0"\n'
+    path = "/dns/zones/large.test"
+    assert send(server, "PUT", path, head + body + ends).status == 201
+    stop = threading.Event()
+
+    def change():
+        number = 0
+        while not stop.is_set():
+            number += 1
+            send(server, "PATCH", path, {"rrsets": [
+                {"name": name, "type": "TXT", "records": [f'"{number}"']}
+                for name in "az"]})
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    seen = set()
+    try:
+        for _ in range(20):
+            reply = server.http(path)
+            assert reply.status == 200
+            texts = [r["record"] for r in reply.json()["records"]
+                     if r["type"] == 16]
+            assert len(texts) == 2 and texts[0] == texts[1]
+            assert len(reply.json()["records"]) == 6004
+            seen.add(texts[0])
+    finally:
+        stop.set()
+        thread.join()
+    assert len(seen) > 1

@@ -141,6 +141,63 @@ def test_extending_keeps_the_ttl(server):
     assert find(server, "new.example.test.", "A")["ttl"] == 3600
 
 
+def test_what_external_dns_sends(server):
+    """It patches whole zones, and says ALIAS for names outside the zone."""
+    zone = server.http(ZONE + "?rrsets=false").json()
+    zone["rrsets"] = [
+        {"name": "app.example.test.", "type": "ALIAS", "ttl": 300,
+         "changetype": "REPLACE", "records": [{"content": "lb.cloud.test."}]},
+        {"name": "x-app.example.test.", "type": "TXT", "ttl": 300,
+         "changetype": "REPLACE", "records": [{
+             "content": '"heritage=external-dns,external-dns/owner=a"'}]}]
+    assert send(server, "PATCH", ZONE, zone).status == 204
+    assert contents(server, "app.example.test.", "CNAME") == [
+        "lb.cloud.test."]
+    zone["rrsets"] = [{"name": "app.example.test.", "type": "ALIAS",
+                       "changetype": "DELETE", "records": [
+                           {"content": "lb.cloud.test."}]}]
+    assert send(server, "PATCH", ZONE, zone).status == 204
+    assert find(server, "app.example.test.", "CNAME") is None
+
+
+def test_what_octodns_sends(server):
+    """A patch first; the zone is made with the same list after a 404."""
+    mods = [rrset("www.made.test.", "CNAME", "REPLACE", "made.test."),
+            rrset("made.test.", "TXT", "REPLACE", '"v=DKIM1\\; k=rsa"'),
+            rrset("made.test.", "LOC", "REPLACE",
+                  "31 58 52.100 S 115 49 11.700 E 20.00m 10.00m 10.00m 2.00m"),
+            rrset("made.test.", "NAPTR", "REPLACE",
+                  '10 100 "S" "SIP+D2U" "!^.*$!sip:a@made.test!" .')]
+    path = ZONES + "/made.test."
+    assert send(server, "PATCH", path, {"rrsets": mods}).status == 404
+    assert send(server, "POST", ZONES, {
+        "name": "made.test.", "kind": "Master", "masters": [],
+        "nameservers": [], "rrsets": mods, "soa_edit_api": "INCEPTION-INCREMENT",
+        "serial": 0}).status == 201
+    found = server.http(path).json()
+    assert found["kind"] == "Master"
+    assert found["soa_edit_api"] == "INCEPTION-INCREMENT"
+    [txt] = [r for r in found["rrsets"] if r["type"] == "TXT"]
+    assert txt["records"][0]["content"] in ('"v=DKIM1; k=rsa"',
+                                            '"v=DKIM1\\; k=rsa"')
+
+
+def test_what_terraform_sends(server):
+    assert send(server, "POST", ZONES, {
+        "id": "", "name": "tf.test.", "url": "", "kind": "Native",
+        "dnsssec": False, "serial": 0,
+        "nameservers": ["ns1.tf.test.", "ns2.tf.test."]}).status == 201
+    path = ZONES + "/tf.test."
+    assert send(server, "PATCH", path, {"rrsets": [{
+        "name": "www.tf.test.", "type": "A", "changetype": "REPLACE",
+        "ttl": 300, "records": [{
+            "name": "www.tf.test.", "type": "A", "content": "192.0.2.1",
+            "ttl": 300, "disabled": False, "set-ptr": False}]}]}).status == 204
+    assert send(server, "PATCH", path, {"rrsets": [{
+        "name": "www.tf.test.", "type": "A", "changetype": "DELETE",
+        "ttl": 0}]}).status == 204
+
+
 def test_nulls_are_no_values(server):
     assert send(server, "PATCH", ZONE, {"rrsets": [{
         "name": "www.example.test.", "type": "A", "changetype": "DELETE",

@@ -6,7 +6,7 @@
 
 local cjson = require "cjson.safe"
 
-local LIST = {}
+local LIST, RAW = {}, {}
 
 local json = {
     null = cjson.null,
@@ -16,6 +16,11 @@ local json = {
 --- Marks a table as a list; gives the same table.
 function json.list(items)
     return setmetatable(items, LIST)
+end
+
+--- A value that is JSON text already.
+function json.raw(text)
+    return setmetatable({ text }, RAW)
 end
 
 local encode
@@ -50,6 +55,9 @@ end
 function encode(value)
     if type(value) ~= "table" then
         return (cjson.encode(value):gsub("\\/", "/"))
+    end
+    if getmetatable(value) == RAW then
+        return value[1]
     end
     if getmetatable(value) == LIST or value[1] ~= nil then
         return encode_list(value)

@@ -4,6 +4,7 @@
 local dns = require "dns"
 local changes = require "dns.api.changes"
 local json = require "dns.api.json"
+local walk = require "dns.api.walk"
 
 local name_of = dns.name
 
@@ -28,8 +29,7 @@ end
 
 -- To JSON.
 
-local function new_rrset(record, attributes)
-    local owner = name_of.from_memory(record.name, record.name_size)
+local function new_rrset(record, owner, attributes)
     local type_name = dns.type[record.type]
     local comments = attributes[comment_field(owner, type_name)]
 
@@ -42,10 +42,41 @@ local function new_rrset(record, attributes)
     }
 end
 
-local function is_of(rrset, record)
-    return rrset ~= nil and rrset.type == dns.type[record.type]
-        and rrset.name == canonical(name_of.from_memory(record.name,
-            record.name_size))
+-- Records come set by set; each set becomes JSON text when the next begins, so
+-- that the work is spread as the walk is.
+local function collector(attributes, type_name)
+    local out, last, owner, rtype = json.list {}, nil, nil, nil
+    local self = {}
+
+    function self.visit(record)
+        local name = name_of.from_memory(record.name, record.name_size)
+        if type_name and dns.type[record.type] ~= type_name then
+            return
+        end
+        if name ~= owner or record.type ~= rtype then
+            self.flush()
+            last, owner, rtype = new_rrset(record, name, attributes), name,
+                record.type
+        end
+        last.records[#last.records + 1] = {
+            content = dns.record_from_memory(record).record,
+            disabled = false,
+        }
+    end
+
+    function self.flush()
+        if last then
+            out[#out + 1] = json.raw(json.encode(last))
+        end
+        last, owner, rtype = nil, nil, nil
+        return out
+    end
+
+    function self.restart()
+        out, last, owner, rtype = json.list {}, nil, nil, nil
+    end
+
+    return self
 end
 
 --- The record sets of a zone.
@@ -54,36 +85,22 @@ end
 -- @tparam table attributes the zone's
 -- @tparam[opt] string owner only of this name
 -- @tparam[opt] string type_name only of this type
--- @treturn table|nil a JSON list
+-- @treturn table|nil for json.encode()
 -- @treturn string reason
 -- @treturn string kind
 function rrsets.of(store, zone, attributes, owner, type_name)
-    local out, last = json.list {}, nil
-    local function visit(record)
-        if type_name and dns.type[record.type] ~= type_name then
-            return
-        end
-        if not is_of(last, record) then
-            last = new_rrset(record, attributes)
-            out[#out + 1] = last
-        end
-        last.records[#last.records + 1] = {
-            content = dns.record_from_memory(record).record,
-            disabled = false,
-        }
-    end
-
+    local sets = collector(attributes, type_name)
     local ok, reason, kind
     if owner then
-        ok, reason, kind = store:each_record_of(zone, owner, visit)
+        ok, reason, kind = store:each_record_of(zone, owner, sets.visit)
     else
-        ok, reason, kind = store:each_record(zone, visit)
+        ok, reason, kind = walk.records(store, zone, sets.visit, sets.restart)
     end
     if not ok and not (owner and kind == "not found") then
         return nil, reason, kind
     end
 
-    return out
+    return sets.flush()
 end
 
 -- From JSON.
@@ -164,8 +181,10 @@ local function parse_key(value, zone)
         return nil, wrong
     end
 
+    -- external-dns says ALIAS where a CNAME leaves the zone.
     local rtype
-    rtype, wrong = changes.stored_type(value.type)
+    rtype, wrong = changes.stored_type(value.type == "ALIAS" and "CNAME"
+        or value.type)
     if not rtype then
         return nil, wrong
     end

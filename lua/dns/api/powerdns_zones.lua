@@ -9,6 +9,7 @@ local http = require "dns.api.http"
 local json = require "dns.api.json"
 local rrsets = require "dns.api.powerdns_rrsets"
 local service = require "dns.service"
+local walk = require "dns.api.walk"
 
 local name_of = dns.name
 local canonical = rrsets.canonical
@@ -381,7 +382,7 @@ end
 -- Below a zone.
 
 local function export(context, zone)
-    local text, reason, kind = context.store:zone_text(zone)
+    local text, reason, kind = walk.text(context.store, zone)
     if not text then
         return send_store_error(reason, kind)
     end

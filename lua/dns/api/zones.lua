@@ -6,6 +6,7 @@ local access = require "dns.api.access"
 local changes = require "dns.api.changes"
 local http = require "dns.api.http"
 local json = require "dns.api.json"
+local walk = require "dns.api.walk"
 
 local name_of = dns.name
 
@@ -89,7 +90,7 @@ end
 
 -- A page of records as JSON texts, and the last name if more follow.  A name's
 -- records are not parted.
-local function records_of(store, zone, limit, after)
+local function page(store, zone, limit, after)
     local parts, last, name = {}, nil, nil
     local function visit(record)
         local found = name_of.from_memory(record.name, record.name_size)
@@ -102,68 +103,91 @@ local function records_of(store, zone, limit, after)
         return true
     end
 
-    local ok, reason, kind
     if after then
-        ok, reason, kind = store:each_record_behind(zone, after, visit)
+        store:each_record_behind(zone, after, visit)
     else
-        ok, reason, kind = store:each_record(zone, visit)
-    end
-    if not ok then
-        return nil, reason, kind
+        store:each_record(zone, visit)
     end
 
     return parts, last
 end
 
-local function get_text(store, zone, etag)
-    local text, reason, kind = store:zone_text(zone)
-    if not text then
-        return http.send_store_error("zone", reason, kind)
-    end
-    if http.is_known(etag) then
-        return nil
+-- All records as JSON texts, and the zone; or nil, a reason and a kind.
+local function all_records(store, zone)
+    local parts = {}
+    local found, reason, kind = walk.records(store, zone, function(record)
+        parts[#parts + 1] = record_json(record)
+    end, function()
+        parts = {}
+    end)
+    if not found then
+        return nil, reason, kind
     end
 
-    return http.send(200, "text/dns", text)
+    return parts, found
 end
 
-local function get(store, zone)
-    local found, reason, kind = store:zone(zone)
-    if not found then
-        return http.send_store_error("zone", reason, kind)
-    end
-
-    ngx.header["Vary"] = "Accept"
-    local etag = changes.zone_etag(found)
-    local accept = http.header("Accept")
-    if accept and accept:find("text/dns", 1, true) then
-        return get_text(store, zone, etag)
-    end
-
-    local limit, after = page_of(ngx.req.get_uri_args())
-    if not limit then
+local function send_records(found, parts)
+    if http.is_known(changes.zone_etag(found)) then
         return nil
-    end
-    if after and not name_of.is_within(after, zone) then
-        return http.send_error(400, "after: outside the zone")
-    end
-
-    local parts, last
-    parts, last, kind = records_of(store, zone, limit, after)
-    if not parts then
-        return http.send_store_error("zone", last, kind)
-    end
-    if http.is_known(etag) then
-        return nil
-    end
-    if last then
-        link_next("/dns/zones/" .. ngx.escape_uri(found.name), limit, last)
     end
 
     return http.send(200, "application/json",
         ('{"name":%s,"serial":%d,"records":[%s]}\n'):format(
             json.encode(found.name), found.serial,
             table.concat(parts, ",\n")))
+end
+
+local function get_text(store, zone)
+    local text, found, kind = walk.text(store, zone)
+    if not text then
+        return http.send_store_error("zone", found, kind)
+    end
+    if http.is_known(changes.zone_etag(found)) then
+        return nil
+    end
+
+    return http.send(200, "text/dns", text)
+end
+
+local function get_page(store, zone, limit, after)
+    local found, reason, kind = store:zone(zone)
+    if not found then
+        return http.send_store_error("zone", reason, kind)
+    end
+    if after and not name_of.is_within(after, zone) then
+        return http.send_error(400, "after: outside the zone")
+    end
+
+    local parts, last = page(store, zone, limit, after)
+    if last then
+        link_next("/dns/zones/" .. ngx.escape_uri(found.name), limit, last)
+    end
+
+    return send_records(found, parts)
+end
+
+local function get(store, zone)
+    ngx.header["Vary"] = "Accept"
+    local accept = http.header("Accept")
+    if accept and accept:find("text/dns", 1, true) then
+        return get_text(store, zone)
+    end
+
+    local limit, after = page_of(ngx.req.get_uri_args())
+    if not limit then
+        return nil
+    end
+    if limit < math.huge or after then
+        return get_page(store, zone, math.min(limit, PAGE_MAX), after)
+    end
+
+    local parts, found, kind = all_records(store, zone)
+    if not parts then
+        return http.send_store_error("zone", found, kind)
+    end
+
+    return send_records(found, parts)
 end
 
 -- A step of an edit that stops where the request's conditions do not hold.
