@@ -26,6 +26,10 @@ struct resolua_socket_conf_s {
     ngx_str_t ssl_trusted; /* files */
     ngx_str_t ssl_crl;
     ngx_str_t ssl_ciphers;
+    ngx_str_t ssl_certificate; /* files: shown to peers that ask */
+    ngx_str_t ssl_certificate_key;
+    ngx_str_t ssl_key_log;     /* a file */
+    ngx_array_t *ssl_commands; /* ngx_keyval_t, for OpenSSL */
     ngx_int_t ssl_verify_depth;
     ngx_uint_t ssl_protocols; /* NGX_SSL_*; 0: not set */
 };
@@ -97,6 +101,21 @@ extern resolua_socket_conf_t resolua_socket_defaults;
         RESOLUA_SOCKET_COMMAND("lua_ssl_verify_depth", where,                  \
                                ngx_conf_set_num_slot, conf, offset,            \
                                ssl_verify_depth),                              \
+        RESOLUA_SOCKET_COMMAND("lua_ssl_certificate", where,                   \
+                               ngx_conf_set_str_slot, conf, offset,            \
+                               ssl_certificate),                               \
+        RESOLUA_SOCKET_COMMAND("lua_ssl_certificate_key", where,               \
+                               ngx_conf_set_str_slot, conf, offset,            \
+                               ssl_certificate_key),                           \
+        RESOLUA_SOCKET_COMMAND("lua_ssl_key_log", where,                       \
+                               ngx_conf_set_str_slot, conf, offset,            \
+                               ssl_key_log),                                   \
+        {ngx_string("lua_ssl_conf_command"),                                   \
+         (where) | NGX_CONF_TAKE2,                                             \
+         ngx_conf_set_keyval_slot,                                             \
+         conf,                                                                 \
+         (offset) + offsetof(resolua_socket_conf_t, ssl_commands),             \
+         NULL},                                                                \
         {ngx_string("lua_ssl_protocols"),                                      \
          (where) | NGX_CONF_1MORE,                                             \
          resolua_socket_ssl_protocols,                                         \

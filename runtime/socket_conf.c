@@ -36,6 +36,7 @@ resolua_socket_conf_init(resolua_socket_conf_t *conf)
     conf->pool_size = NGX_CONF_UNSET;
     conf->log_errors = NGX_CONF_UNSET;
     conf->ssl_verify_depth = NGX_CONF_UNSET;
+    conf->ssl_commands = NGX_CONF_UNSET_PTR;
     conf->resolver_timeout = RESOLVER_TIMEOUT;
 }
 

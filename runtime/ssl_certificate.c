@@ -14,10 +14,8 @@ clear_certs(lua_State *L)
 }
 
 
-/* The first is the certificate, the others lead to its root.  NULL, or what
-   failed. */
-static const char *
-use_chain(SSL *ssl, STACK_OF(X509) * chain)
+const char *
+resolua_ssl_use_chain(SSL *ssl, STACK_OF(X509) * chain)
 {
     if (sk_X509_num(chain) < 1) {
         return "invalid certificate chain";
@@ -49,7 +47,8 @@ static int
 set_cert(lua_State *L)
 {
     const resolua_handshake_t *h = resolua_handshake_of(L, PHASES);
-    return push_result(L, use_chain(h->ssl, resolua_ssl_check(L, 1)));
+    return push_result(L,
+                       resolua_ssl_use_chain(h->ssl, resolua_ssl_check(L, 1)));
 }
 
 
@@ -64,7 +63,7 @@ set_der_cert(lua_State *L)
     if (chain == NULL) {
         return resolua_ssl_fail(L, "d2i_X509_bio() failed");
     }
-    const char *wrong = use_chain(h->ssl, chain);
+    const char *wrong = resolua_ssl_use_chain(h->ssl, chain);
     sk_X509_pop_free(chain, X509_free);
     return push_result(L, wrong);
 }

@@ -228,7 +228,7 @@ get_req_ssl_pointer(lua_State *L)
     if (ssl == NULL) {
         return fail_plain(L);
     }
-    lua_pushlightuserdata(L, ssl);
+    resolua_ssl_push(L, ssl, NULL);
     return 1;
 }
 

@@ -50,7 +50,11 @@ resolua_ssl_push(lua_State *L, void *pointer, lua_CFunction release)
         lua_setfield(L, LUA_REGISTRYINDEX, wrapper);
     }
     lua_pushlightuserdata(L, pointer);
-    lua_pushcfunction(L, release);
+    if (release != NULL) {
+        lua_pushcfunction(L, release);
+    } else {
+        lua_pushnil(L);
+    }
     lua_call(L, 2, 1);
 }
 

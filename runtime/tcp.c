@@ -158,6 +158,7 @@ collect(lua_State *L)
     if (tcp->host.data != NULL) {
         ngx_free(tcp->host.data);
     }
+    tcp_ssl_free(tcp);
     if (tcp->server_name.data != NULL) {
         ngx_free(tcp->server_name.data);
     }
@@ -664,6 +665,12 @@ resolua_tcp_setup(lua_State *L)
         {"setkeepalive", tcp_setkeepalive},
         {"getreusedtimes", tcp_getreusedtimes},
         {"sslhandshake", tcp_sslhandshake},
+        {"setclientcert", tcp_setclientcert},
+        {"settrustedstore", tcp_settrustedstore},
+        {"getsslpointer", tcp_getsslpointer},
+        {"getsslctx", tcp_getsslctx},
+        {"getsslsession", tcp_getsslsession},
+        {"getfd", tcp_getfd},
         {NULL, NULL},
     };
     resolua_tcp_ssl_setup(L);

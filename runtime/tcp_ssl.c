@@ -1,12 +1,13 @@
 /* ngx.socket.tcp: TLS as the client. */
 
 #include "runtime/private/api.h"
+#include "runtime/private/ssl.h"
 #include "runtime/private/tcp.h"
 #include "runtime/vm.h"
 
 static const char session_metatable[] = "resolua.ssl_session";
 
-enum { PROTOCOLS = NGX_SSL_TLSv1_2 | NGX_SSL_TLSv1_3, VERIFY_DEPTH = 1 };
+enum { PROTOCOLS = NGX_SSL_TLSv1_2 | NGX_SSL_TLSv1_3 };
 
 
 /* Where no lua_ssl_* directive says otherwise. */
@@ -128,6 +129,28 @@ on_cancel(void *data)
 }
 
 
+/* What setclientcert() and settrustedstore() were given.  NULL, or what
+   failed. */
+static const char *
+use_own(const tcp_t *tcp, SSL *ssl)
+{
+    if (tcp->client_chain != NULL) {
+        const char *wrong = resolua_ssl_use_chain(ssl, tcp->client_chain);
+        if (wrong != NULL) {
+            return wrong;
+        }
+        if (SSL_use_PrivateKey(ssl, tcp->client_key) != 1) {
+            return "SSL_use_PrivateKey() failed";
+        }
+    }
+    if (tcp->trusted != NULL &&
+        SSL_set1_verify_cert_store(ssl, tcp->trusted) != 1) {
+        return "SSL_set1_verify_cert_store() failed";
+    }
+    return NULL;
+}
+
+
 /* Makes the connection one of TLS.  NULL, or why not. */
 static const char *
 begin(lua_State *L, tcp_t *tcp)
@@ -153,6 +176,10 @@ begin(lua_State *L, tcp_t *tcp)
         SSL_set_tlsext_host_name(c->ssl->connection,
                                  (char *) tcp->server_name.data) != 1) {
         return "bad server name";
+    }
+    const char *wrong = use_own(tcp, c->ssl->connection);
+    if (wrong != NULL) {
+        return wrong;
     }
     if (lua_toboolean(L, 5)) {
         (void) SSL_set_tlsext_status_type(c->ssl->connection,
@@ -220,77 +247,129 @@ tcp_sslhandshake(lua_State *L)
 }
 
 
-static ngx_int_t
-make_ssl(ngx_conf_t *cf, resolua_socket_conf_t *conf)
+void
+tcp_ssl_free(tcp_t *tcp)
 {
-    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(cf->pool, 0);
-    conf->ssl = ngx_pcalloc(cf->pool, sizeof(*conf->ssl));
-    if (conf->ssl == NULL || cleanup == NULL) {
-        return NGX_ERROR;
-    }
-    conf->ssl->log = cf->log;
-    if (ngx_ssl_create(conf->ssl, conf->ssl_protocols, NULL) != NGX_OK) {
-        return NGX_ERROR;
-    }
-    cleanup->handler = ngx_ssl_cleanup_ctx;
-    cleanup->data = conf->ssl;
-    if (conf->ssl_ciphers.len > 0 &&
-        ngx_ssl_ciphers(cf, conf->ssl, &conf->ssl_ciphers, 0) != NGX_OK) {
-        return NGX_ERROR;
-    }
-    if (conf->ssl_trusted.len > 0 &&
-        ngx_ssl_trusted_certificate(cf, conf->ssl, &conf->ssl_trusted,
-                                    conf->ssl_verify_depth) != NGX_OK) {
-        return NGX_ERROR;
-    }
-    return conf->ssl_crl.len > 0 ? ngx_ssl_crl(cf, conf->ssl, &conf->ssl_crl)
-                                 : NGX_OK;
+    sk_X509_pop_free(tcp->client_chain, X509_free);
+    EVP_PKEY_free(tcp->client_key);
+    X509_STORE_free(tcp->trusted);
 }
 
 
-static ngx_conf_bitmask_t protocols[] = {
-    {ngx_string("TLSv1"), NGX_SSL_TLSv1},
-    {ngx_string("TLSv1.1"), NGX_SSL_TLSv1_1},
-    {ngx_string("TLSv1.2"), NGX_SSL_TLSv1_2},
-    {ngx_string("TLSv1.3"), NGX_SSL_TLSv1_3},
-    {ngx_null_string, 0},
-};
-
-
-char *
-resolua_socket_ssl_protocols(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+/* setclientcert(chain, key) of ngx.ssl; nil, nil: none */
+int
+tcp_setclientcert(lua_State *L)
 {
-    ngx_command_t with_mask = *cmd;
-    with_mask.post = protocols;
-    return ngx_conf_set_bitmask_slot(cf, &with_mask, conf);
+    tcp_t *tcp = tcp_check(L);
+    lua_settop(L, 3);
+    if (lua_isnil(L, 2) != lua_isnil(L, 3)) {
+        return tcp_fail(L, lua_isnil(L, 2)
+                               ? "private key supplied without client "
+                                 "certificate"
+                               : "client certificate supplied without "
+                                 "corresponding private key");
+    }
+    STACK_OF(X509) *chain = NULL;
+    EVP_PKEY *key = NULL;
+    if (!lua_isnil(L, 2)) {
+        chain = resolua_ssl_check(L, 2);
+        key = resolua_ssl_check(L, 3);
+        if (sk_X509_num(chain) < 1) {
+            return tcp_fail(L, "invalid client certificate chain");
+        }
+        chain = X509_chain_up_ref(chain);
+        EVP_PKEY_up_ref(key);
+    }
+    sk_X509_pop_free(tcp->client_chain, X509_free);
+    EVP_PKEY_free(tcp->client_key);
+    tcp->client_chain = chain;
+    tcp->client_key = key;
+    return tcp_succeed(L);
 }
 
 
-char *
-resolua_socket_ssl_merge(ngx_conf_t *cf, resolua_socket_conf_t *conf,
-                         const resolua_socket_conf_t *outer)
+/* settrustedstore(X509_STORE as cdata) */
+int
+tcp_settrustedstore(lua_State *L)
 {
-    const ngx_uint_t is_own =
-        conf->ssl_trusted.data != NULL || conf->ssl_ciphers.data != NULL ||
-        conf->ssl_crl.data != NULL || conf->ssl_protocols != 0 ||
-        conf->ssl_verify_depth != NGX_CONF_UNSET;
-    ngx_conf_merge_str_value(conf->ssl_trusted, outer->ssl_trusted, "");
-    ngx_conf_merge_str_value(conf->ssl_ciphers, outer->ssl_ciphers, "");
-    ngx_conf_merge_str_value(conf->ssl_crl, outer->ssl_crl, "");
-    ngx_conf_merge_value(conf->ssl_verify_depth, outer->ssl_verify_depth,
-                         VERIFY_DEPTH);
-    if (conf->ssl_protocols == 0) {
-        conf->ssl_protocols =
-            outer->ssl_protocols != 0 ? outer->ssl_protocols : PROTOCOLS;
+    tcp_t *tcp = tcp_check(L);
+    X509_STORE *store = lua_isnoneornil(L, 2) ? NULL : resolua_ssl_check(L, 2);
+    if (store != NULL) {
+        X509_STORE_up_ref(store);
     }
-    const ngx_uint_t is_needed =
-        conf->ssl_trusted.len > 0 || conf->ssl_ciphers.len > 0 ||
-        conf->ssl_crl.len > 0 || conf->ssl_protocols != PROTOCOLS;
-    conf->ssl = outer->ssl;
-    if (!is_needed || (!is_own && conf->ssl != NULL)) {
-        return NGX_CONF_OK;
+    X509_STORE_free(tcp->trusted);
+    tcp->trusted = store;
+    return tcp_succeed(L);
+}
+
+
+/* The socket's TLS; NULL: the reason is pushed. */
+static SSL *
+check_ssl(lua_State *L)
+{
+    const ngx_connection_t *c = tcp_check(L)->link.connection;
+    if (c == NULL) {
+        (void) tcp_fail(L, "closed");
+        return NULL;
     }
-    return make_ssl(cf, conf) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+    if (c->ssl == NULL) {
+        (void) tcp_fail(L, "not an SSL connection");
+        return NULL;
+    }
+    return c->ssl->connection;
+}
+
+
+int
+tcp_getsslpointer(lua_State *L)
+{
+    SSL *ssl = check_ssl(L);
+    if (ssl == NULL) {
+        return 2;
+    }
+    resolua_ssl_push(L, ssl, NULL);
+    return 1;
+}
+
+
+int
+tcp_getsslctx(lua_State *L)
+{
+    const SSL *ssl = check_ssl(L);
+    if (ssl == NULL) {
+        return 2;
+    }
+    resolua_ssl_push(L, SSL_get_SSL_CTX(ssl), NULL);
+    return 1;
+}
+
+
+/* getsslsession(): for a later sslhandshake */
+int
+tcp_getsslsession(lua_State *L)
+{
+    SSL *ssl = check_ssl(L);
+    if (ssl == NULL) {
+        return 2;
+    }
+    SSL_SESSION *session = SSL_get0_session(ssl);
+    if (session == NULL) {
+        return tcp_fail(L, "no session");
+    }
+    push_session(L, ssl);
+    return 1;
+}
+
+
+int
+tcp_getfd(lua_State *L)
+{
+    const ngx_connection_t *c = tcp_check(L)->link.connection;
+    if (c == NULL) {
+        return tcp_fail(L, "closed");
+    }
+    lua_pushinteger(L, c->fd);
+    return 1;
 }
 
 

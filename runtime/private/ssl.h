@@ -40,8 +40,8 @@ int resolua_ssl_succeed(lua_State *L);
 /* nil, reason; forgets what OpenSSL has noted. */
 int resolua_ssl_fail(lua_State *L, const char *reason);
 
-/* Wraps a pointer as cdata that free() is called with in the end. */
-typedef void (*resolua_ssl_free_pt)(void *);
+/* Pushes a pointer as cdata that release is called with in the end, if it is
+   not NULL. */
 void resolua_ssl_push(lua_State *L, void *pointer, lua_CFunction release);
 
 /* The pointer in the cdata at arg; raises when it is none. */
@@ -49,6 +49,10 @@ void *resolua_ssl_check(lua_State *L, int arg);
 
 /* The DER chain at arg, owned by the caller; NULL: it is broken. */
 STACK_OF(X509) * resolua_ssl_parse_der(const char *text, size_t size);
+
+/* The first is the certificate, the others lead to its root.  NULL, or what
+   failed. */
+const char *resolua_ssl_use_chain(SSL *ssl, STACK_OF(X509) * chain);
 
 /* The functions that set a certificate, for ngx.ssl (phases: of a server) and
    ngx.ssl.proxysslcert. */

@@ -71,10 +71,13 @@ struct tcp_s {
     tcp_session_t *session;        /* owned: for open(), or NULL */
     ngx_str_t host;                /* owned: what connect() was given */
     in_port_t port;
-    ngx_str_t server_name;      /* owned: of the handshake */
-    ngx_str_t pool_name;        /* owned */
-    ngx_addr_t *local;          /* of bind(); owned */
-    ngx_msec_t connect_timeout; /* ms */
+    ngx_str_t server_name;         /* owned: of the handshake */
+    STACK_OF(X509) * client_chain; /* owned: for the handshake, or NULL */
+    EVP_PKEY *client_key;          /* owned: with client_chain */
+    X509_STORE *trusted;           /* owned, or NULL */
+    ngx_str_t pool_name;           /* owned */
+    ngx_addr_t *local;             /* of bind(); owned */
+    ngx_msec_t connect_timeout;    /* ms */
     ngx_msec_t send_timeout;
     ngx_msec_t read_timeout;
     resolua_reader_t reader;
@@ -157,6 +160,15 @@ int tcp_peek(lua_State *L);
 int tcp_setkeepalive(lua_State *L);
 int tcp_getreusedtimes(lua_State *L);
 int tcp_sslhandshake(lua_State *L);
+int tcp_setclientcert(lua_State *L);
+int tcp_settrustedstore(lua_State *L);
+int tcp_getsslpointer(lua_State *L);
+int tcp_getsslctx(lua_State *L);
+int tcp_getsslsession(lua_State *L);
+int tcp_getfd(lua_State *L);
+
+/* What those have kept. */
+void tcp_ssl_free(tcp_t *tcp);
 
 /* A kept connection of the pool, or a slot in it.  size and backlog < 0: not
    given.  NGX_OK: tcp->link is connected; NGX_DECLINED: connect a new one;

@@ -222,7 +222,7 @@ def test_what_is_known_of_the_connection(run, ca):
     for port in PORTS:
         text = talk(server, ca, port, versions=(ssl.TLSVersion.TLSv1_2,) * 2)
         assert text == (f"fallback.test inet 127 inet 1 {server.port(port)} "
-                        "127.0.0.1 771 TLSv1.2 32 8 ssl_cert userdata\n")
+                        "127.0.0.1 771 TLSv1.2 32 8 ssl_cert cdata\n")
 
 
 @pytest.mark.parametrize("port", PORTS)
