@@ -57,21 +57,33 @@ http_control_exec(http_ctx_t *ctx)
 }
 
 
-/* The client has sent octets or gone; which, only a look can tell. */
+/* The client has sent octets or gone. */
 static void
 on_read(ngx_http_request_t *r)
 {
-    u_char octet;
     ngx_connection_t *c = r->connection;
-    const ssize_t n = recv(c->fd, &octet, 1, MSG_PEEK);
-    if (n > 0 || (n < 0 && ngx_socket_errno == NGX_EAGAIN)) {
+    http_ctx_t *ctx = http_ctx_find(r);
+    if (r->stream != NULL ? !c->error : !resolua_client_is_gone(c)) {
         return;
     }
-    c->read->eof = n == 0;
-    ngx_log_error(NGX_LOG_INFO, c->log, n < 0 ? ngx_socket_errno : 0,
+    c->read->eof = 1;
+    ngx_log_error(NGX_LOG_INFO, c->log, 0,
                   "client prematurely closed connection");
+    r->read_event_handler = ngx_http_block_reading;
+    if (ctx != NULL && resolua_run_client_gone(&ctx->base) == NGX_OK) {
+        return;
+    }
     c->error = 1;
     ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+}
+
+
+ngx_uint_t
+http_control_watches(const resolua_request_t *base)
+{
+    const http_ctx_t *ctx = base->data;
+    return ctx->request == ctx->request->main &&
+           http_loc_conf(ctx->request)->check_client_abort;
 }
 
 
@@ -79,12 +91,26 @@ void
 http_control_watch(http_ctx_t *ctx)
 {
     ngx_http_request_t *r = ctx->request;
-    if (ctx->body_waiter != NULL || ctx->reading_body ||
-        !http_loc_conf(r)->check_client_abort) {
+    ngx_event_t *rev = r->connection->read;
+    if (ctx->body_waiter != NULL || ctx->reading_body || r->discard_body ||
+        !http_control_watches(&ctx->base)) {
         return;
     }
-    r->main->read_event_handler = on_read;
-    (void) ngx_handle_read_event(r->connection->read, 0);
+    r->read_event_handler = on_read;
+    if (r->stream == NULL && rev->ready) {
+        ngx_post_event(rev, &ngx_posted_events); /* it may have gone before */
+    } else if (r->stream == NULL) {
+        (void) ngx_handle_read_event(rev, 0);
+    }
+}
+
+
+void
+http_control_unwatch(ngx_http_request_t *r)
+{
+    if (r->read_event_handler == on_read) {
+        r->read_event_handler = ngx_http_block_reading;
+    }
 }
 
 

@@ -1,6 +1,7 @@
 #include "http/private/ctx.h"
 
 #include "http/private/api.h"
+#include "http/private/control.h"
 #include "http/private/output.h"
 #include "http/private/phases.h"
 #include "runtime/ssl.h"
@@ -23,6 +24,7 @@ const resolua_host_t http_host = {
     .connection = client_connection,
     .index = http_field_get,
     .newindex = http_field_set,
+    .watches_client = http_control_watches,
     .resumed = http_phase_resumed,
     .settle = http_phase_settle,
 };

@@ -223,6 +223,7 @@ http_phase_again(http_ctx_t *ctx)
 {
     ngx_http_request_t *r = ctx->request;
     ctx->asleep = 0;
+    http_control_unwatch(r);
     r->write_event_handler = ngx_http_core_run_phases;
     ngx_http_core_run_phases(r);
 }

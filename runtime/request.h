@@ -60,6 +60,8 @@ typedef struct {
     lua_CFunction index;      /* (ngx, name): a field that ngx has not */
     lua_CFunction newindex;   /* (ngx, name, value) */
     ngx_connection_t *(*connection)(const resolua_request_t *r); /* client's */
+    /* Will resolua_run_client_gone() be called?  For ngx.on_abort. */
+    ngx_uint_t (*watches_client)(const resolua_request_t *r);
     /* The chunk has returned: its values stand on L from 1 up.  Must not end
        the request. */
     void (*results)(resolua_request_t *r, lua_State *L);
@@ -87,6 +89,7 @@ struct resolua_request_s {
     ngx_uint_t phase;           /* the one bit of the running phase */
     resolua_thread_t *entry;    /* NULL between runs */
     resolua_thread_t *threads;  /* all that belong to the running chunk */
+    resolua_thread_t *on_abort; /* of ngx.on_abort, among threads, or NULL */
     resolua_cleanup_t *cleanups;
     const resolua_socket_conf_t *sockets; /* borrowed (socket.h) */
     int ctx_ref;              /* ngx.ctx in the registry, or LUA_NOREF */

@@ -31,6 +31,13 @@ ngx_int_t resolua_run_function_sync(resolua_request_t *r, int nargs,
    `return resolua_run_exit(L, code)`. */
 int resolua_run_exit(lua_State *L, ngx_int_t code);
 
+/* The client has gone: runs what ngx.on_abort was given, once; the request may
+   be over then.  NGX_DECLINED: nothing was given. */
+ngx_int_t resolua_run_client_gone(resolua_request_t *r);
+
+/* After an event on a client's connection. */
+ngx_uint_t resolua_client_is_gone(ngx_connection_t *c);
+
 /* Ends the running chunk where it sleeps; resumed() is not called. */
 void resolua_run_abort(resolua_request_t *r);
 

@@ -145,6 +145,7 @@ resolua_run_abort(resolua_request_t *r)
         ngx_free(t);
     }
     r->entry = NULL;
+    r->on_abort = NULL;
     r->live = 0;
     r->entry_ended = 0;
 }

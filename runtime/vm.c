@@ -230,6 +230,7 @@ resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
     resolua_redis_setup(L);
     resolua_mysql_setup(L);
     resolua_light_setup(L);
+    resolua_abort_setup(L);
     resolua_semaphore_setup(L);
     resolua_errlog_setup(L);
     resolua_process_setup(L);

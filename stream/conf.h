@@ -16,6 +16,7 @@ typedef struct {
     ngx_flag_t express; /* dns_express */
     dns_server_conf_t dns;
     resolua_socket_conf_t sockets;
+    ngx_flag_t check_client_abort;
     ngx_msec_t tcp_idle_timeout;
     ngx_int_t tcp_max_connections; /* in a worker; 0: any number */
     ngx_int_t tcp_max_per_client;

@@ -9,6 +9,9 @@
 #include "stream/variable.h"
 
 
+enum { CLIENT_CLOSED = 499 }; /* the session's status, as in HTTP */
+
+
 static void
 resumed(resolua_request_t *r, ngx_int_t rc)
 {
@@ -24,6 +27,17 @@ client_connection(const resolua_request_t *r)
     return context->session->connection;
 }
 
+static ngx_uint_t
+watches_client(const resolua_request_t *r)
+{
+    const stream_context_t *context = r->data;
+    const stream_conf_t *conf = ngx_stream_get_module_srv_conf(
+        context->session, ngx_stream_resolua_module);
+    return conf->check_client_abort &&
+           context->session->connection->type == SOCK_STREAM;
+}
+
+
 static const resolua_host_t host = {
     .subsystem = "stream",
     .print = output_print,
@@ -33,6 +47,7 @@ static const resolua_host_t host = {
     .var_get = variable_get,
     .var_set = variable_set,
     .req_socket = request_socket,
+    .watches_client = watches_client,
     .connection = client_connection,
     .resumed = resumed,
 };
@@ -166,12 +181,46 @@ on_writable(stream_context_t *context)
 }
 
 
+/* Nobody reads: has the client gone? */
+static void
+check_client(stream_context_t *context)
+{
+    ngx_connection_t *c = context->session->connection;
+    if (context->request.entry == NULL || context->finishing ||
+        !watches_client(&context->request) || !resolua_client_is_gone(c)) {
+        return;
+    }
+    ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                  "client prematurely closed connection");
+    if (resolua_run_client_gone(&context->request) == NGX_DECLINED) {
+        resolua_run_abort(&context->request);
+        ngx_stream_finalize_session(context->session, CLIENT_CLOSED);
+    }
+}
+
+
+void
+stream_watch_client(const stream_context_t *context)
+{
+    ngx_event_t *rev = context->session->connection->read;
+    if (!watches_client(&context->request)) {
+        return;
+    }
+    if (rev->ready) {
+        ngx_post_event(rev, &ngx_posted_events); /* it may have gone before */
+    } else {
+        (void) ngx_handle_read_event(rev, 0);
+    }
+}
+
+
 static void
 on_readable(stream_context_t *context)
 {
     ngx_connection_t *c = context->session->connection;
     resolua_thread_t *t = context->reader;
     if (t == NULL) {
+        check_client(context);
         return;
     }
     const int count =

@@ -54,6 +54,9 @@ ngx_int_t stream_run(ngx_stream_session_t *s, resolua_code_t *code,
                      ngx_uint_t phase,
                      void (*ended)(ngx_stream_session_t *, ngx_int_t));
 
+/* While a chunk sleeps: sees the client's end where that is wanted. */
+void stream_watch_client(const stream_context_t *context);
+
 /* Ends the session with status when its output has gone. */
 void stream_finish(ngx_stream_session_t *s, ngx_uint_t status);
 

@@ -34,6 +34,7 @@ create_srv_conf(ngx_conf_t *cf)
     conf->express = NGX_CONF_UNSET;
     dns_server_conf_init(&conf->dns);
     resolua_socket_conf_init(&conf->sockets);
+    conf->check_client_abort = NGX_CONF_UNSET;
     conf->tcp_idle_timeout = NGX_CONF_UNSET_MSEC;
     conf->tcp_max_connections = NGX_CONF_UNSET;
     conf->tcp_max_per_client = NGX_CONF_UNSET;
@@ -68,6 +69,7 @@ merge_srv_conf(ngx_conf_t *cf, void *outer, void *inner)
     ngx_conf_merge_value(conf->serve, prev->serve, 0);
     ngx_conf_merge_value(conf->express, prev->express, 1);
     dns_server_conf_merge(&conf->dns, &prev->dns);
+    ngx_conf_merge_value(conf->check_client_abort, prev->check_client_abort, 0);
     ngx_conf_merge_msec_value(conf->tcp_idle_timeout, prev->tcp_idle_timeout,
                               IDLE_TIMEOUT);
     ngx_conf_merge_value(conf->tcp_max_connections, prev->tcp_max_connections,
@@ -242,6 +244,9 @@ static ngx_command_t commands[] = {
      NGX_STREAM_MAIN_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
      NGX_STREAM_MAIN_CONF_OFFSET,
      offsetof(stream_main_conf_t, preread_no_postpone), NULL},
+    {ngx_string("lua_check_client_abort"), SRV | NGX_CONF_FLAG,
+     ngx_conf_set_flag_slot, NGX_STREAM_SRV_CONF_OFFSET,
+     offsetof(stream_conf_t, check_client_abort), NULL},
     {ngx_string("lua_add_variable"), NGX_STREAM_MAIN_CONF | NGX_CONF_TAKE1,
      variable_add, 0, 0, NULL},
     RESOLUA_VM_COMMANDS(NGX_STREAM_MAIN_CONF),

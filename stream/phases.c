@@ -63,6 +63,7 @@ run_phase(ngx_stream_session_t *s, resolua_code_t *code, ngx_uint_t phase)
     const ngx_int_t rc = stream_run(s, code, phase, phase_ended);
     if (rc == NGX_AGAIN) {
         hold_reading(s->connection);
+        stream_watch_client(stream_context_if_any(s));
         return NGX_DONE;
     }
     return stream_context_if_any(s) != NULL ? phase_result(s, rc) : NGX_ERROR;
@@ -128,7 +129,9 @@ phases_content(ngx_stream_session_t *s)
     hold_reading(s->connection);
     const ngx_int_t rc =
         stream_run(s, conf_of(s)->content, RESOLUA_CONTENT, content_ended);
-    if (rc != NGX_AGAIN) {
+    if (rc == NGX_AGAIN) {
+        stream_watch_client(stream_context_if_any(s));
+    } else {
         content_ended(s, rc);
     }
 }

@@ -14,5 +14,9 @@ void http_control_exec(http_ctx_t *ctx);
 
 /* While Lua sleeps: looks for the client's end where that is wanted. */
 void http_control_watch(http_ctx_t *ctx);
+void http_control_unwatch(ngx_http_request_t *r);
+
+/* resolua_host_t.watches_client */
+ngx_uint_t http_control_watches(const resolua_request_t *base);
 
 #endif
