@@ -21,7 +21,10 @@ local TIMEOUT = 10000 -- ms, of each round trip
 local OPTIONS = { socket = true, prefix = true, suffix = true, ca_file = true }
 local PORTS = { mysql = 3306, redis = 6379 }
 
-local Database = {}
+local Database = {
+    is_copied = true, -- each_record() reads from memory of its own: visit may
+                      -- yield, and to go on behind a name reads all anew
+}
 Database.__index = Database
 
 local function wire_of(text, level)

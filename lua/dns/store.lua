@@ -335,9 +335,6 @@ local function master_file_line(record)
         dns.type[record.type], ffi.string(text, size))
 end
 
---- A record that each_record() gives as a line of a master file.
-Store.record_line = master_file_line
-
 --- A zone as master-file text, every name absolute.
 -- @tparam string zone
 -- @treturn string|nil
@@ -390,6 +387,8 @@ local store = {
     edit_of = edit_of,
     failure = failure,
     zone_table = zone_table,
+    --- A record that each_record() gives, as a line of a master file.
+    record_line = master_file_line,
 }
 
 --- Runs a job, `int job(void *)` in C, which may block; gives its result.

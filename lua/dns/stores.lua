@@ -66,6 +66,19 @@ for _, method in ipairs { "each_record", "each_record_of",
     end
 end
 
+--- The store that has a zone.
+-- @treturn Store|nil
+-- @treturn string reason
+-- @treturn string kind
+function Stores:part_of(zone)
+    local store, reason, kind = store_of(self, zone)
+    if not store then
+        return nil, reason, kind
+    end
+
+    return store
+end
+
 --- See dns.store.
 function Stores:edit(zone)
     local store, reason, kind = store_of(self, zone)

@@ -15,13 +15,13 @@ local http = require "dns.api.http"
 local json = require "dns.api.json"
 local rrsets = require "dns.api.powerdns_rrsets"
 local service = require "dns.service"
+local walk = require "dns.api.walk"
 local zones = require "dns.api.powerdns_zones"
 
 local name_of = dns.name
 local canonical = rrsets.canonical
 
 local VERSION = "4.9.0" -- of the API as clients know it
-local BATCH = 10000 -- records that a search reads before others have their turn
 local FOUND_MAX = 10000
 local FOUND_DEFAULT = 100
 
@@ -121,7 +121,7 @@ local function statistics()
     return http.send_json(200, out)
 end
 
--- Search.  Other requests have their turn between batches of records.
+-- Search.
 
 local function fits(search, text)
     return search.glob:fits(text:lower())
@@ -140,34 +140,21 @@ local function found_record(zone, record)
     }
 end
 
--- A batch of a zone's records; gives the name to go on behind, or nil.
-local function search_batch(store, zone, search, after)
-    local count, name = 0, after
-    local is_over = true
-    local function visit(memory)
+local function search_records(context, zone, search)
+    local out = search.out
+    local before = #out
+    walk.records(context.store, zone, function(memory)
         local record = dns.record_from_memory(memory)
-        if record.name ~= name then
-            if count >= BATCH then
-                is_over = false
-                return false
-            end
-            name = record.name
-        end
-        count = count + 1
         if fits(search, canonical(record.name)) or fits(search, record.name)
             or fits(search, record.record) then
-            search.out[#search.out + 1] = found_record(zone, record)
+            out[#out + 1] = found_record(zone, record)
         end
-        return #search.out < search.max
-    end
-
-    if after then
-        store:each_record_behind(zone, after, visit)
-    else
-        store:each_record(zone, visit)
-    end
-
-    return not is_over and name or nil
+        return #out < search.max
+    end, function()
+        for i = #out, before + 1, -1 do
+            out[i] = nil
+        end
+    end)
 end
 
 local function search_zone(context, zone, search)
@@ -180,14 +167,8 @@ local function search_zone(context, zone, search)
             name = canonical(zone),
         }
     end
-
-    local after
-    while search.wants_records and #out < search.max do
-        after = search_batch(context.store, zone, search, after)
-        ngx.sleep(0)
-        if not after then
-            break
-        end
+    if search.wants_records and #out < search.max then
+        search_records(context, zone, search)
     end
 end
 

@@ -3,6 +3,7 @@
 -- @module dns.api.walk
 
 local dns = require "dns"
+local store_module = require "dns.store"
 
 local name_of = dns.name
 
@@ -58,6 +59,39 @@ local function pass(store, found, visit, size)
     return found
 end
 
+-- A copy of the zone is as it was at one time, and gives others their turn.
+local function pass_copy(store, found, visit)
+    local count = 0
+    local ok, reason, kind = store:each_record(found.name, function(record)
+        local goes_on = visit(record)
+        count = count + 1
+        if count % BATCH == 0 then
+            ngx.sleep(0)
+        end
+        return goes_on
+    end)
+    if not ok then
+        return nil, reason, kind
+    end
+
+    return found
+end
+
+local function go_through(store, found, visit, size)
+    local part, reason, kind = store, nil, nil
+    if store.part_of then
+        part, reason, kind = store:part_of(found.name)
+    end
+    if not part then
+        return nil, reason, kind
+    end
+    if part.is_copied then
+        return pass_copy(part, found, visit)
+    end
+
+    return pass(part, found, visit, size)
+end
+
 local walk = {}
 
 --- Calls visit with each record of a zone as it was at one time.
@@ -73,7 +107,7 @@ function walk.records(store, zone, visit, restart)
     for try = 1, TRIES do
         local found, reason, kind = store:zone(zone)
         if found then
-            found, reason, kind = pass(store, found, visit,
+            found, reason, kind = go_through(store, found, visit,
                 try < TRIES and BATCH or math.huge)
         end
         if found ~= false then
@@ -92,7 +126,7 @@ end
 function walk.text(store, zone)
     local lines = {}
     local found, reason, kind = walk.records(store, zone, function(record)
-        lines[#lines + 1] = store.record_line(record)
+        lines[#lines + 1] = store_module.record_line(record)
     end, function()
         lines = {}
     end)
