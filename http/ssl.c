@@ -3,6 +3,8 @@
 #include "runtime/ssl.h"
 
 extern ngx_module_t ngx_http_proxy_module;
+extern ngx_module_t ngx_http_grpc_module;
+extern ngx_module_t ngx_http_uwsgi_module;
 
 
 static const ngx_http_conf_ctx_t *
@@ -105,15 +107,23 @@ static const resolua_ssl_host_t proxy_host = {
 };
 
 
-/* The proxy's configuration is its own; it begins with nginx's common part. */
+/* The proxies' configurations are their own; each begins with nginx's common
+   part. */
 ngx_int_t
 http_ssl_watch_proxy(ngx_conf_t *cf, const http_loc_conf_t *conf)
 {
-    const ngx_http_upstream_conf_t *upstream =
-        ngx_http_conf_get_module_loc_conf(cf, ngx_http_proxy_module);
+    const ngx_http_upstream_conf_t *const proxies[] = {
+        ngx_http_conf_get_module_loc_conf(cf, ngx_http_proxy_module),
+        ngx_http_conf_get_module_loc_conf(cf, ngx_http_grpc_module),
+        ngx_http_conf_get_module_loc_conf(cf, ngx_http_uwsgi_module),
+    };
     const ngx_uint_t phases = resolua_ssl_codes_phases(&conf->ssl);
-    if (phases == 0 || upstream->ssl == NULL || upstream->ssl->ctx == NULL) {
-        return NGX_OK;
+    for (size_t i = 0; i < sizeof(proxies) / sizeof(proxies[0]); i++) {
+        const ngx_ssl_t *ssl = proxies[i]->ssl;
+        if (phases != 0 && ssl != NULL && ssl->ctx != NULL &&
+            resolua_ssl_watch(ssl->ctx, &proxy_host, phases) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
-    return resolua_ssl_watch(upstream->ssl->ctx, &proxy_host, phases);
+    return NGX_OK;
 }

@@ -1,6 +1,7 @@
 /* The functions that go to the running request's host, ngx.ctx, ngx.worker. */
 
 #include "runtime/private/api.h"
+#include "runtime/ssl.h"
 #include "runtime/vm.h"
 
 #define HOST_CALL(name, member)                                                \
@@ -43,7 +44,7 @@ ngx_index(lua_State *L)
     }
     resolua_request_t *r = resolua_request(L);
     if (r->ctx_ref == LUA_NOREF) {
-        lua_newtable(L);
+        resolua_ssl_push_ctx(L, r);
         r->ctx_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, r->ctx_ref);

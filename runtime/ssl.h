@@ -65,6 +65,10 @@ typedef struct {
 ngx_int_t resolua_ssl_watch(SSL_CTX *ctx, const resolua_ssl_host_t *host,
                             ngx_uint_t phases);
 
+/* Pushes a new table for the request's ngx.ctx: a copy of what the chunks of
+   its connection's handshake have left in theirs. */
+void resolua_ssl_push_ctx(lua_State *L, const resolua_request_t *r);
+
 void resolua_ssl_resumed(resolua_request_t *r, ngx_int_t rc);
 
 #define RESOLUA_SSL_SERVER_COMMANDS(where, conf, offset)                       \

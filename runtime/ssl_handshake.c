@@ -64,7 +64,35 @@ stop(resolua_handshake_t *h)
         h->host->end(&h->request, h->connection);
     }
     h->asleep = 0;
+    if (h->is_server && h->request.ctx_ref != LUA_NOREF) {
+        h->ctx_ref = h->request.ctx_ref; /* for the connection's requests */
+        h->request.ctx_ref = LUA_NOREF;
+        h->vm = resolua_vm;
+    }
     resolua_request_end(&h->request);
+}
+
+
+void
+resolua_ssl_push_ctx(lua_State *L, const resolua_request_t *r)
+{
+    const ngx_connection_t *c =
+        r->host->connection != NULL ? r->host->connection(r) : NULL;
+    const resolua_handshake_t *h = c != NULL && c->ssl != NULL
+                                       ? resolua_handshake(c->ssl->connection)
+                                       : NULL;
+    lua_newtable(L);
+    if (h == NULL || h->ctx_ref == LUA_NOREF || h->vm != resolua_vm) {
+        return;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->ctx_ref);
+    lua_pushnil(L);
+    while (lua_next(L, -2) != 0) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -5);
+    }
+    lua_pop(L, 1);
 }
 
 
@@ -73,6 +101,9 @@ void
 resolua_handshake_free(resolua_handshake_t *h)
 {
     stop(h);
+    if (h->ctx_ref != LUA_NOREF && h->vm == resolua_vm) {
+        luaL_unref(resolua_vm, LUA_REGISTRYINDEX, h->ctx_ref);
+    }
     SSL_SESSION_free(h->session);
     X509_free(h->peer);
     ngx_free(h);
@@ -272,6 +303,7 @@ resolua_handshake_begin(SSL *ssl, ngx_connection_t *c,
     h->host = host;
     h->connection = c;
     h->ssl = ssl;
+    h->ctx_ref = LUA_NOREF;
     h->is_server = SSL_is_server(ssl) ? 1 : 0;
     h->event.handler = take_over;
     h->event.data = h;

@@ -20,6 +20,8 @@ typedef struct {
     SSL_SESSION *session;         /* owned: fetched; or borrowed: to store */
     X509 *peer;                   /* owned: the upstream's certificate */
     long verify_result;           /* X509_V_* */
+    int ctx_ref; /* ngx.ctx of the chunks when they are over, or LUA_NOREF */
+    const lua_State *vm; /* of ctx_ref */
     unsigned is_server : 1;
     unsigned failed : 1;
     unsigned asleep : 1;

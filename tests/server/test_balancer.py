@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+import tls
 from lua_conf import Peer, echo
 from resolua_server import HOST
 
@@ -426,3 +427,84 @@ def test_bad_configurations(start):
         server.allow_log("emerg")
         code, said = server.test_configuration()
         assert code == 1 and word in said
+
+
+def test_stream_over_udp(start):
+    peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    peer.bind((HOST, 0))
+    peer.settimeout(5)
+    server = start("""
+        stream {
+            upstream backend {
+                server 127.0.0.1:1;
+                balancer_by_lua_block {
+                    assert(require "ngx.balancer".set_current_peer(
+                        "127.0.0.1", %d))
+                }
+            }
+            server { listen 127.0.0.1:@IN@ udp; proxy_pass backend;
+                     proxy_responses 1; }
+        }""" % peer.getsockname()[1])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(5)
+        for turn in range(3):
+            client.sendto(b"ask%d" % turn, (HOST, server.port("IN")))
+            data, address = peer.recvfrom(100)
+            peer.sendto(data + b"!", address)
+            assert client.recv(100) == b"ask%d!" % turn
+    peer.close()
+
+
+TLS_UPSTREAM = """
+http {
+    upstream backend {
+        server 127.0.0.1:1;
+        balancer_by_lua_block {
+            local balancer = require "ngx.balancer"
+            assert(balancer.set_current_peer("127.0.0.1", @UP@,
+                                             ngx.var.arg_name))
+            assert(balancer.enable_keepalive())
+        }
+    }
+    server {
+        listen 127.0.0.1:@HTTP@;
+        location / {
+            proxy_pass https://backend;
+            proxy_ssl_server_name on;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }
+    }
+    server {
+        listen 127.0.0.1:@UP@ ssl;
+        ssl_certificate %(folder)s/one.test.pem;
+        ssl_certificate_key %(folder)s/one.test.key;
+        return 200 "$ssl_server_name $connection_requests";
+    }
+}
+stream {
+    upstream backend {
+        server 127.0.0.1:1;
+        balancer_by_lua_block {
+            assert(require "ngx.balancer".set_current_peer(
+                "127.0.0.1", @UP@, "three.test"))
+        }
+    }
+    server { listen 127.0.0.1:@IN@; proxy_pass backend; proxy_ssl on;
+             proxy_ssl_server_name on; }
+}
+"""
+
+
+def test_the_name_in_tls(start, tmp_path):
+    ca = tls.Authority(tmp_path)
+    ca.issue("one.test")
+    tmp_path.parent.parent.chmod(0o755)
+    server = start(TLS_UPSTREAM % {"folder": ca.folder})
+    assert server.http("/?name=a.test").text == "a.test 1"
+    assert server.http("/?name=b.test").text == "b.test 1"
+    assert server.http("/?name=a.test").text == "a.test 2"
+    with socket.create_connection((HOST, server.port("IN")), 5) as s:
+        s.settimeout(5)
+        s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert b"three.test 1" in s.makefile("rb").read()

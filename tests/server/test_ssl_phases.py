@@ -3,8 +3,11 @@
 import hashlib
 import socket
 import ssl
+import subprocess
 import time
 
+import dns.message
+import dns.query
 import pytest
 
 import tls
@@ -589,3 +592,117 @@ def test_reload_while_a_handshake_sleeps(run, ca):
         time.sleep(0.1)
         server.reload()
         assert s.recv(1) == b"\x16"
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_ctx_goes_on_to_the_requests(run, ca, port):
+    server = run(HELLO % "ngx.ctx.hello = 1" + SET % (ca.folder, """
+        ngx.sleep(0.001)
+        ngx.ctx.certificate = ngx.ctx.hello + 1
+    """), """
+        ngx.say(tostring(ngx.ctx.hello), tostring(ngx.ctx.certificate),
+                tostring(ngx.ctx.mine))
+        ngx.ctx.mine = "seen"
+    """)
+    assert talk(server, ca, port) == "12nil\n"
+    if port == "TLS":  # every request of a connection has its own copy
+        with tls.connect(server, ca, "fallback.test") as secure:
+            for _ in range(2):
+                secure.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                data = b""
+                while not data.endswith(b"0\r\n\r\n"):
+                    data += secure.recv(4096)
+                assert b"12nil" in data
+
+
+def test_http2(run, ca, start):
+    server = run(SET % (ca.folder, "ngx.sleep(0.01)" + BY_NAME), more="""
+        server { listen 127.0.0.1:@H2@ ssl http2;
+            ssl_certificate %s/fallback.test.pem;
+            ssl_certificate_key %s/fallback.test.key;
+            %s
+            location / { content_by_lua_block {
+                ngx.say(ngx.var.server_protocol, " ",
+                        require "ngx.ssl".server_name(), ngx.ctx.x) } } }""" %
+        (ca.folder, ca.folder, SET % (
+            ca.folder, "ngx.sleep(0.01) ngx.ctx.x = 1" + BY_NAME)))
+    done = subprocess.run(
+        ["curl", "-sS", "--http2", "--cacert", ca.path("ca.pem"),
+         "--connect-to", f"::127.0.0.1:{server.port('H2')}",
+         "https://one.test/", "https://one.test/a"],
+        capture_output=True, text=True, timeout=20)
+    assert done.stdout == "HTTP/2.0 one.test1\n" * 2, done.stderr
+
+
+def test_files(run, ca, tmp_path, start):
+    server = start(CONF % {"folder": ca.folder, "stream": "", "more": "",
+                           "content": "ngx.say(ngx.ctx.phases)",
+                           "server": """
+        ssl_client_hello_by_lua_file hello.lua;
+        ssl_certificate_by_lua_file certificate.lua;"""}, run=False)
+    server.file("hello.lua", "ngx.ctx.phases = ngx.get_phase()")
+    server.file("certificate.lua", """
+        ngx.sleep(0) ngx.ctx.phases = ngx.ctx.phases .. ngx.get_phase()""")
+    server.start()
+    assert talk(server, ca, "TLS") == "ssl_client_hellossl_cert\n"
+
+
+def test_a_unix_socket(run, ca, tmp_path):
+    path = tmp_path / "tls.sock"
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    server = run(more="""
+        server { listen unix:%s ssl;
+            ssl_certificate %s/fallback.test.pem;
+            ssl_certificate_key %s/fallback.test.key;
+            ssl_certificate_by_lua_block {
+                local ssl = require "ngx.ssl"
+                local addr, kind = ssl.raw_server_addr()
+                local peer, peer_kind = ssl.raw_client_addr()
+                ngx.ctx.seen = addr .. kind .. "|" .. peer .. peer_kind ..
+                    "|" .. tostring(ssl.server_port())
+            }
+            location / { content_by_lua_block { ngx.say(ngx.ctx.seen) } }
+        }""" % (path, ca.folder, ca.folder))
+    context = ssl.create_default_context(cafile=ca.path("ca.pem"))
+    with socket.socket(socket.AF_UNIX) as plain:
+        plain.settimeout(5)
+        plain.connect(str(path))
+        with context.wrap_socket(plain, server_hostname="fallback.test") as s:
+            assert tls.get(s) == f"{path}unix|unix|nil\n"
+    assert server.pid
+
+
+def test_nginxs_session_cache_beside_it(run, ca):
+    """Both are told of a session; a chunk's is used first."""
+    server = run("ssl_session_cache shared:s:1m;" +
+                 SESSIONS % "if true then return end", COUNTS,
+                 stream="")
+    context = ssl.create_default_context(cafile=ca.path("ca.pem"))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    session = None
+    for turn in range(3):
+        with socket.create_connection((HOST, server.port("TLS")), 10) as s:
+            with context.wrap_socket(s, server_hostname="fallback.test",
+                                     session=session) as secure:
+                assert secure.session_reused == (turn > 0)
+                session = secure.session
+                assert tls.get(secure).startswith("1 ")
+
+
+def test_dns_over_tls(start, ca):
+    server = start("""
+        dns_store lmdb path=@FOLDER@/data;
+        stream { server { listen 127.0.0.1:@DOT@ ssl; dns_serve on;
+            ssl_certificate %s/fallback.test.pem;
+            ssl_certificate_key %s/fallback.test.key;
+            %s
+        } }""" % (ca.folder, ca.folder,
+                  SET % (ca.folder, "ngx.sleep(0.01)" + BY_NAME)))
+    query = dns.message.make_query("version.bind", "TXT", "CH")
+    context = ssl.create_default_context(cafile=ca.path("ca.pem"))
+    for _ in range(2):
+        answer = dns.query.tls(query, HOST, port=server.port("DOT"),
+                               ssl_context=context,
+                               server_hostname="two.test", timeout=5)
+        assert answer.id == query.id
