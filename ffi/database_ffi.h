@@ -31,6 +31,7 @@ struct dns_ffi_database_options {
     uint32_t host_count;
     uint32_t timeout_ms;
     uint8_t is_redis;
+    uint8_t marks_rows;
 };
 
 /* Connects to nothing yet. */
@@ -61,6 +62,41 @@ DNS_EXPORT uint64_t
 dns_ffi_listing_skipped(const struct dns_ffi_listing *listing);
 DNS_EXPORT const char *
 dns_ffi_listing_error(const struct dns_ffi_listing *listing);
+
+/* A copy of a database's zones in the embedded store (store/mirror.h).  database
+   with marks_rows; both stay the caller's. */
+struct dns_ffi_mirror;
+
+DNS_EXPORT int dns_ffi_mirror_new(struct dns_ffi_database *database,
+                                  struct dns_ffi_store *store,
+                                  const char *state_path, const char *name,
+                                  struct dns_ffi_mirror **out);
+DNS_EXPORT void dns_ffi_mirror_free(struct dns_ffi_mirror *mirror);
+
+/* A run over all zones (apex NULL) or over one; owned by the caller. */
+struct dns_ffi_mirror_run;
+
+DNS_EXPORT int dns_ffi_mirror_run_new(struct dns_ffi_mirror *mirror,
+                                      const uint8_t *apex,
+                                      struct dns_ffi_mirror_run **out);
+DNS_EXPORT void dns_ffi_mirror_run_free(struct dns_ffi_mirror_run *run);
+
+/* The job. */
+DNS_EXPORT int dns_ffi_mirror_run(void *run);
+
+/* As store_mirror_report_t. */
+struct dns_ffi_mirror_report {
+    uint64_t zones;
+    uint64_t copied;
+    uint64_t removed;
+    uint64_t refused;
+    uint64_t skipped;
+};
+
+/* What it did; gives why it failed, or why a zone was refused, or "". */
+DNS_EXPORT const char *
+dns_ffi_mirror_report(const struct dns_ffi_mirror_run *run,
+                      struct dns_ffi_mirror_report *out);
 
 /* An edit as store_ffi.h has it. */
 DNS_EXPORT int dns_ffi_edit_new_database(struct dns_ffi_database *database,

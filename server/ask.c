@@ -398,6 +398,10 @@ load_service(lua_State *L)
     set_string(L, "forward", &conf->forward);
     dns_remote_push(L, conf);
     lua_call(L, 1, 0);
+    if (conf->has_mirror) {
+        lua_getfield(L, -1, "start");
+        lua_call(L, 0, 0);
+    }
     lua_getfield(L, -1, "answer");
     return 1;
 }
@@ -414,7 +418,10 @@ dns_server_ask_open(ngx_cycle_t *cycle)
     }
     lua_pushcfunction(L, load_service);
     lua_pushlightuserdata(L, (void *) conf);
-    if (lua_pcall(L, 1, 1, 0) != 0) {
+    resolua_vm_phase = RESOLUA_INIT_WORKER;
+    const int rc = lua_pcall(L, 1, 1, 0);
+    resolua_vm_phase = 0;
+    if (rc != 0) {
         ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
                       "the Lua module dns.service cannot be used, which "
                       "forwards queries and edits zones: %s",

@@ -88,18 +88,24 @@ static char *
 set_lmdb(ngx_conf_t *cf, dns_main_conf_t *conf, const dns_store_conf_t *store)
 {
     const dns_store_option_t *options = store->options.elts;
-    if (conf->lmdb_folder.len > 0) {
+    const ngx_str_t mirror = conf->lmdb_folder;
+    if (conf->has_lmdb) {
         return "lmdb: there is one already";
     }
+    conf->has_lmdb = 1;
     if (store->options.nelts != 1 || options[0].name.len != 4 ||
         ngx_strncmp(options[0].name.data, "path", 4) != 0 ||
         options[0].value.len == 0) {
         return "lmdb takes path=DIR and nothing else";
     }
     conf->lmdb_folder = options[0].value;
-    return ngx_conf_full_name(cf->cycle, &conf->lmdb_folder, 0) == NGX_OK
-               ? NGX_CONF_OK
-               : NGX_CONF_ERROR;
+    if (ngx_conf_full_name(cf->cycle, &conf->lmdb_folder, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+    return conf->has_mirror &&
+                   ngx_strcmp(conf->lmdb_folder.data, mirror.data) != 0
+               ? "lmdb: not the folder of the mirror"
+               : NGX_CONF_OK;
 }
 
 
@@ -111,6 +117,27 @@ has_prefix(const ngx_str_t *text, const char *prefix)
 }
 
 
+/* The copy of a mirrored store: the one embedded store. */
+static char *
+set_mirror(ngx_conf_t *cf, dns_main_conf_t *conf, const ngx_str_t *folder)
+{
+    ngx_str_t path = *folder;
+    if (conf->has_mirror) {
+        return "mirror: there is one already";
+    }
+    conf->has_mirror = 1;
+    if (ngx_conf_full_name(cf->cycle, &path, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+    if (conf->lmdb_folder.len > 0 &&
+        ngx_strcmp(conf->lmdb_folder.data, path.data) != 0) {
+        return "mirror: not the folder of dns_store lmdb";
+    }
+    conf->lmdb_folder = path;
+    return NGX_CONF_OK;
+}
+
+
 static char *
 add_remote(ngx_conf_t *cf, dns_main_conf_t *conf, const dns_store_conf_t *store)
 {
@@ -118,10 +145,12 @@ add_remote(ngx_conf_t *cf, dns_main_conf_t *conf, const dns_store_conf_t *store)
         return "networked stores: too many";
     }
     remote_conf_t *remote = ngx_array_push(&conf->remotes);
-    return remote != NULL && dns_remote_conf(cf) == NGX_OK &&
-                   remote_conf_read(cf, store, remote) == NGX_OK
-               ? NGX_CONF_OK
-               : NGX_CONF_ERROR;
+    if (remote == NULL || dns_remote_conf(cf) != NGX_OK ||
+        remote_conf_read(cf, store, remote) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+    return remote->mirror.len > 0 ? set_mirror(cf, conf, &remote->mirror)
+                                  : NGX_CONF_OK;
 }
 
 

@@ -38,10 +38,14 @@ dns_remote_open(ngx_cycle_t *cycle)
                       "dns_store: no memory for networked stores");
         return;
     }
-    dns_remote_count = count;
     for (ngx_uint_t i = 0; i < count; i++) {
-        open_store(&remote_stores[i],
-                   (const remote_conf_t *) conf->remotes.elts + i, i);
+        const remote_conf_t *remote =
+            (const remote_conf_t *) conf->remotes.elts + i;
+        if (remote->mirror.len == 0) { /* else its copy is served */
+            open_store(&remote_stores[dns_remote_count], remote,
+                       dns_remote_count);
+            dns_remote_count++;
+        }
     }
 }
 
@@ -53,9 +57,8 @@ dns_remote_close(void)
         remote_pool_close(&remote_stores[i]);
         remote_zones_close(&remote_stores[i]);
     }
-    if (dns_remote_count > 0) {
-        store_records_free(records);
-    }
+    store_records_free(records);
+    records = NULL;
     dns_remote_count = 0;
 }
 

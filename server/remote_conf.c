@@ -261,6 +261,7 @@ static const struct {
      offsetof(remote_conf_t, connections), BOTH},
     {ngx_string("queue"), read_number, offsetof(remote_conf_t, queue), BOTH},
     {ngx_string("socket"), read_text, offsetof(remote_conf_t, socket), BOTH},
+    {ngx_string("mirror"), read_text, offsetof(remote_conf_t, mirror), BOTH},
     {ngx_string("password_file"), read_password, 0, BOTH},
     {ngx_string("ca_file"), read_text, offsetof(remote_conf_t, ca_file), MYSQL},
     {ngx_string("prefix"), read_text, offsetof(remote_conf_t, prefix), REDIS},

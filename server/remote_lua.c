@@ -217,6 +217,10 @@ push_where(lua_State *L, const remote_conf_t *remote)
     set_text(L, "ca_file", &remote->ca_file);
     set_text(L, "prefix", &remote->prefix);
     set_text(L, "suffix", &remote->suffix);
+    lua_pushboolean(L, remote->mirror.len > 0);
+    lua_setfield(L, -2, "mirror");
+    lua_pushnumber(L, (lua_Number) remote->poll / 1000); /* seconds */
+    lua_setfield(L, -2, "poll");
     lua_pushcfunction(L, on_commit);
     lua_setfield(L, -2, "on_commit");
 }

@@ -51,7 +51,9 @@ changes_now(void)
 void
 remote_zones_changed(void)
 {
-    (void) __atomic_add_fetch(changes, 1, __ATOMIC_RELEASE);
+    if (changes != NULL) { /* else no zone is live: all are mirrored */
+        (void) __atomic_add_fetch(changes, 1, __ATOMIC_RELEASE);
+    }
 }
 
 

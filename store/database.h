@@ -31,6 +31,9 @@ typedef struct {
     const char *prefix;  /* of keys (Redis); NULL: none */
     const char *suffix;
     unsigned timeout_ms; /* of connecting and of each round trip */
+    bool marks_rows;     /* a zone's generation in listings changes with any of
+                            its rows, not with its SOA alone; costs a walk over
+                            all of them */
 } store_database_options_t;
 
 typedef struct store_database_s store_database_t;

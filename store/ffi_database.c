@@ -45,6 +45,7 @@ dns_ffi_database_new(const struct dns_ffi_database_options *o,
         .prefix = o->prefix,
         .suffix = o->suffix,
         .timeout_ms = o->timeout_ms,
+        .marks_rows = o->marks_rows != 0,
     };
     struct dns_ffi_database *database = calloc(1, sizeof(*database));
 

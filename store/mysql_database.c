@@ -172,16 +172,31 @@ serial_of(const char *soa)
     return 0;
 }
 
+/* As store_mysql_zones_text, with a mark over all of a zone's rows behind the
+   SOA. */
+static const char marked_zones_text[] =
+    "SELECT d.id, d.name, CONCAT(MAX(IF(r.type = 'SOA' AND r.name = d.name,"
+    " r.content, '')), ' ', COUNT(r.id), ' ', BIT_XOR(CRC32(CONCAT_WS('|',"
+    " r.id, r.name, r.type, r.content, r.ttl, r.prio))))"
+    " FROM domains d LEFT JOIN records r"
+    " ON r.domain_id = d.id AND r.disabled = 0";
+
 static dns_status_t
 list(store_database_t *db, const dns_name_t *only, store_listing_t *out)
 {
     buffer_t statement = {0};
 
-    buffer_put(&statement, "%s", store_mysql_zones_text);
+    buffer_put(&statement, "%s",
+               db->options.marks_rows ? marked_zones_text
+                                      : store_mysql_zones_text);
 
     if (only != NULL) {
         buffer_put(&statement, " WHERE d.name = ");
         put_name(&statement, mysql_of(db), only->octets);
+    }
+
+    if (db->options.marks_rows) {
+        buffer_put(&statement, " GROUP BY d.id, d.name");
     }
 
     dns_status_t status = run(db, &statement);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
+#include <time.h>
 
 #include "store/private/buffer.h"
 #include "store/private/database.h"
@@ -181,7 +182,7 @@ take_field(store_database_t *db, const uint8_t *name, const redisReply *value,
 
     const store_json_t json = {.text = value->str,
                                .size = value->len,
-                               .serial = 1,
+                               .serial = (uint32_t) time(NULL),
                                .visit = take_record,
                                .data = &taking};
 
@@ -210,6 +211,24 @@ serial_of(const store_nodes_t *nodes, const dns_name_t *apex)
            (uint32_t) soa.octets[names + 2] << 8 | soa.octets[names + 3];
 }
 
+/* The whole hash tells the zone's state. */
+static dns_status_t
+mark_fields(store_database_t *db, uint64_t *generation)
+{
+    const link_t *link = db->link;
+    redisReply *reply =
+        check_reply(db, redisCommand(link->redis, "DUMP %s", link->key),
+                    REDIS_REPLY_STRING);
+
+    if (reply == NULL) {
+        return DNS_ESTORE;
+    }
+
+    *generation = database_generation(reply->str, reply->len);
+    freeReplyObject(reply);
+    return DNS_OK;
+}
+
 /* The apex's field tells the zone's serial and state. */
 static dns_status_t
 list_zone(store_database_t *db, const dns_name_t *apex, store_listing_t *out)
@@ -228,6 +247,10 @@ list_zone(store_database_t *db, const dns_name_t *apex, store_listing_t *out)
     dns_status_t status = take_field(db, apex->octets, reply, &nodes);
     uint64_t generation = database_generation(
         reply->type == REDIS_REPLY_STRING ? reply->str : NULL, reply->len);
+
+    if (status == DNS_OK && db->options.marks_rows) {
+        status = mark_fields(db, &generation);
+    }
 
     if (status == DNS_OK) {
         status = database_list_zone(out, apex->octets, serial_of(&nodes, apex),

@@ -6,6 +6,7 @@ local client = require "dns.client"
 local console = require "dns.commands.console"
 local explain_commands = require "dns.commands.explain"
 local key_commands = require "dns.commands.keys"
+local mirror_commands = require "dns.commands.mirror"
 local store_module = require "dns.store"
 local zone_warnings = require "dns.zone_warnings"
 
@@ -27,6 +28,7 @@ usage: resolua [--data DIR | --store URL] COMMAND ...
           [--read-only] [--acme]            make a key for the HTTP endpoints
   key list                                  keys and what they may do
   key revoke ID                             take a key back
+  mirror status                             what DIR is a copy of, and how old
   explain NAME [TYPE] [--client ADDR]       what would be answered, and why
   query NAME [TYPE] [@ADDR] [-p PORT]       ask a name server
   run [-e CODE] [FILE] [ARG...]             run Lua in an nginx of its own
@@ -481,13 +483,14 @@ local COMMANDS = {
     query = query,
 }
 
-for _, more in ipairs { explain_commands, key_commands } do
+for _, more in ipairs { explain_commands, key_commands, mirror_commands } do
     for name, run in pairs(more.run) do
         COMMANDS[name], HELP_OF[name] = run, more.help[name]
     end
 end
 
-local VALUE_OPTIONS = { ["--data"] = "data", ["--store"] = "store", ["--origin"] = "origin",
+local VALUE_OPTIONS = { ["--data"] = "data", ["--store"] = "store",
+    ["--origin"] = "origin",
     ["-p"] = "port", ["--zone"] = "zone", ["--name"] = "name",
     ["--type"] = "type", ["--note"] = "note",
     ["--client"] = "client", ["--transport"] = "transport",

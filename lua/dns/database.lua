@@ -158,8 +158,15 @@ function Database:edit(zone)
     return store_module.edit_of(out[0], apex, self)
 end
 
--- An edit of the zone has been committed.
+-- An edit of the zone has been committed.  Its copy is made before the edit is
+-- acknowledged.
 function Database:committed(edit)
+    if self.mirror then
+        local report, reason = self.mirror:run(name_of.from_wire(edit.apex))
+        if not report then
+            ngx.log(ngx.ERR, "mirror of ", self.name, ": ", reason)
+        end
+    end
     if self.on_commit then
         self.on_commit(edit.apex,
             C.dns_ffi_edit_zones_changed(edit.handle) == 1)
@@ -256,6 +263,7 @@ function database.open(where)
     options.suffix = where.suffix
     options.timeout_ms = where.timeout or TIMEOUT
     options.is_redis = where.scheme == "redis" and 1 or 0
+    options.marks_rows = where.marks_rows and 1 or 0
 
     local out = ffi.new("struct dns_ffi_database *[1]")
     local status = C.dns_ffi_database_new(options, out)

@@ -60,6 +60,17 @@ local function open_embedded()
     return store, reason
 end
 
+local function open_database(where, embedded)
+    local database, reason = require("dns.database").open(where)
+    if database and where.mirror then
+        database.mirror, reason = require("dns.mirror").new(where, embedded,
+            settings.folder)
+        return database.mirror and database, reason
+    end
+
+    return database, reason
+end
+
 local function open_all()
     local list = {}
     local embedded, reason = open_embedded()
@@ -70,17 +81,35 @@ local function open_all()
         list[1] = embedded
     end
     for _, where in ipairs(settings.databases) do
-        local database, why = require("dns.database").open(where)
+        local database, why = open_database(where, embedded)
         if not database then
             return nil, why
         end
-        list[#list + 1] = database
+        if database.mirror then -- before its copies
+            table.insert(list, 1, database)
+        else
+            list[#list + 1] = database
+        end
     end
     if #list == 0 then
         return nil, "no dns_store is configured"
     end
 
     return #list == 1 and list[1] or require("dns.stores").new(list)
+end
+
+--- Begins what goes on in the background: the mirrors.
+function service.start()
+    local stores, reason = service.store()
+    if not stores then
+        ngx.log(ngx.ERR, "the zone stores cannot be opened: ", reason)
+        return
+    end
+    for _, store in ipairs(stores.stores or { stores }) do
+        if store.mirror then
+            store.mirror:start()
+        end
+    end
 end
 
 --- The zone stores of this server as one.

@@ -9,12 +9,13 @@ local name_of = dns.name
 local Stores = {}
 Stores.__index = Stores
 
--- The store that has the zone.  A store that fails could have it.
-local function store_of(self, zone)
+-- The store that has the zone.  One that fails could have it: an edit must not
+-- go to another one's copy.
+local function store_of(self, zone, is_edit)
     local failed, kind
     for _, store in ipairs(self.stores) do
         local found, reason, what = store:zone(zone)
-        if found then
+        if found and not (is_edit and failed) then
             return store, found
         end
         if what ~= "not found" then
@@ -25,16 +26,19 @@ local function store_of(self, zone)
     return nil, failed or "no such zone", kind or "not found"
 end
 
---- See dns.store.
+--- See dns.store.  A zone and its copy in a mirror are one.
 function Stores:zones()
-    local all = {}
+    local all, seen = {}, {}
     for _, store in ipairs(self.stores) do
         local zones, reason, kind = store:zones()
         if not zones then
             return nil, reason, kind
         end
         for _, zone in ipairs(zones) do
-            all[#all + 1] = zone
+            if not seen[zone.name] then
+                seen[zone.name] = true
+                all[#all + 1] = zone
+            end
         end
     end
     table.sort(all, function(a, b)
@@ -81,7 +85,7 @@ end
 
 --- See dns.store.
 function Stores:edit(zone)
-    local store, reason, kind = store_of(self, zone)
+    local store, reason, kind = store_of(self, zone, true)
     if not store and kind ~= "not found" then
         return nil, reason, kind
     end

@@ -31,6 +31,7 @@ typedef struct {
     ngx_str_t prefix;
     ngx_str_t suffix;
     ngx_str_t ca_file;
+    ngx_str_t mirror;       /* the embedded store's folder; empty: live */
     ngx_msec_t timeout;     /* of a query, and of connecting */
     ngx_msec_t poll;        /* between listings of the zones */
     ngx_msec_t idle;        /* that a connection is kept */
