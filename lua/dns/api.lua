@@ -74,7 +74,7 @@ local api = {}
 
 --- Serves the current HTTP request.
 -- @tparam[opt] table options `auth`: "nginx" or "key", see dns.api.access;
---   `keys`: the file of the API keys, in the place of the store's
+--   `folder`: where the API keys lie, in the place of the embedded store's
 function api.serve(options)
     local parts = http.path_parts("/dns")
 

@@ -202,7 +202,7 @@ def test_elsewhere_without_keys_all_but_lookups_is_refused(start):
         reply = ask(server, method, path, value, host=OTHER)
         assert reply.status == 403
         assert "resolua key add" in reply.json()["error"]
-    server.wait_for_log("is not loopback, and knows no key")
+    server.wait_for_log("which is not loopback, and no authentication")
     assert status(server, "PUT", SET, VALUE) == 201
 
 
@@ -260,6 +260,27 @@ def test_a_client_certificate(start, tmp_path):
 
     assert get(True) == 200
     assert get(False) == 403
+
+
+def test_on_loopback_without_keys_any_will_do(start):
+    """Clients of PowerDNS insist on sending one."""
+    server = start_keys(start)
+    assert status(server, "PUT", SET, VALUE, key="anything") == 201
+    add_key(server)
+    assert status(server, "PUT", SET, VALUE, key="anything") == 401
+    assert status(server, "PUT", SET, VALUE) == 200
+
+
+def test_keys_in_a_folder_of_their_own(start):
+    server = start_keys(start, '{ auth = "key", folder = "@FOLDER@" }')
+    key = add_key(server)
+    assert status(server, "GET", ZONE, key=key) == 403
+    (server.folder / "data/api-keys").rename(server.folder / "api-keys")
+    assert status(server, "GET", ZONE, key=key) == 200
+    path = "/api/v1/servers/localhost/zones/example.test."
+    assert status(server, "PUT", path, {"account": "ops"}, key=key) == 204
+    assert ask(server, "GET", path, key=key).json()["account"] == "ops"
+    assert "ops" in (server.folder / "zone-attributes").read_text()
 
 
 def test_pages_of_other_sites(start):

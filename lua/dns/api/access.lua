@@ -35,19 +35,20 @@ local function send_unknown(reason)
     return http.send_error(401, "key: " .. reason)
 end
 
-local function refuse(path)
-    if path and #keys.list(path) > 0 then
+local function refuse(has_keys)
+    if has_keys then
         send_unknown("missing (X-API-Key, or Authorization: Bearer)")
         return nil
     end
 
-    local reason = ("access: this server listens on %s, which is not "
-        .. "loopback, and knows no key: make one with \"resolua key add\", "
-        .. "or verify client certificates, or guard the location with "
-        .. "auth_basic and say serve{ auth = \"nginx\" }")
-        :format(ngx.var.server_addr)
-    if not told[ngx.var.server_addr] then -- once in each worker
-        told[ngx.var.server_addr] = true
+    local address = ngx.var.server_addr
+    local reason = ("access: this server listens on %s, and no authentication "
+        .. "is set up: make a key with \"resolua key add\", or verify client "
+        .. "certificates, or guard the location with auth_basic and say "
+        .. "serve{ auth = \"nginx\" }"):format(is_loopback(address)
+        and address or address .. ", which is not loopback")
+    if not told[address] then -- once in each worker
+        told[address] = true
         ngx.log(ngx.ERR, reason)
     end
     http.send_error(403, reason)
@@ -63,12 +64,12 @@ local function is_foreign_page()
         and origin:match("^%a+://(.*)$") ~= host
 end
 
-local function grant_without_key(options, path)
+local function grant_without_key(options, has_keys)
     if options.auth == "nginx" or ngx.var.ssl_client_verify == "SUCCESS" then
         return keys.everything
     end
     if options.auth == "key" or not is_loopback(ngx.var.server_addr) then
-        return refuse(path)
+        return refuse(has_keys)
     end
     if is_foreign_page() then
         http.send_error(403, "access: a page of another site asks; with a "
@@ -81,26 +82,34 @@ end
 
 local access = {}
 
+--- Where keys, and what tools keep of zones, lie; nil: nowhere.
+-- @tparam table options of serve()
+function access.folder(options)
+    return options.folder or service.folder()
+end
+
 --- What the request's sender may do; nil after an error was sent.
--- @tparam table options `auth`; `keys`: a file in the place of the store's
+-- @tparam table options `auth`; `folder`: in the place of the embedded store's
 -- @treturn Grant|nil
 function access.grant(options)
     if options.auth and not AUTH[options.auth] then
         error("auth is \"nginx\" or \"key\"", 3)
     end
 
-    local folder = service.folder()
-    local path = options.keys or folder and keys.path(folder)
+    local folder = access.folder(options)
+    local entries = folder and keys.list(keys.path(folder)) or {}
+    local has_keys = #entries > 0
     local key = presented_key()
-    if key and path then
-        local grant = keys.grant(path, key)
-        if not grant then
-            send_unknown("unknown or revoked")
-        end
-        return grant
+    if not key or not has_keys then -- clients may insist on sending one
+        return grant_without_key(options, has_keys)
     end
 
-    return grant_without_key(options, path)
+    local grant = keys.grant(entries, key)
+    if not grant then
+        send_unknown("unknown or revoked")
+    end
+
+    return grant
 end
 
 --- Sends the error for what a key may not do.

@@ -180,18 +180,18 @@ function keys.list(path)
     return out
 end
 
---- What a key may do; nil: it is none of ours.
--- @tparam string path
+--- What a key may do; nil: it is none of these.
+-- @tparam {table,...} entries as list() gives them
 -- @tparam string key
 -- @treturn Grant|nil
-function keys.grant(path, key)
+function keys.grant(entries, key)
     local id = #key <= KEY_MAX and key:match("^(%x+)%.%x+$")
     if not id then
         return nil
     end
 
     local hash = hash_of(key)
-    for _, entry in ipairs(keys.list(path)) do
+    for _, entry in ipairs(entries) do
         if entry.id == id and entry.hash == hash then
             return setmetatable(entry, Grant)
         end

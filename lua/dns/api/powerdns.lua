@@ -96,11 +96,15 @@ local STATISTICS = {
     ["sessions"] = "sessions",
     ["send-errors"] = "send_errors",
     ["dropped-queries"] = "dropped",
+    ["uptime"] = "uptime",
 }
+
+local started_at = ngx.time() -- this worker
 
 local function statistics()
     local wanted = ngx.req.get_uri_args().statistic
     local counts = require("dns.statistics").get()
+    counts.uptime = ngx.time() - started_at
     local out = json.list {}
     for name, field in pairs(STATISTICS) do
         if not wanted or wanted == name then
@@ -239,7 +243,8 @@ local powerdns = {}
 -- @tparam[opt] table options as dns.api.serve() takes them
 function powerdns.serve(options)
     local parts = http.path_parts("/api")
-    local grant = access.grant(options or {})
+    options = options or {}
+    local grant = access.grant(options)
     if not grant then
         return nil
     end
@@ -258,7 +263,11 @@ function powerdns.serve(options)
         return http.send_error(503, reason)
     end
 
-    return serve_server({ store = store, grant = grant }, parts)
+    return serve_server({
+        store = store,
+        grant = grant,
+        folder = access.folder(options),
+    }, parts)
 end
 
 return powerdns

@@ -8,7 +8,6 @@ local changes = require "dns.api.changes"
 local http = require "dns.api.http"
 local json = require "dns.api.json"
 local rrsets = require "dns.api.powerdns_rrsets"
-local service = require "dns.service"
 local walk = require "dns.api.walk"
 
 local name_of = dns.name
@@ -36,12 +35,12 @@ local function send_store_error(reason, kind)
         reason)
 end
 
-local function attributes_of(zone)
-    return attributes.open(service.folder()):of(name_of.normalize(zone))
+local function attributes_of(context, zone)
+    return attributes.open(context.folder):of(name_of.normalize(zone))
 end
 
-local function set_attributes(zone, fields)
-    attributes.open(service.folder()):set(name_of.normalize(zone), fields)
+local function set_attributes(context, zone, fields)
+    attributes.open(context.folder):set(name_of.normalize(zone), fields)
 end
 
 --- A zone's id, safe in a path.
@@ -83,13 +82,14 @@ local function add_details(zone, kept)
     zone.slave_tsig_key_ids = json.list {}
 end
 
-local function send_zone(status, store, zone, with_rrsets, owner, type_name)
+local function send_zone(status, context, zone, with_rrsets, owner, type_name)
+    local store = context.store
     local found, reason, kind = store:zone(zone)
     if not found then
         return send_store_error(reason, kind)
     end
 
-    local kept = attributes_of(zone)
+    local kept = attributes_of(context, zone)
     local out = zone_table(store, found, kept)
     add_details(out, kept)
     if with_rrsets then
@@ -120,7 +120,7 @@ local function list(context)
     end
 
     local out = json.list {}
-    local kept = attributes.open(service.folder()):all()
+    local kept = attributes.open(context.folder):all()
     for _, zone in ipairs(found) do
         local name = name_of.normalize(zone.name)
         if context.grant:reads(name) and (not wanted or name == wanted) then
@@ -279,9 +279,9 @@ local function create(context)
         return send_store_error(reason, kind)
     end
 
-    set_attributes(new.zone, new.settings)
-    set_attributes(new.zone, rrsets.comment_fields(new.changes))
-    return send_zone(201, context.store, new.zone, wants("rrsets"))
+    set_attributes(context, new.zone, new.settings)
+    set_attributes(context, new.zone, rrsets.comment_fields(new.changes))
+    return send_zone(201, context, new.zone, wants("rrsets"))
 end
 
 local function get(context, zone)
@@ -292,7 +292,7 @@ local function get(context, zone)
         owner = nil
     end
 
-    return send_zone(200, context.store, zone, wants("rrsets"), owner,
+    return send_zone(200, context, zone, wants("rrsets"), owner,
         type(type_name) == "string" and type_name:upper() or nil)
 end
 
@@ -346,11 +346,11 @@ local function patch(context, zone)
         return send_store_error(reason, kind)
     end
 
-    set_attributes(zone, rrsets.comment_fields(parsed))
+    set_attributes(context, zone, rrsets.comment_fields(parsed))
     return http.send(204)
 end
 
-local function put(_, zone)
+local function put(context, zone)
     local value = http.read_object()
     if not value then
         return nil
@@ -361,7 +361,7 @@ local function put(_, zone)
         return http.send_error(422, wrong)
     end
 
-    set_attributes(zone, settings)
+    set_attributes(context, zone, settings)
     return http.send(204)
 end
 
@@ -375,7 +375,7 @@ local function delete(context, zone)
         return send_store_error(reason, kind)
     end
 
-    attributes.open(service.folder()):forget(name_of.normalize(zone))
+    attributes.open(context.folder):forget(name_of.normalize(zone))
     return http.send(204)
 end
 
@@ -419,9 +419,9 @@ local function metadata_table(kind, values)
     return { type = "Metadata", kind = kind, metadata = json.list(values) }
 end
 
-local function list_metadata(_, zone)
+local function list_metadata(context, zone)
     local out = json.list {}
-    for field, values in pairs(attributes_of(zone)) do
+    for field, values in pairs(attributes_of(context, zone)) do
         if field:sub(1, #FIELD) == FIELD then
             out[#out + 1] = metadata_table(field:sub(#FIELD + 1), values)
         end
@@ -430,7 +430,7 @@ local function list_metadata(_, zone)
     return http.send_json(200, out)
 end
 
-local function put_metadata(_, zone, kind)
+local function put_metadata(context, zone, kind)
     local value = http.read_object()
     if not value then
         return nil
@@ -442,18 +442,18 @@ local function put_metadata(_, zone, kind)
         return http.send_error(422, "kind and metadata, a list, are expected")
     end
 
-    set_attributes(zone, { [FIELD .. name] = value.metadata })
+    set_attributes(context, zone, { [FIELD .. name] = value.metadata })
     return http.send_json(kind and 200 or 201, metadata_table(name,
         value.metadata))
 end
 
-local function get_metadata(_, zone, kind)
+local function get_metadata(context, zone, kind)
     return http.send_json(200, metadata_table(kind,
-        attributes_of(zone)[FIELD .. kind] or {}))
+        attributes_of(context, zone)[FIELD .. kind] or {}))
 end
 
-local function delete_metadata(_, zone, kind)
-    set_attributes(zone, { [FIELD .. kind] = json.null })
+local function delete_metadata(context, zone, kind)
+    set_attributes(context, zone, { [FIELD .. kind] = json.null })
     return http.send(204)
 end
 
