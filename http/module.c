@@ -114,6 +114,7 @@ static ngx_command_t commands[] = {
 static void
 setup(lua_State *L)
 {
+    http_guard_setup(L);
     http_control_setup(L);
     http_subrequest_setup(L);
     http_resp_setup(L);

@@ -225,13 +225,34 @@ def test_a_key_on_loopback_too(start):
 
 
 @needs_other
-def test_nginx_decides(start):
-    server = start_keys(start, '{ auth = "nginx" }',
-                        "auth_basic x; auth_basic_user_file @FOLDER@/users;")
+@pytest.mark.parametrize("guarded", [True, False])
+def test_auth_basic(start, guarded):
+    server = start_keys(
+        start, "", 'auth_basic "x"; auth_basic_user_file @FOLDER@/users;'
+        if guarded else "")
     server.file("users", "admin:{PLAIN}secret\n")
-    assert status(server, "GET", "/dns/zones", host=OTHER) == 401
+    admin = {"Authorization": "Basic YWRtaW46c2VjcmV0"}
+    wrong = {"Authorization": "Basic YWRtaW46d3Jvbmc="}
+    for headers, expected in ((None, 401), (wrong, 401), (admin, 201)):
+        assert status(server, "PUT", SET, VALUE, host=OTHER,
+                      headers=headers) == (expected if guarded else 403)
+
+
+@needs_other
+def test_auth_basic_that_is_off(start):
+    server = start_keys(start, "", "auth_basic off; "
+                        "auth_basic_user_file @FOLDER@/users;")
     assert status(server, "PUT", SET, VALUE, host=OTHER, headers={
-        "Authorization": "Basic YWRtaW46c2VjcmV0"}) == 201
+        "Authorization": "Basic YWRtaW46c2VjcmV0"}) == 403
+
+
+@needs_other
+def test_nginx_decides(start):
+    server = start_keys(start, '{ auth = "nginx" }', f"deny {OTHER};")
+    assert status(server, "GET", "/dns/zones", host=OTHER) == 403
+    assert status(server, "PUT", SET, VALUE) == 201
+    server = start_keys(start, '{ auth = "nginx" }', f"allow {OTHER};")
+    assert status(server, "PUT", SET, VALUE, host=OTHER) == 201
 
 
 @needs_other

@@ -2,11 +2,12 @@
 --
 -- On loopback everybody may do everything; elsewhere a key is needed
 -- (X-API-Key, or Authorization: Bearer), or a client certificate that nginx has
--- verified.  With `auth = "nginx"` the location's own directives decide
--- (auth_basic, allow and deny, auth_request); with `auth = "key"` a key is
+-- verified, or auth_basic in the location.  With `auth = "nginx"` the location's
+-- other directives decide (allow and deny, auth_request); with `auth = "key"` a key is
 -- needed on loopback as well.
 -- @module dns.api.access
 
+local guard = require "resolua.guard"
 local http = require "dns.api.http"
 local keys = require "dns.api.keys"
 local service = require "dns.service"
@@ -43,9 +44,8 @@ local function refuse(has_keys)
 
     local address = ngx.var.server_addr
     local reason = ("access: this server listens on %s, and no authentication "
-        .. "is set up: make a key with \"resolua key add\", or verify client "
-        .. "certificates, or guard the location with auth_basic and say "
-        .. "serve{ auth = \"nginx\" }"):format(is_loopback(address)
+        .. "is set up: make a key with \"resolua key add\", or put auth_basic "
+        .. "into the location, or verify client certificates"):format(is_loopback(address)
         and address or address .. ", which is not loopback")
     if not told[address] then -- once in each worker
         told[address] = true
@@ -65,7 +65,8 @@ local function is_foreign_page()
 end
 
 local function grant_without_key(options, has_keys)
-    if options.auth == "nginx" or ngx.var.ssl_client_verify == "SUCCESS" then
+    if options.auth == "nginx" or ngx.var.ssl_client_verify == "SUCCESS"
+        or guard.has_auth_basic() then
         return keys.everything
     end
     if options.auth == "key" or not is_loopback(ngx.var.server_addr) then
