@@ -141,6 +141,52 @@ SAY = """
 """
 
 
+REDIS = """
+    location /redis%s { content_by_lua_block {
+        local redis = package.loaded.redis
+        if not redis then
+            local found, module = pcall(require, "resty.redis")
+            redis = found and module or require "nginx.redis" -- Debian's name
+            package.loaded.redis = redis
+        end
+        local red = redis:new()
+        red:set_timeout(1000)
+        assert(red:connect(%s))
+        local value
+        for _ = 1, 10 do value = assert(red:get("key")) end
+        ngx.say(value)
+        red:set_keepalive(10000, 100)
+    } }
+"""
+
+
+@contextlib.contextmanager
+def redis_locations():
+    """A Redis on the other core: 10 GETs for each request, over TCP and over
+    a Unix socket."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="bench-lua-"))
+    folder.chmod(0o755)
+    port = free_port(socket.SOCK_STREAM)
+    process = subprocess.Popen(
+        ["taskset", "-c", str(bench.LOAD_CORE), "redis-server", "--port",
+         str(port), "--bind", HOST, "--save", "", "--dir", folder,
+         "--unixsocket", folder / "socket", "--unixsocketperm", "777"],
+        stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            done = subprocess.run(
+                ["redis-cli", "-p", str(port), "set", "key", "x" * 100],
+                capture_output=True)
+            if done.returncode == 0:
+                break
+            time.sleep(0.05)
+        yield (REDIS % ("", f"'{HOST}', {port}")
+               + REDIS % ("-unix", f"'unix:{folder}/socket'"))
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def requests_per_cpu(server, path, seconds):
     """wrk on the other core: requests for each CPU-second of the server."""
     url = f"http://{HOST}:{server.port}{path}"
@@ -164,7 +210,7 @@ def http_tables(both, options):
               f"{ns[1] / max(ns[0], 0.001):>14.2f}")
     print(f"\n{'requests per CPU-second':<30}{both[0].name:>14}"
           f"{both[1].name:>14}{'ours/theirs':>14}")
-    for path in ("/say", "/many", "/echo?a=b"):
+    for path in ("/say", "/many", "/echo?a=b", "/redis", "/redis-unix"):
         if options.only and not re.search(options.only, path):
             continue
         rate = [max(requests_per_cpu(server, path, options.seconds)
@@ -223,8 +269,9 @@ def main():
         ["taskset", "-c", str(bench.LOAD_CORE),
          options.build / "bench/tcp_echo", str(port)])
     try:
-        code = locations(port) + SAY
         with contextlib.ExitStack() as stack:
+            code = (locations(port) + SAY
+                    + stack.enter_context(redis_locations()))
             both = [stack.enter_context(Nginx(
                 name, modules, options.top, options.build, own, code))
                 for name, modules, own in (
