@@ -3,6 +3,7 @@
    written where they are sent from.
 
        format(name, ...)           the octets of a command
+       call(socket, name, ...)     sends a command and reads the reply
        send(socket, name, ...)     the size, or nil and why not
        read(socket)                a reply; false, text: an error reply; nil
                                    and why none came
@@ -481,6 +482,34 @@ redis_send(lua_State *L)
 }
 
 
+/* call(socket, name, ...) */
+static int
+redis_call(lua_State *L)
+{
+    words_t words;
+    int count = 0;
+    tcp_t *tcp = tcp_check_readable(L, &count);
+    if (tcp == NULL) {
+        return count;
+    }
+    if (tcp->writing != NULL) {
+        return tcp_fail(L, tcp_busy(tcp));
+    }
+    get_words(L, 2, &words);
+    u_char *room = command_room(L, command_size_max(&words));
+    const size_t size = (size_t) (put_command(room, &words) - room);
+    const u_char *command = room;
+    if (room != scratch) { /* Lua's, as the exchange may leave by a yield */
+        lua_pushlstring(L, (char *) room, size);
+        ngx_free(room);
+        command = (const u_char *) lua_tostring(L, -1);
+    }
+    redis_parser_t *parser = take_parser(L, 0);
+    return parser != NULL ? tcp_exchange(L, tcp, command, size, &parser->base)
+                          : tcp_fail(L, "no memory");
+}
+
+
 /* format(name, ...) */
 static int
 redis_format(lua_State *L)
@@ -501,10 +530,8 @@ static int
 open_module(lua_State *L)
 {
     static const luaL_Reg module_functions[] = {
-        {"format", redis_format},
-        {"send", redis_send},
-        {"read", redis_read},
-        {NULL, NULL},
+        {"format", redis_format}, {"call", redis_call}, {"send", redis_send},
+        {"read", redis_read},     {NULL, NULL},
     };
     lua_newtable(L);
     luaL_register(L, NULL, module_functions);

@@ -8,6 +8,7 @@
 #include "runtime/vm.h"
 
 static const char metatable[] = "resolua.tcp";
+static const void *metatable_address; /* in the one VM that has sockets */
 
 
 int
@@ -30,7 +31,13 @@ tcp_succeed(lua_State *L)
 tcp_t *
 tcp_check(lua_State *L)
 {
-    tcp_t *tcp = luaL_checkudata(L, 1, metatable);
+    tcp_t *tcp = lua_touserdata(L, 1);
+    if (tcp == NULL || !lua_getmetatable(L, 1) ||
+        lua_topointer(L, -1) != metatable_address) {
+        tcp = luaL_checkudata(L, 1, metatable); /* says what is wrong */
+    } else {
+        lua_pop(L, 1);
+    }
     if (tcp->request != resolua_request(L)) {
         luaL_error(L, "bad request");
     }
@@ -675,6 +682,7 @@ resolua_tcp_setup(lua_State *L)
     };
     resolua_tcp_ssl_setup(L);
     luaL_newmetatable(L, metatable);
+    metatable_address = lua_topointer(L, -1);
     lua_newtable(L);
     luaL_register(L, NULL, methods);
     lua_setfield(L, -2, "__index");

@@ -408,6 +408,7 @@ on_write_cancel(void *data)
 static int
 push_sent(lua_State *L, tcp_t *tcp, const char *error)
 {
+    tcp->reads_next = 0;
     if (tcp->output != NULL) {
         ngx_free(tcp->output);
         tcp->output = NULL;
@@ -417,6 +418,25 @@ push_sent(lua_State *L, tcp_t *tcp, const char *error)
         return 1;
     }
     return tcp_fail(L, error);
+}
+
+
+/* What was sent late waits for its reply now. */
+static void
+read_next(tcp_t *tcp)
+{
+    ngx_connection_t *c = tcp->link.connection;
+    resolua_thread_t *t = tcp->writing;
+    (void) push_sent(resolua_thread_state(t), tcp, NULL);
+    lua_settop(resolua_thread_state(t), 0);
+    tcp->writing = NULL;
+    tcp->reading = t;
+    tcp_rest(tcp);
+    c->read->handler = on_readable;
+    ngx_add_timer(c->read, tcp->read_timeout);
+    if (c->read->ready) {
+        on_readable(c->read);
+    }
 }
 
 
@@ -449,6 +469,10 @@ on_writable(ngx_event_t *ev)
         } else {
             error = send_error(tcp);
         }
+    }
+    if (error == NULL && tcp->reads_next) {
+        read_next(tcp);
+        return;
     }
     lua_State *L = resolua_thread_state(t);
     const int count = push_sent(L, tcp, error);
@@ -508,6 +532,27 @@ tcp_write(lua_State *L, tcp_t *tcp, u_char *octets, size_t size)
         return n < 0 ? tcp_fail(L, send_error(tcp)) : push_sent(L, tcp, NULL);
     }
     return send_rest(L, tcp, octets, (size_t) n, size);
+}
+
+
+int
+tcp_exchange(lua_State *L, tcp_t *tcp, const u_char *octets, size_t size,
+             tcp_parser_t *parser)
+{
+    tcp_parser_free(tcp);
+    tcp->parser = parser;
+    const ssize_t n = send_some(tcp, (u_char *) octets, size);
+    if (n >= 0 && (size_t) n == size) {
+        return tcp_read(L, tcp);
+    }
+    u_char *rest = n >= 0 ? ngx_alloc(size - (size_t) n, ngx_cycle->log) : NULL;
+    if (rest == NULL) {
+        tcp_parser_free(tcp);
+        return tcp_fail(L, n < 0 ? send_error(tcp) : "no memory");
+    }
+    ngx_memcpy(rest, octets + n, size - (size_t) n);
+    tcp->reads_next = 1;
+    return send_rest(L, tcp, rest, 0, size - (size_t) n);
 }
 
 

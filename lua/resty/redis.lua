@@ -15,7 +15,8 @@
 local driver = require "resolua.redis"
 
 local tcp = ngx.socket.tcp
-local format, send, read = driver.format, driver.send, driver.read
+local call, format = driver.call, driver.format
+local send, read = driver.send, driver.read
 local error, ipairs, pairs = error, ipairs, pairs
 local rawset, select, setmetatable = rawset, select, setmetatable
 local tonumber, tostring, type = tonumber, tostring, type
@@ -253,6 +254,20 @@ local function receive_after_messages(self, sock)
     end
 end
 
+local function run_subscribing(self, name, ...)
+    local sock = self._sock
+    if not sock then
+        return nil, "not initialized"
+    end
+
+    local sent, err = send(sock, name, ...)
+    if not sent then
+        return nil, err
+    end
+
+    return receive_after_messages(self, sock)
+end
+
 local function run_plain(self, name, ...)
     local sock = self._sock
     if not sock then
@@ -270,29 +285,11 @@ local function run_plain(self, name, ...)
         return
     end
 
-    local sent, err = send(sock, name, ...)
-    if not sent then
-        return nil, err
-    end
     if self._subscribed then
-        return receive_after_messages(self, sock)
+        return run_subscribing(self, name, ...)
     end
 
-    return check(sock, read(sock))
-end
-
-local function run_subscribing(self, name, ...)
-    local sock = self._sock
-    if not sock then
-        return nil, "not initialized"
-    end
-
-    local sent, err = send(sock, name, ...)
-    if not sent then
-        return nil, err
-    end
-
-    return receive_after_messages(self, sock)
+    return check(sock, call(sock, name, ...))
 end
 
 local function note_transaction(self, name, reply, ...)

@@ -92,6 +92,7 @@ struct tcp_s {
     ngx_event_t queue_timer;
     const char *failed;      /* why nothing more can be read, or NULL */
     unsigned is_waiting : 1; /* in a pool's queue */
+    unsigned reads_next : 1; /* after what is being sent */
     unsigned verifies : 1;
     unsigned wants_session : 1;
     unsigned has_link : 1; /* its turn has come with a connection */
@@ -148,6 +149,11 @@ int tcp_write(lua_State *L, tcp_t *tcp, u_char *octets, size_t size);
    copied. */
 int tcp_write_borrowed(lua_State *L, tcp_t *tcp, const u_char *octets,
                        size_t size);
+
+/* Sends octets, which stay the caller's, and reads what the parser takes for
+   the reply; takes the parser.  Use as `return tcp_exchange(...)`. */
+int tcp_exchange(lua_State *L, tcp_t *tcp, const u_char *octets, size_t size,
+                 tcp_parser_t *parser);
 
 void tcp_parser_free(tcp_t *tcp);
 

@@ -70,6 +70,27 @@ def test_the_kinds_of_replies(run):
         "'x' \n100000\nan animal\n")
 
 
+def test_a_command_that_goes_out_bit_by_bit(run):
+    def serve(connection):
+        time.sleep(0.2)
+        while True:
+            if connection.recv(1 << 20).endswith(b"xyz\r\n"):
+                connection.sendall(b":7\r\n")
+    peer = Peer(serve)
+    assert run("""
+        local text = ("x"):rep(20000000)
+        ngx.say(red:set("big", text), #red:get("big"))
+        red:connect("127.0.0.1", %d)
+        ngx.say(red:set("big", text .. "xyz"))
+        red:set_timeouts(100, 100, 2000)
+        red:connect("127.0.0.1", %d)
+        ngx.say(red:set("big", text .. "xyz"))
+        ngx.say(red:get("big"))
+    """ % (peer.port, peer.port)) == (
+        "OK20000000\n7\nniltimeout\nnilclosed\n")
+    peer.close()
+
+
 def test_nested_replies_in_pieces(run, start):
     reply = b"*3\r\n*2\r\n:1\r\n*1\r\n+two\r\n$-1\r\n*2\r\n-ERR no\r\n$3\r\nabc\r\n"
 
