@@ -83,6 +83,7 @@ remote_zones_wait(remote_job_t *job)
 {
     job->is_queued = 0;
     job->link = NULL;
+    ngx_memzero(&job->event, sizeof(job->event)); /* it has no deadline */
     ngx_queue_insert_tail(&job->store->list_waiters, &job->queue);
 }
 
