@@ -45,6 +45,24 @@ static const resolua_ssl_host_t server_host = {
 };
 
 
+/* Where ssl_certificate has variables, nginx needs the one callback that
+   OpenSSL has for certificates. */
+static ngx_int_t
+watch_server(const ngx_http_conf_ctx_t *ctx, ngx_uint_t phases)
+{
+    const ngx_http_ssl_srv_conf_t *ssl =
+        ctx->srv_conf[ngx_http_ssl_module.ctx_index];
+    const http_srv_conf_t *conf =
+        ctx->srv_conf[ngx_http_resolua_module.ctx_index];
+    if (ssl->certificate_values != NULL && conf->ssl.certificate == NULL) {
+        phases &= ~(ngx_uint_t) RESOLUA_SSL_CERTIFICATE;
+    }
+    return ssl->ssl.ctx == NULL || phases == 0
+               ? NGX_OK
+               : resolua_ssl_watch(ssl->ssl.ctx, &server_host, phases);
+}
+
+
 ngx_int_t
 http_ssl_watch_servers(ngx_conf_t *cf)
 {
@@ -58,10 +76,7 @@ http_ssl_watch_servers(ngx_conf_t *cf)
         phases |= resolua_ssl_codes_phases(&conf->ssl);
     }
     for (ngx_uint_t i = 0; phases != 0 && i < core->servers.nelts; i++) {
-        const ngx_http_ssl_srv_conf_t *ssl =
-            servers[i]->ctx->srv_conf[ngx_http_ssl_module.ctx_index];
-        if (ssl->ssl.ctx != NULL &&
-            resolua_ssl_watch(ssl->ssl.ctx, &server_host, phases) != NGX_OK) {
+        if (watch_server(servers[i]->ctx, phases) != NGX_OK) {
             return NGX_ERROR;
         }
     }

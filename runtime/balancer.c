@@ -153,9 +153,9 @@ copy_text(lua_State *L, int arg, ngx_pool_t *pool)
     text.data = ngx_pnalloc(pool, text.len + 1);
     if (text.data == NULL) {
         luaL_error(L, "no memory");
+    } else {
+        *ngx_cpymem(text.data, from, text.len) = '\0';
     }
-    ngx_memcpy(text.data, from, text.len);
-    text.data[text.len] = '\0';
     return text;
 }
 

@@ -205,13 +205,32 @@ is_over(const resolua_handshake_t *h)
 }
 
 
+/* A handshake that nginx has begun as one with early data, which we refuse,
+   has to go on so.  As SSL_do_handshake(). */
+static int
+do_handshake(const resolua_handshake_t *h)
+{
+    ngx_ssl_connection_t *c = h->connection->ssl;
+    char octet;
+    size_t size;
+    if (c->try_early_data) {
+        const int n = SSL_read_early_data(h->ssl, &octet, 1, &size);
+        if (n != SSL_READ_EARLY_DATA_FINISH) {
+            return 0;
+        }
+        c->try_early_data = 0;
+    }
+    return SSL_do_handshake(h->ssl);
+}
+
+
 static void
 drive(resolua_handshake_t *h)
 {
     for (;;) {
         h->wanted = 0;
         ERR_clear_error();
-        const int n = SSL_do_handshake(h->ssl);
+        const int n = do_handshake(h);
         const int error = n == 1 ? SSL_ERROR_NONE : SSL_get_error(h->ssl, n);
         if (h->wanted != 0) {
             if (run_wanted(h) == NGX_AGAIN) {
@@ -300,6 +319,7 @@ resolua_handshake_begin(SSL *ssl, ngx_connection_t *c,
         return NGX_ERROR;
     }
     SSL_set0_rbio(ssl, bio);
+    (void) SSL_set_max_early_data(ssl, 0);
     h->host = host;
     h->connection = c;
     h->ssl = ssl;

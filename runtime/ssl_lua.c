@@ -25,10 +25,11 @@ resolua_client_of(lua_State *L)
     if (r->phase & RESOLUA_SSL_SERVER_PHASES) {
         return ((resolua_handshake_t *) r)->connection;
     }
-    if (r->host->connection == NULL) {
-        (void) resolua_check_phase(L, 0);
+    if (r->host->connection != NULL) {
+        return r->host->connection(r);
     }
-    return r->host->connection(r);
+    (void) resolua_check_phase(L, 0); /* raises */
+    return NULL;
 }
 
 

@@ -311,8 +311,11 @@ resolua_ssl_watch(SSL_CTX *ctx, const resolua_ssl_host_t *host,
     watch->phases = phases;
     watch->info = SSL_CTX_get_info_callback(ctx);
     SSL_CTX_set_info_callback(ctx, on_info);
-    SSL_CTX_set_cert_cb(ctx, on_certificate, NULL);
-    if (phases & RESOLUA_SSL_SERVER_PHASES) {
+    const ngx_uint_t is_server = phases & RESOLUA_SSL_SERVER_PHASES;
+    if (!is_server || (phases & RESOLUA_SSL_CERTIFICATE)) {
+        SSL_CTX_set_cert_cb(ctx, on_certificate, NULL);
+    }
+    if (is_server) {
         watch_server(ctx, watch);
     } else {
         SSL_CTX_set_cert_verify_callback(ctx, on_verify, NULL);

@@ -11,7 +11,7 @@ import dns.query
 import pytest
 
 import tls
-from resolua_server import HOST
+from resolua_server import HOST, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -706,3 +706,46 @@ def test_dns_over_tls(start, ca):
                                ssl_context=context,
                                server_hostname="two.test", timeout=5)
         assert answer.id == query.id
+
+
+def test_variables_in_nginxs_certificate(run, ca):
+    """nginx's own way to choose stays, beside servers with chunks."""
+    server = run(SET % (ca.folder, BY_NAME), stream="", more="""
+        server { listen 127.0.0.1:@VAR@ ssl;
+            ssl_certificate %s/$ssl_server_name.pem;
+            ssl_certificate_key %s/$ssl_server_name.key;
+            %s
+            return 200 var; }""" % (
+                ca.folder, ca.folder, HELLO % "ngx.sleep(0.001)"))
+    assert certificate_of(server, ca, "two.test", "VAR") == "two.test"
+    assert certificate_of(server, ca, "one.test", "VAR") == "one.test"
+    assert certificate_of(server, ca, "one.test") == "one.test"
+
+
+def test_early_data_is_not_taken(run, ca, tmp_path, start):
+    session, early = tmp_path / "session", tmp_path / "early"
+    early.write_bytes(b"GET / HTTP/1.0\r\nHost: one.test\r\n\r\n")
+    (tmp_path / "tickets").write_bytes(bytes(range(80)))
+    directives = f"ssl_early_data on; ssl_session_ticket_key {tmp_path}/tickets;"
+
+    def conf(chunks):
+        return CONF % {"folder": ca.folder, "stream": "", "more": "",
+                       "content": "ngx.say('hello')",
+                       "server": directives + chunks}
+    server = start(conf(""))
+
+    def s_client(*more):  # ends with 1 where the server closes
+        return subprocess.run(
+            ["openssl", "s_client", "-connect",
+             f"127.0.0.1:{server.port('TLS')}", "-servername",
+             "fallback.test", "-tls1_3", *more, "-ign_eof"],
+            input=early.read_bytes(), capture_output=True, timeout=20).stdout
+    assert b"hello" in s_client("-sess_out", session)
+    said = s_client("-sess_in", session, "-early_data", early)
+    assert b"Early data was accepted" in said and b"hello" in said
+    server.write(conf(SET % (ca.folder, "ngx.sleep(0.001)")))
+    server.reload()
+    wait_for(lambda: len(server.worker_pids()) == 1, what="the old one's end")
+    said = s_client("-sess_in", session, "-early_data", early)
+    assert b"Early data was rejected" in said and b"hello" in said, said
+    assert b"Max Early Data: 0" in s_client()
