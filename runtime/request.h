@@ -84,7 +84,7 @@ struct resolua_request_s {
     const resolua_host_t *host; /* borrowed */
     void *data;                 /* the adapter's own, borrowed */
     void *owner;                /* for settle(), outlives the request */
-    ngx_pool_t *pool;           /* borrowed, outlives the request */
+    ngx_pool_t *pool; /* borrowed, outlives the request; NULL: a timer */
     ngx_log_t *log;             /* borrowed */
     ngx_uint_t phase;           /* the one bit of the running phase */
     resolua_thread_t *entry;    /* NULL between runs */

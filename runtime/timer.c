@@ -1,27 +1,33 @@
-/* ngx.sleep and ngx.timer.at: a timer's callback runs as a request of its own
-   with nothing but a pool. */
+/* ngx.sleep and ngx.timer.at: a timer's callback runs as a request of its
+   own. */
+
+#include <fcntl.h>
 
 #include <ngx_event.h>
 
 #include "runtime/private/api.h"
 #include "runtime/run.h"
+#include "runtime/socket.h"
 #include "runtime/vm.h"
 #include "runtime/wait.h"
 
 enum {
-    TIMER_POOL_SIZE = 512, /* octets */
-    PENDING_MAX = 1024,    /* unless the configuration says otherwise */
+    PENDING_MAX = 1024, /* unless the configuration says otherwise */
     RUNNING_MAX = 256
 };
 
+/* One that has not expired: small, since there may be very many. */
 typedef struct {
     ngx_event_t event;
-    resolua_request_t request;
-    int ref; /* {function, arguments...} */
-    int nargs;
+    ngx_queue_t queue; /* among all that are pending */
+    const resolua_socket_conf_t *sockets;
     ngx_msec_t every; /* 0: once */
+    int ref;          /* the function, or {function, arguments...} */
+    int nargs;
 } lua_timer_t;
 
+static ngx_queue_t timers;
+static ngx_connection_t *quit_watch; /* NULL: not yet in this process */
 static ngx_uint_t pending;
 static ngx_uint_t running;
 static ngx_uint_t pending_max = PENDING_MAX;
@@ -39,12 +45,10 @@ resolua_timer_limits(ngx_int_t for_pending, ngx_int_t for_running)
 static void
 timer_ended(resolua_request_t *r, ngx_int_t rc)
 {
-    lua_timer_t *timer = r->data;
-    ngx_pool_t *pool = r->pool;
     (void) rc;
     running--;
-    resolua_request_end(&timer->request);
-    ngx_destroy_pool(pool);
+    resolua_request_end(r);
+    ngx_free(r);
 }
 
 static const resolua_host_t timer_host = {.resumed = timer_ended};
@@ -58,6 +62,10 @@ static void
 timer_push(lua_State *L, const lua_timer_t *timer, int premature)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, timer->ref);
+    if (timer->nargs == 0) {
+        lua_pushboolean(L, premature);
+        return;
+    }
     const int table = lua_gettop(L);
     lua_rawgeti(L, table, 1);
     lua_pushboolean(L, premature);
@@ -68,20 +76,51 @@ timer_push(lua_State *L, const lua_timer_t *timer, int premature)
 }
 
 
-/* A callback that may not run is passed over; its timer goes. */
-static ngx_uint_t
-runs_too_many(lua_timer_t *timer)
+static void
+timer_free(lua_timer_t *timer)
 {
-    if (running < running_max) {
-        return 0;
-    }
-    ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                  "%ui lua_max_running_timers are not enough", running_max);
     luaL_unref(resolua_vm, LUA_REGISTRYINDEX, timer->ref);
-    ngx_pool_t *pool = timer->request.pool;
-    resolua_request_end(&timer->request);
-    ngx_destroy_pool(pool);
-    return 1;
+    ngx_queue_remove(&timer->queue);
+    ngx_free(timer);
+    pending--;
+}
+
+
+static resolua_request_t *
+request_new(const lua_timer_t *timer)
+{
+    resolua_request_t *r = ngx_alloc(sizeof(*r), ngx_cycle->log);
+    if (r != NULL) {
+        resolua_request_init(r, &timer_host, NULL, NULL, ngx_cycle->log);
+        r->sockets = timer->sockets;
+    }
+    return r;
+}
+
+
+/* A callback that may not run is passed over; its timer goes. */
+static void
+timer_run(lua_timer_t *timer, int premature)
+{
+    lua_State *L = resolua_vm;
+    const int nargs = timer->nargs + 1;
+    resolua_request_t *r = running < running_max ? request_new(timer) : NULL;
+    if (running >= running_max) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "%ui lua_max_running_timers are not enough", running_max);
+    }
+    if (r != NULL) {
+        timer_push(L, timer, premature);
+    }
+    timer_free(timer);
+    if (r == NULL) {
+        return;
+    }
+    running++;
+    const ngx_int_t rc = resolua_run_function(r, nargs, RESOLUA_TIMER);
+    if (rc != NGX_AGAIN) {
+        timer_ended(r, rc);
+    }
 }
 
 
@@ -92,7 +131,6 @@ on_timer(ngx_event_t *ev)
     lua_State *L = resolua_vm;
     const int premature = ngx_exiting || ngx_quit || ngx_terminate;
 
-    pending--;
     if (timer->every > 0 && !premature) {
         const int top = lua_gettop(L);
         timer_push(L, timer, 0);
@@ -101,17 +139,59 @@ on_timer(ngx_event_t *ev)
                            timer->every);
         lua_settop(L, top);
     }
-    if (runs_too_many(timer)) {
+    timer_run(timer, premature);
+}
+
+
+/* The worker is to exit: nothing that is pending is waited for. */
+static void
+on_quit(ngx_event_t *ev)
+{
+    const ngx_connection_t *c = ev->data;
+    ngx_queue_t all;
+    if (!c->close) {
         return;
     }
-    running++;
-    timer_push(L, timer, premature);
-    luaL_unref(L, LUA_REGISTRYINDEX, timer->ref);
-    const ngx_int_t rc =
-        resolua_run_function(&timer->request, timer->nargs + 1, RESOLUA_TIMER);
-    if (rc != NGX_AGAIN) {
-        timer_ended(&timer->request, rc);
+    ngx_close_connection(quit_watch);
+    quit_watch = NULL;
+    ngx_queue_init(&all);
+    if (ngx_queue_empty(&timers)) {
+        return;
     }
+    ngx_queue_add(&all, &timers); /* not those that the callbacks make */
+    ngx_queue_init(&timers);
+    while (!ngx_queue_empty(&all)) {
+        ngx_queue_t *first = ngx_queue_head(&all);
+        lua_timer_t *timer = ngx_queue_data(first, lua_timer_t, queue);
+        if (timer->event.timer_set) {
+            ngx_del_timer(&timer->event);
+        }
+        timer_run(timer, 1);
+    }
+}
+
+
+/* nginx tells idle connections when a worker exits: one that is nothing else
+   hears of it. */
+static ngx_int_t
+watch_quit(void)
+{
+    if (quit_watch != NULL || ngx_exiting) {
+        return NGX_OK;
+    }
+    const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    quit_watch = fd >= 0 ? ngx_get_connection(fd, ngx_cycle->log) : NULL;
+    if (quit_watch == NULL) {
+        if (fd >= 0) {
+            (void) close(fd);
+        }
+        return NGX_ERROR;
+    }
+    quit_watch->idle = 1;
+    quit_watch->read->handler = on_quit;
+    quit_watch->read->log = quit_watch->write->log = ngx_cycle->log;
+    quit_watch->read->channel = 1; /* no complaint that it is open at the end */
+    return NGX_OK;
 }
 
 
@@ -119,24 +199,24 @@ on_timer(ngx_event_t *ev)
 static ngx_int_t
 timer_start(lua_State *L, int args, int nargs, ngx_msec_t ms, ngx_msec_t every)
 {
-    ngx_pool_t *pool = ngx_create_pool(TIMER_POOL_SIZE, ngx_cycle->log);
-    lua_timer_t *timer =
-        pool != NULL ? ngx_pcalloc(pool, sizeof(*timer)) : NULL;
-    if (timer == NULL) {
-        if (pool != NULL) {
-            ngx_destroy_pool(pool);
-        }
+    if (timers.next == NULL) {
+        ngx_queue_init(&timers);
+    }
+    lua_timer_t *timer = ngx_calloc(sizeof(*timer), ngx_cycle->log);
+    if (timer == NULL || watch_quit() != NGX_OK) {
+        ngx_free(timer);
         return NGX_ERROR;
     }
-    resolua_request_init(&timer->request, &timer_host, timer, pool,
-                         ngx_cycle->log);
-    if (resolua_running != NULL) {
-        timer->request.sockets = resolua_running->sockets;
-    }
-    lua_createtable(L, nargs + 1, 0);
-    for (int i = 0; i <= nargs; i++) {
-        lua_pushvalue(L, args + i);
-        lua_rawseti(L, -2, i + 1);
+    timer->sockets = resolua_running != NULL ? resolua_running->sockets
+                                             : &resolua_socket_defaults;
+    if (nargs == 0) {
+        lua_pushvalue(L, args);
+    } else {
+        lua_createtable(L, nargs + 1, 0);
+        for (int i = 0; i <= nargs; i++) {
+            lua_pushvalue(L, args + i);
+            lua_rawseti(L, -2, i + 1);
+        }
     }
     timer->ref = luaL_ref(L, LUA_REGISTRYINDEX);
     timer->nargs = nargs;
@@ -145,6 +225,7 @@ timer_start(lua_State *L, int args, int nargs, ngx_msec_t ms, ngx_msec_t every)
     timer->event.data = timer;
     timer->event.log = ngx_cycle->log;
     timer->event.cancelable = 1;
+    ngx_queue_insert_tail(&timers, &timer->queue);
     ngx_add_timer(&timer->event, ms);
     pending++;
     return NGX_OK;
@@ -159,6 +240,11 @@ timer_make(lua_State *L, int again)
     luaL_argcheck(L, seconds >= 0 && seconds < 2e9 && (!again || seconds > 0),
                   1, "delay out of range");
     const ngx_msec_t ms = (ngx_msec_t) (seconds * 1000);
+    if (ngx_exiting && ms > 0) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "process exiting");
+        return 2;
+    }
     if (pending >= pending_max) {
         lua_pushnil(L);
         lua_pushliteral(L, "too many pending timers");
