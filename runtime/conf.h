@@ -77,49 +77,39 @@ char *resolua_conf_code_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
          NULL},                                                                \
         RESOLUA_NUMBER_COMMANDS(where)
 
+#define RESOLUA_NUMBER_COMMAND(name, where, kind, set, member)                 \
+    {                                                                          \
+        ngx_string(name), (where) | (kind), set, 0,                            \
+            offsetof(resolua_core_conf_t, member), NULL                        \
+    }
+
 /* The VM's numbers, also for http {}; the same again is no error. */
 #define RESOLUA_NUMBER_COMMANDS(where)                                         \
-    {ngx_string("lua_sa_restart"),                                             \
-     (where) | NGX_CONF_FLAG,                                                  \
-     resolua_conf_flag,                                                        \
-     0,                                                                        \
-     offsetof(resolua_core_conf_t, sa_restart),                                \
-     NULL},                                                                    \
-        {ngx_string("lua_capture_error_log"),                                  \
-         (where) | NGX_CONF_TAKE1,                                             \
-         resolua_conf_number,                                                  \
-         0,                                                                    \
-         offsetof(resolua_core_conf_t, capture_size),                          \
-         NULL},                                                                \
-        {ngx_string("lua_max_pending_timers"),                                 \
-         (where) | NGX_CONF_TAKE1,                                             \
-         resolua_conf_number,                                                  \
-         0,                                                                    \
-         offsetof(resolua_core_conf_t, max_pending_timers),                    \
-         NULL},                                                                \
-        {ngx_string("lua_max_running_timers"),                                 \
-         (where) | NGX_CONF_TAKE1,                                             \
-         resolua_conf_number,                                                  \
-         0,                                                                    \
-         offsetof(resolua_core_conf_t, max_running_timers),                    \
-         NULL},                                                                \
-        {ngx_string("lua_worker_thread_vm_pool_size"),                         \
-         (where) | NGX_CONF_TAKE1,                                             \
-         resolua_conf_number,                                                  \
-         0,                                                                    \
-         offsetof(resolua_core_conf_t, thread_vms),                            \
-         NULL},                                                                \
-        {ngx_string("lua_regex_cache_max_entries"),                            \
-         (where) | NGX_CONF_TAKE1,                                             \
-         resolua_conf_number,                                                  \
-         0,                                                                    \
-         offsetof(resolua_core_conf_t, regex_cache_max),                       \
-         NULL},                                                                \
-    {                                                                          \
-        ngx_string("lua_regex_match_limit"), (where) | NGX_CONF_TAKE1,         \
-            resolua_conf_number, 0,                                            \
-            offsetof(resolua_core_conf_t, regex_match_limit), NULL             \
-    }
+    RESOLUA_NUMBER_COMMAND("lua_sa_restart", where, NGX_CONF_FLAG,             \
+                           resolua_conf_flag, sa_restart),                     \
+        RESOLUA_NUMBER_COMMAND("lua_load_resty_core", where, NGX_CONF_FLAG,    \
+                               resolua_conf_flag, load_resty_core),            \
+        RESOLUA_NUMBER_COMMAND("lua_capture_error_log", where, NGX_CONF_TAKE1, \
+                               resolua_conf_number, capture_size),             \
+        RESOLUA_NUMBER_COMMAND("lua_malloc_trim", where, NGX_CONF_TAKE1,       \
+                               resolua_conf_number, malloc_trim),              \
+        RESOLUA_NUMBER_COMMAND("lua_thread_cache_max_entries", where,          \
+                               NGX_CONF_TAKE1, resolua_conf_number,            \
+                               thread_cache_max),                              \
+        RESOLUA_NUMBER_COMMAND("lua_max_pending_timers", where,                \
+                               NGX_CONF_TAKE1, resolua_conf_number,            \
+                               max_pending_timers),                            \
+        RESOLUA_NUMBER_COMMAND("lua_max_running_timers", where,                \
+                               NGX_CONF_TAKE1, resolua_conf_number,            \
+                               max_running_timers),                            \
+        RESOLUA_NUMBER_COMMAND("lua_worker_thread_vm_pool_size", where,        \
+                               NGX_CONF_TAKE1, resolua_conf_number,            \
+                               thread_vms),                                    \
+        RESOLUA_NUMBER_COMMAND("lua_regex_cache_max_entries", where,           \
+                               NGX_CONF_TAKE1, resolua_conf_number,            \
+                               regex_cache_max),                               \
+        RESOLUA_NUMBER_COMMAND("lua_regex_match_limit", where, NGX_CONF_TAKE1, \
+                               resolua_conf_number, regex_match_limit)
 
 /* The core module's configuration. */
 typedef struct {
@@ -133,8 +123,11 @@ typedef struct {
     ssize_t max_pending_timers; /* the same */
     ssize_t max_running_timers;
     ssize_t regex_cache_max;
-    ssize_t thread_vms; /* VMs for threads in a worker */
-    ssize_t sa_restart; /* 0 or 1 */
+    ssize_t malloc_trim; /* requests; 0: never */
+    ssize_t thread_cache_max;
+    ssize_t load_resty_core; /* it always is */
+    ssize_t thread_vms;      /* VMs for threads in a worker */
+    ssize_t sa_restart;      /* 0 or 1 */
     ssize_t regex_match_limit;
     ngx_flag_t code_cache;
     /* What resolua_socket_defaults becomes; pool_size unset: as it is. */

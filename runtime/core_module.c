@@ -40,6 +40,9 @@ create_conf(ngx_cycle_t *cycle)
     conf->regex_cache_max = NGX_CONF_UNSET;
     conf->regex_match_limit = NGX_CONF_UNSET;
     conf->thread_vms = NGX_CONF_UNSET;
+    conf->malloc_trim = NGX_CONF_UNSET;
+    conf->thread_cache_max = NGX_CONF_UNSET;
+    conf->load_resty_core = NGX_CONF_UNSET;
     conf->sa_restart = NGX_CONF_UNSET;
     resolua_socket_conf_init(&conf->sockets);
     conf->code_cache = 1;
@@ -91,6 +94,8 @@ init_module(ngx_cycle_t *cycle)
     }
     resolua_socket_conf_use(&conf->sockets);
     resolua_regex_limits(conf->regex_cache_max, conf->regex_match_limit);
+    resolua_thread_limit(conf->thread_cache_max);
+    resolua_request_trim(conf->malloc_trim);
     resolua_timer_limits(conf->max_pending_timers, conf->max_running_timers);
     if (run_all(&conf->init, RESOLUA_INIT) != NGX_OK) {
         resolua_vm = before;

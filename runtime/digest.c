@@ -248,6 +248,7 @@ open_base64(lua_State *L)
     static const luaL_Reg functions[] = {
         {"encode_base64url", encode_base64url},
         {"decode_base64url", decode_base64url},
+        {"decode_base64mime", decode_base64mime},
         {NULL, NULL},
     };
     lua_newtable(L);

@@ -1,9 +1,16 @@
 #include "runtime/request.h"
 
+#include <malloc.h>
+
 #include "runtime/private/api.h"
 #include "runtime/run.h"
 #include "runtime/socket.h"
 #include "runtime/vm.h"
+
+enum { TRIM_AFTER = 1000 }; /* unless lua_malloc_trim says otherwise */
+
+static ngx_uint_t trim_after = TRIM_AFTER;
+static ngx_uint_t ended_count;
 
 static const char *const names[] = {
     "init",
@@ -104,12 +111,31 @@ resolua_request_cleanup_remove(resolua_cleanup_t *c)
 
 
 void
+resolua_request_trim(ngx_int_t requests)
+{
+    trim_after = requests < 0 ? TRIM_AFTER : (ngx_uint_t) requests;
+}
+
+
+/* What the allocator keeps for later goes back to the system now and then. */
+static void
+trim(void)
+{
+    if (trim_after > 0 && ++ended_count >= trim_after) {
+        ended_count = 0;
+        (void) malloc_trim(1);
+    }
+}
+
+
+void
 resolua_request_end(resolua_request_t *r)
 {
     if (r->ended) {
         return;
     }
     r->ended = 1;
+    trim();
     resolua_run_abort(r);
     while (r->cleanups != NULL) {
         resolua_cleanup_t *c = r->cleanups;

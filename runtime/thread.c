@@ -7,12 +7,20 @@
 #include "runtime/vm.h"
 #include "runtime/wait.h"
 
-enum { FREE_MAX = 256 };
+enum { FREE_MAX = 1024 }; /* unless the configuration says otherwise */
 
 /* Coroutines for the next chunks; of one VM. */
 static resolua_thread_t *free_entries;
 static ngx_uint_t free_count;
+static ngx_uint_t free_max = FREE_MAX;
 static const lua_State *free_vm;
+
+void
+resolua_thread_limit(ngx_int_t cached)
+{
+    free_max = cached < 0 ? FREE_MAX : (ngx_uint_t) cached;
+}
+
 
 resolua_thread_t *
 resolua_thread(lua_State *L)
@@ -114,7 +122,7 @@ entry_keep(resolua_thread_t *t)
         free_entries = NULL;
         free_count = 0;
     }
-    if (!t->has_returned || free_count == FREE_MAX) {
+    if (!t->has_returned || free_count >= free_max) {
         return 0;
     }
     lua_settop(L, 0);

@@ -15,7 +15,7 @@ end
 -- this one.
 local folder = debug.getinfo(1, "S").source:match("^@(.*)resolua/core%.lua$")
 
-for _, name in ipairs { "ngx.pipe", "ngx.re" } do
+for _, name in ipairs { "ngx.pipe", "ngx.re", "ngx.req", "ngx.resp", "tablepool" } do
     package.preload[name] = function(...)
         return assert(loadfile(folder .. name:gsub("%.", "/") .. ".lua"))(...)
     end

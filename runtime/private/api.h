@@ -10,6 +10,8 @@ void resolua_log_setup(lua_State *L);
 void resolua_time_setup(lua_State *L);
 void resolua_timer_setup(lua_State *L);
 /* Below 0: as documented. */
+void resolua_thread_limit(ngx_int_t cached);
+void resolua_request_trim(ngx_int_t requests);
 void resolua_timer_limits(ngx_int_t pending, ngx_int_t running);
 void resolua_thread_setup(lua_State *L);
 void resolua_args_setup(lua_State *L);

@@ -1,0 +1,150 @@
+"""Modules that scripts require: LuaJIT's, ours in the place of lua-resty-core's,
+rocks and plain folders."""
+
+import shutil
+import socket
+import subprocess
+
+import pytest
+
+from lua_conf import http_lua
+from resolua_server import HOST
+
+
+def lines(start, code, **options):
+    return start(http_lua(code, **options)).http("/t").text.splitlines()
+
+
+@pytest.mark.parametrize("module", """
+    ngx.semaphore ngx.balancer ngx.ssl ngx.ssl.clienthello ngx.ssl.session
+    ngx.ocsp ngx.errlog ngx.process ngx.pipe ngx.re ngx.base64 ngx.req ngx.resp
+    ngx.upstream resty.core resty.core.base resty.core.regex resty.core.shdict
+    table.new table.clear table.nkeys table.isarray table.isempty table.clone
+    thread.exdata jit ffi bit cjson cjson.safe tablepool
+    """.split())
+def test_may_be_required(start, module):
+    assert lines(start, f"""
+        local m = require "{module}"
+        ngx.say(type(m) == "table" or type(m) == "function")
+    """) == ["true"]
+
+
+def test_ours_are_taken_though_a_path_has_others(start):
+    server = start(http_lua("""
+        ngx.say(require("ngx.re").split("a,b", ",")[2],
+            type(require("ngx.pipe").spawn), require("ngx.req").foreign)
+    """, http='lua_package_path "@FOLDER@/?.lua;;";'), run=False)
+    for name in ("re", "pipe", "req"):
+        server.file(f"ngx/{name}.lua", "return { foreign = true }")
+    server.start()
+    assert server.http("/t").text == "bfunctionnil\n"
+
+
+def test_added_request_headers(start):
+    assert lines(start, """
+        local add = require("ngx.req").add_header
+        add("X-A", "1") add("X-A", "2") add("x-a", { "3", 4 }) add("X-B", 5)
+        local headers = ngx.req.get_headers()
+        ngx.say(table.concat(headers["x-a"], ","), headers["x-b"])
+        ngx.say(pcall(add, "x")) ngx.say(pcall(add, {}, "x"))
+        ngx.say(pcall(add, "x", {}))
+    """) == ["1,2,3,45",
+             "falsebad 'value' argument: string or table expected, got nil",
+             "falsebad 'name' argument: string expected, got table",
+             "falsebad 'value' argument: non-empty table expected"]
+
+
+def test_added_response_headers_and_the_status(start):
+    server = start(http_lua("""
+        local resp = require "ngx.resp"
+        resp.add_header("X-A", "1") resp.add_header("X-A", { "2", "3" })
+        resp.set_status(299, "Quite Fine")
+        resp.bypass_if_checks()
+        ngx.say("body")
+        resp.set_status(500, "Too Late")
+    """))
+    with socket.create_connection((HOST, server.port("HTTP")), 5) as s:
+        s.sendall(b"GET /t HTTP/1.1\r\nHost: x\r\n"
+                  b"Connection: close\r\n\r\n")
+        text = s.makefile().read()
+    assert text.startswith("HTTP/1.1 299 Quite Fine\n")
+    assert "X-A: 1\nX-A: 2\nX-A: 3\n" in text
+    server.wait_for_log("attempt to set status 500 after")
+
+
+def test_conditions_may_be_passed_over(start):
+    code = """ngx.header["Last-Modified"] = "Sat, 01 Jan 2022 00:00:00 GMT"
+              if ngx.var.arg_by then require("ngx.resp").bypass_if_checks() end
+              ngx.say("body")"""
+    server = start(http_lua(code))
+    head = {"If-Modified-Since": "Sat, 01 Jan 2022 00:00:00 GMT"}
+    assert server.http("/t", headers=head).status == 304
+    assert server.http("/t?by=1", headers=head).status == 200
+
+
+def test_tables_of_a_pool(start):
+    assert lines(start, """
+        local pool = require "tablepool"
+        local t = pool.fetch("tag", 1, 1)
+        t.x = 1
+        pool.release("tag", t)
+        local again = pool.fetch("tag", 1, 1)
+        ngx.say(again == t, next(again), pool.fetch("tag", 0, 0) == t)
+        again.x = 1
+        pool.release("tag", again, true)
+        ngx.say(pool.fetch("tag", 0, 0).x, pool.fetch("other", 0, 0).x)
+        ngx.say((pcall(pool.release, "tag", nil)))
+    """) == ["truenilfalse", "1nil", "false"]
+
+
+def test_base64_mime(start):
+    assert lines(start, """
+        ngx.say(require("ngx.base64").decode_base64mime("Y W\\nI="))
+    """) == ["ab"]
+
+
+BOTH = """
+    lua_package_path "@FOLDER@/%s/?.lua;@FOLDER@/%s/?/init.lua;;";
+    stream { server { listen 127.0.0.1:@DNS@; content_by_lua_block {
+        ngx.say(require("greet").to("stream"), require("greet.deep").name) } } }
+    http { server { listen 127.0.0.1:@HTTP@; location / { content_by_lua_block {
+        ngx.say(require("greet").to("http"), require("greet.deep").name) } } } }
+"""
+GREET = "return { to = function(who) return 'hello ' .. who end }\n"
+DEEP = "return { name = ' deep' }\n"
+
+
+def check_both(server):
+    assert server.http("/").text == "hello http deep\n"
+    with socket.create_connection((HOST, server.port("DNS")), 5) as s:
+        assert s.makefile().read() == "hello stream deep\n"
+
+
+def test_a_plain_folder(start):
+    server = start(BOTH % ("libs", "libs"), run=False)
+    server.file("libs/greet/init.lua", GREET)
+    server.file("libs/greet/deep.lua", DEEP)
+    server.start()
+    check_both(server)
+
+
+@pytest.mark.skipif(not shutil.which("luarocks"), reason="no luarocks")
+def test_a_rock(start):
+    tree = "rocks/share/lua/5.1"
+    server = start(BOTH % (tree, tree), run=False)
+    server.file("src/greet.lua", GREET)
+    server.file("src/greet/deep.lua", DEEP)
+    server.file("src/greet-1.0-1.rockspec", """
+        package = "greet"
+        version = "1.0-1"
+        source = { url = "file://@FOLDER@/src" }
+        dependencies = { "lua >= 5.1" }
+        build = { type = "builtin", modules = {
+            greet = "greet.lua", ["greet.deep"] = "greet/deep.lua" } }
+    """)
+    subprocess.run(
+        ["luarocks", "--lua-version", "5.1", "--tree", server.folder / "rocks",
+         "make", "greet-1.0-1.rockspec"], cwd=server.folder / "src",
+        check=True, capture_output=True, timeout=60)
+    server.start()
+    check_both(server)
