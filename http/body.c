@@ -2,6 +2,7 @@
    body_write.c puts another in its place. */
 
 #include "http/private/api.h"
+#include "http/private/control.h"
 #include "http/private/phases.h"
 
 
@@ -17,6 +18,7 @@ on_body(ngx_http_request_t *r)
     if (ctx->body_waiter != NULL) {
         resolua_thread_t *t = ctx->body_waiter;
         ctx->body_waiter = NULL;
+        http_control_watch(ctx); /* the chunk sleeps, or will again */
         resolua_thread_wake(t, 0);
         return;
     }

@@ -20,12 +20,15 @@ http_control_end(http_ctx_t *ctx, ngx_int_t rc)
 {
     ngx_http_request_t *r = ctx->request;
     if (rc < NGX_OK) {
-        return ctx->base.exited || r->header_sent
+        return ctx->base.exited || r->header_sent || ctx->is_raw
                    ? NGX_ERROR
                    : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     if (ends_silently(rc)) {
         return rc;
+    }
+    if (ctx->is_raw) {
+        return http_output_end(ctx);
     }
     if (r->header_sent && rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         ngx_log_error(NGX_LOG_ERR, ctx->base.log, 0,
@@ -63,6 +66,14 @@ on_read(ngx_http_request_t *r)
 {
     ngx_connection_t *c = r->connection;
     http_ctx_t *ctx = http_ctx_find(r);
+    if (ctx != NULL && ctx->socket != NULL &&
+        resolua_client_socket_reads(ctx->socket)) {
+        resolua_client_socket_on_read(ctx->socket); /* it sees the end too */
+        return;
+    }
+    if (!http_loc_conf(r)->check_client_abort) {
+        return;
+    }
     if (r->stream != NULL ? !c->error : !resolua_client_is_gone(c)) {
         return;
     }
@@ -92,11 +103,15 @@ http_control_watch(http_ctx_t *ctx)
 {
     ngx_http_request_t *r = ctx->request;
     ngx_event_t *rev = r->connection->read;
-    if (ctx->body_waiter != NULL || ctx->reading_body || r->discard_body ||
-        !http_control_watches(&ctx->base)) {
+    const ngx_uint_t checks = http_control_watches(&ctx->base);
+    if (ctx->body_pending || r->discard_body ||
+        (!checks && ctx->socket == NULL)) {
         return;
     }
     r->read_event_handler = on_read;
+    if (!checks) {
+        return;
+    }
     if (r->stream == NULL && rev->ready) {
         ngx_post_event(rev, &ngx_posted_events); /* it may have gone before */
     } else if (r->stream == NULL) {

@@ -24,6 +24,7 @@ const resolua_host_t http_host = {
     .connection = client_connection,
     .index = http_field_get,
     .newindex = http_field_set,
+    .req_socket = http_req_socket,
     .watches_client = http_control_watches,
     .resumed = http_phase_resumed,
     .settle = http_phase_settle,

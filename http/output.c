@@ -111,7 +111,7 @@ ngx_int_t
 http_output_header(http_ctx_t *ctx)
 {
     ngx_http_request_t *r = ctx->request;
-    if (r->header_sent) {
+    if (r->header_sent || ctx->is_raw) {
         return NGX_OK;
     }
     if (r->headers_out.status == 0) {
@@ -151,6 +151,9 @@ http_output_end(http_ctx_t *ctx)
         return NGX_OK;
     }
     out->eof = 1;
+    if (ctx->is_raw) {
+        return NGX_OK;
+    }
     if (r == r->main && r->request_body == NULL && !r->discard_body) {
         (void) ngx_http_discard_request_body(r);
     }
@@ -198,6 +201,16 @@ succeed(lua_State *L)
 }
 
 
+/* Why nothing more can be written, or NULL. */
+static const char *
+refuse(const http_ctx_t *ctx)
+{
+    return ctx->is_raw       ? "raw request socket acquired"
+           : ctx->output.eof ? "seen eof"
+                             : NULL;
+}
+
+
 /* The arguments' text into the output, with a line end after it for say. */
 static ngx_int_t
 gather(lua_State *L, http_ctx_t *ctx, int line_end)
@@ -231,8 +244,9 @@ write_text(lua_State *L, int line_end)
 {
     http_ctx_t *ctx = http_lua_ctx(L, HTTP_RESPONDING);
     ngx_http_request_t *r = ctx->request;
-    if (ctx->output.eof) {
-        return fail(L, "seen eof");
+    const char *reason = refuse(ctx);
+    if (reason != NULL) {
+        return fail(L, reason);
     }
     if (r->connection->error) {
         return fail(L, "nginx output filter error");
@@ -320,8 +334,9 @@ http_flush(lua_State *L)
     http_ctx_t *ctx = http_lua_ctx(L, HTTP_RESPONDING);
     ngx_http_request_t *r = ctx->request;
     const int wait = lua_toboolean(L, 1);
-    if (ctx->output.eof) {
-        return fail(L, "seen eof");
+    const char *reason = refuse(ctx);
+    if (reason != NULL) {
+        return fail(L, reason);
     }
     if (gathers_all(r)) {
         return fail(L, "buffering");
@@ -357,6 +372,14 @@ wake_flush(http_ctx_t *ctx, const char *reason)
 }
 
 
+static int
+awaits_write(const http_ctx_t *ctx)
+{
+    return ctx->output.waiter != NULL || is_pending(ctx->request) ||
+           (ctx->socket != NULL && resolua_client_socket_writes(ctx->socket));
+}
+
+
 void
 http_output_on_write(ngx_http_request_t *r)
 {
@@ -367,7 +390,14 @@ http_output_on_write(ngx_http_request_t *r)
         return;
     }
     if (!ngx_queue_empty(&ctx->captured)) {
+        if (awaits_write(ctx)) {
+            ngx_post_event(wev, &ngx_posted_events);
+        }
         http_capture_wake(ctx);
+        return;
+    }
+    if (ctx->socket != NULL && resolua_client_socket_writes(ctx->socket)) {
+        resolua_client_socket_on_write(ctx->socket);
         return;
     }
     if (wev->timedout) {
@@ -396,15 +426,16 @@ int
 http_eof(lua_State *L)
 {
     http_ctx_t *ctx = http_lua_ctx(L, HTTP_RESPONDING);
-    if (ctx->output.eof) {
-        return fail(L, "seen eof");
+    const char *reason = refuse(ctx);
+    if (reason != NULL) {
+        return fail(L, reason);
     }
     const ngx_int_t rc = http_output_end(ctx);
     if (rc == NGX_ERROR || rc > NGX_OK) {
         return fail(L, "nginx output filter error");
     }
     ctx->request->write_event_handler = http_output_on_write;
-    if (is_pending(ctx->request)) {
+    if (ctx->request == ctx->request->main && is_pending(ctx->request)) {
         (void) await_write(ctx->request);
     }
     return succeed(L);
@@ -415,6 +446,9 @@ int
 http_send_headers(lua_State *L)
 {
     http_ctx_t *ctx = http_lua_ctx(L, HTTP_RESPONDING);
+    if (ctx->is_raw) {
+        return fail(L, refuse(ctx));
+    }
     const ngx_int_t rc = http_output_header(ctx);
     if (rc == NGX_ERROR || rc > NGX_OK) {
         return fail(L, "nginx output filter error");

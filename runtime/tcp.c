@@ -32,11 +32,16 @@ tcp_t *
 tcp_check(lua_State *L)
 {
     tcp_t *tcp = lua_touserdata(L, 1);
-    if (tcp == NULL || !lua_getmetatable(L, 1) ||
-        lua_topointer(L, -1) != metatable_address) {
-        tcp = luaL_checkudata(L, 1, metatable); /* says what is wrong */
-    } else {
+    const void *found = NULL;
+    if (tcp != NULL && lua_getmetatable(L, 1)) {
+        found = lua_topointer(L, -1);
         lua_pop(L, 1);
+    }
+    if (found != metatable_address) {
+        tcp = client_socket_at(L, 1);
+    }
+    if (tcp == NULL) {
+        tcp = luaL_checkudata(L, 1, metatable); /* says what is wrong */
     }
     if (tcp->request != resolua_request(L)) {
         luaL_error(L, "bad request");
@@ -64,13 +69,17 @@ tcp_rest(tcp_t *tcp)
 {
     ngx_connection_t *c = tcp->link.connection;
     if (tcp->reading == NULL) {
-        c->read->handler = on_idle;
+        if (!tcp->link.is_borrowed) {
+            c->read->handler = on_idle;
+        }
         if (c->read->timer_set) {
             ngx_del_timer(c->read);
         }
     }
     if (tcp->writing == NULL) {
-        c->write->handler = on_idle;
+        if (!tcp->link.is_borrowed) {
+            c->write->handler = on_idle;
+        }
         if (c->write->timer_set) {
             ngx_del_timer(c->write);
         }
@@ -89,7 +98,7 @@ tcp_link_close(tcp_link_t *link)
     if (link->session != NULL) {
         link->session->free(link->session);
     }
-    if (c != NULL) {
+    if (c != NULL && !link->is_borrowed) {
         ngx_pool_t *memory = c->pool;
         if (c->ssl != NULL) {
             c->ssl->no_wait_shutdown = 1;
@@ -147,6 +156,9 @@ on_request_end(void *data)
     tcp_t *tcp = data;
     tcp_close(tcp);
     tcp->request = NULL;
+    if (resolua_vm != NULL) {
+        luaL_unref(resolua_vm, LUA_REGISTRYINDEX, tcp->self_ref);
+    }
 }
 
 
@@ -176,12 +188,9 @@ collect(lua_State *L)
 }
 
 
-/* ngx.socket.tcp() */
-static int
-tcp_new(lua_State *L)
+tcp_t *
+tcp_push(lua_State *L, resolua_request_t *r, const char *name)
 {
-    resolua_check_phase(L, RESOLUA_SOCKET_PHASES);
-    resolua_request_t *r = resolua_request(L);
     const resolua_socket_conf_t *conf = r->sockets;
     tcp_t *tcp = lua_newuserdata(L, sizeof(*tcp));
     ngx_memzero(tcp, sizeof(*tcp));
@@ -191,9 +200,20 @@ tcp_new(lua_State *L)
     tcp->read_timeout = conf->read_timeout;
     tcp->cleanup.handler = on_request_end;
     tcp->cleanup.data = tcp;
+    tcp->self_ref = LUA_NOREF;
     resolua_request_cleanup_link(r, &tcp->cleanup);
-    luaL_getmetatable(L, metatable);
+    luaL_getmetatable(L, name);
     lua_setmetatable(L, -2);
+    return tcp;
+}
+
+
+/* ngx.socket.tcp() */
+static int
+tcp_new(lua_State *L)
+{
+    resolua_check_phase(L, RESOLUA_SOCKET_PHASES);
+    (void) tcp_push(L, resolua_request(L), metatable);
     return 1;
 }
 
@@ -488,7 +508,7 @@ check_timeout(lua_State *L, int arg, ngx_msec_t usual)
 }
 
 
-static int
+int
 tcp_settimeout(lua_State *L)
 {
     tcp_t *tcp = tcp_check(L);
@@ -500,7 +520,7 @@ tcp_settimeout(lua_State *L)
 }
 
 
-static int
+int
 tcp_settimeouts(lua_State *L)
 {
     tcp_t *tcp = tcp_check(L);
@@ -528,7 +548,7 @@ tcp_close_method(lua_State *L)
 }
 
 
-static int
+int
 tcp_shutdown(lua_State *L)
 {
     const tcp_t *tcp = tcp_check(L);
@@ -653,6 +673,19 @@ tcp_getoption(lua_State *L)
 
 
 void
+tcp_register(lua_State *L, const char *name, const luaL_Reg *methods)
+{
+    luaL_newmetatable(L, name);
+    lua_newtable(L);
+    luaL_register(L, NULL, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, collect);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+}
+
+
+void
 resolua_tcp_setup(lua_State *L)
 {
     static const luaL_Reg methods[] = {
@@ -681,15 +714,11 @@ resolua_tcp_setup(lua_State *L)
         {NULL, NULL},
     };
     resolua_tcp_ssl_setup(L);
-    luaL_newmetatable(L, metatable);
+    tcp_register(L, metatable, methods);
+    luaL_getmetatable(L, metatable);
     metatable_address = lua_topointer(L, -1);
-    lua_newtable(L);
-    luaL_register(L, NULL, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, collect);
-    lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
-
+    resolua_client_socket_setup(L);
     lua_newtable(L);
     lua_pushcfunction(L, tcp_new);
     lua_pushvalue(L, -1);

@@ -69,9 +69,19 @@ fill(tcp_t *tcp)
         }
     }
     link->at = link->end = 0;
-    const ssize_t n = c->recv(c, link->buffer, link->room);
+    size_t room = link->room;
+    if (tcp->rest != NULL && *tcp->rest < (off_t) room) {
+        room = (size_t) *tcp->rest;
+    }
+    if (room == 0) {
+        return NGX_DONE;
+    }
+    const ssize_t n = c->recv(c, link->buffer, room);
     if (n > 0) {
         link->end = (size_t) n;
+        if (tcp->rest != NULL) {
+            *tcp->rest -= n;
+        }
         return NGX_OK;
     }
     return n == 0 ? NGX_DONE : n == NGX_AGAIN ? NGX_AGAIN : NGX_ERROR;
@@ -125,17 +135,20 @@ push_failure(lua_State *L, tcp_t *tcp, const char *reason)
 static int
 push_end(lua_State *L, tcp_t *tcp, ngx_int_t rc)
 {
-    const char *reason = "closed";
+    const int has_rest = tcp->rest != NULL && *tcp->rest > 0;
+    const char *reason = tcp->link.is_borrowed && (has_rest || !tcp->rest)
+                             ? "client aborted"
+                             : "closed";
     if (rc == NGX_ERROR) {
         resolua_peer_errno(&tcp->peer, ngx_socket_errno != 0 ? ngx_socket_errno
                                                              : NGX_ECONNRESET);
         reason = tcp->peer.error;
     }
-    const int count = rc == NGX_DONE && tcp->parser == NULL &&
+    const int count = rc == NGX_DONE && tcp->parser == NULL && !has_rest &&
                               resolua_reader_is_whole_at_end(&tcp->reader)
                           ? push_piece(L, tcp)
                           : push_failure(L, tcp, reason);
-    tcp->failed = "closed";
+    tcp->failed = rc == NGX_ERROR ? "closed" : reason;
     if (rc == NGX_ERROR && tcp->writing == NULL) {
         tcp_link_close(&tcp->link);
     }
@@ -191,8 +204,10 @@ tcp_read(lua_State *L, tcp_t *tcp)
         return count;
     }
     tcp->reading = resolua_thread(L);
-    c->read->handler = on_readable;
-    if (tcp->writing == NULL) {
+    if (!tcp->link.is_borrowed) {
+        c->read->handler = on_readable;
+    }
+    if (tcp->writing == NULL && !tcp->link.is_borrowed) {
         c->write->handler = on_writable; /* TLS may want to write to read */
     }
     if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
@@ -207,8 +222,15 @@ tcp_read(lua_State *L, tcp_t *tcp)
 static void
 on_readable(ngx_event_t *ev)
 {
-    ngx_connection_t *c = ev->data;
-    tcp_t *tcp = c->data;
+    const ngx_connection_t *c = ev->data;
+    tcp_on_readable(c->data);
+}
+
+
+void
+tcp_on_readable(tcp_t *tcp)
+{
+    ngx_connection_t *c = tcp->link.connection;
     resolua_thread_t *t = tcp->reading;
     if (t == NULL) {
         return;
@@ -443,8 +465,15 @@ read_next(tcp_t *tcp)
 static void
 on_writable(ngx_event_t *ev)
 {
-    ngx_connection_t *c = ev->data;
-    tcp_t *tcp = c->data;
+    const ngx_connection_t *c = ev->data;
+    tcp_on_writable(c->data);
+}
+
+
+void
+tcp_on_writable(tcp_t *tcp)
+{
+    ngx_connection_t *c = tcp->link.connection;
     resolua_thread_t *t = tcp->writing;
     const char *error = NULL;
     if (t == NULL || tcp->output == NULL) {
@@ -491,7 +520,9 @@ send_rest(lua_State *L, tcp_t *tcp, u_char *octets, size_t at, size_t size)
     tcp->output_at = at;
     tcp->output_size = size;
     tcp->writing = resolua_thread(L);
-    c->write->handler = on_writable;
+    if (!tcp->link.is_borrowed) {
+        c->write->handler = on_writable;
+    }
     if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
         tcp->writing = NULL;
         return push_sent(L, tcp, "the socket cannot be watched");

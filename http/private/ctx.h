@@ -6,6 +6,7 @@
    request, ngx.ctx with its pool (the log phase still sees it). */
 
 #include "http/private/conf.h"
+#include "runtime/client_socket.h"
 #include "runtime/run.h"
 #include "runtime/vm.h"
 #include "runtime/wait.h"
@@ -43,15 +44,17 @@ typedef struct {
     ngx_http_request_t *request;
     http_output_t output;
     http_exec_t exec;
-    resolua_thread_t *body_waiter; /* of ngx.req.read_body */
-    ngx_queue_t captured;          /* groups of subrequests that are done */
-    ngx_uint_t ended_phase;        /* a sleeping phase that has ended ... */
-    ngx_int_t ended_rc;            /* ... and how */
-    off_t body_size;               /* of the body that a script writes */
-    ngx_chain_t *filter_free;      /* the body filter's buffers */
+    resolua_client_socket_t *socket; /* of ngx.req.socket, or NULL */
+    resolua_thread_t *body_waiter;   /* of ngx.req.read_body */
+    ngx_queue_t captured;            /* groups of subrequests that are done */
+    ngx_uint_t ended_phase;          /* a sleeping phase that has ended ... */
+    ngx_int_t ended_rc;              /* ... and how */
+    off_t body_size;                 /* of the body that a script writes */
+    ngx_chain_t *filter_free;        /* the body filter's buffers */
     ngx_chain_t *filter_busy;
     unsigned filter_ended : 1; /* the script has ended the response */
     unsigned asleep : 1;
+    unsigned is_raw : 1;       /* the script has the connection (socket) */
     unsigned type_cleared : 1; /* ngx.header.content_type = nil */
     unsigned reading_body : 1; /* for lua_need_request_body */
     unsigned body_pending : 1; /* nginx still reads it */

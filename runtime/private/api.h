@@ -17,6 +17,7 @@ void resolua_thread_setup(lua_State *L);
 void resolua_args_setup(lua_State *L);
 void resolua_host_setup(lua_State *L);
 void resolua_tcp_setup(lua_State *L);
+void resolua_client_socket_setup(lua_State *L);
 void resolua_udp_setup(lua_State *L);
 void resolua_redis_setup(lua_State *L);
 void resolua_mysql_setup(lua_State *L);

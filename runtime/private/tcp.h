@@ -41,9 +41,11 @@ typedef struct {
     size_t room;
     size_t at;
     size_t end;
-    tcp_session_t *session; /* owned, or NULL */
-    tcp_pool_t *pool;       /* that counts it, or NULL */
-    ngx_uint_t reused;      /* times */
+    tcp_session_t *session;   /* owned, or NULL */
+    tcp_pool_t *pool;         /* that counts it, or NULL */
+    ngx_uint_t reused;        /* times */
+    unsigned is_borrowed : 1; /* the client's (client_socket.h): others close it
+                                 and handle its events */
 } tcp_link_t;
 
 /* Reads replies of another protocol in the place of the reader.  It is fed
@@ -81,7 +83,9 @@ struct tcp_s {
     ngx_msec_t send_timeout;
     ngx_msec_t read_timeout;
     resolua_reader_t reader;
-    tcp_parser_t *parser;      /* owned: reads instead, or NULL */
+    tcp_parser_t *parser; /* owned: reads instead, or NULL */
+    off_t *rest;  /* borrowed: octets that may be read; NULL: any number */
+    int self_ref; /* of a client's socket, in the registry */
     resolua_thread_t *reading; /* the coroutine that sleeps, or NULL */
     resolua_thread_t *writing; /* also while connecting and in a handshake */
     u_char *output;            /* owned: not yet sent */
@@ -97,6 +101,15 @@ struct tcp_s {
     unsigned wants_session : 1;
     unsigned has_link : 1; /* its turn has come with a connection */
 };
+
+/* Pushes a socket of the request's. */
+tcp_t *tcp_push(lua_State *L, resolua_request_t *r, const char *metatable);
+
+/* A metatable of sockets with these methods. */
+void tcp_register(lua_State *L, const char *metatable, const luaL_Reg *methods);
+
+/* The client's socket at index, or NULL: there is none. */
+tcp_t *client_socket_at(lua_State *L, int index);
 
 /* The socket at 1, of the running request; raises "bad request". */
 tcp_t *tcp_check(lua_State *L);
@@ -157,7 +170,14 @@ int tcp_exchange(lua_State *L, tcp_t *tcp, const u_char *octets, size_t size,
 
 void tcp_parser_free(tcp_t *tcp);
 
-/* Methods of tcp_io.c, tcp_ssl.c and tcp_pool.c. */
+/* An event of the connection that somebody waits for. */
+void tcp_on_readable(tcp_t *tcp);
+void tcp_on_writable(tcp_t *tcp);
+
+/* Methods of tcp.c, tcp_io.c, tcp_ssl.c and tcp_pool.c. */
+int tcp_settimeout(lua_State *L);
+int tcp_settimeouts(lua_State *L);
+int tcp_shutdown(lua_State *L);
 int tcp_send(lua_State *L);
 int tcp_receive(lua_State *L);
 int tcp_receiveany(lua_State *L);
