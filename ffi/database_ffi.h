@@ -27,11 +27,16 @@ struct dns_ffi_database_options {
     const char *ca_file;
     const char *prefix;
     const char *suffix;
+    const char *query_zones;
+    const char *query_names;
+    const char *query_below;
+    const char *query_records;
     uint16_t ports[8];
     uint32_t host_count;
     uint32_t timeout_ms;
     uint8_t is_redis;
     uint8_t marks_rows;
+    uint8_t content_is_json;
 };
 
 /* Connects to nothing yet. */
@@ -63,7 +68,7 @@ dns_ffi_listing_skipped(const struct dns_ffi_listing *listing);
 DNS_EXPORT const char *
 dns_ffi_listing_error(const struct dns_ffi_listing *listing);
 
-/* A copy of a database's zones in the embedded store (store/mirror.h).  database
+/* A copy of a database's zones in the embedded store (store/mirror.h). database
    with marks_rows; both stay the caller's. */
 struct dns_ffi_mirror;
 

@@ -92,8 +92,8 @@ DNS_EXPORT int dns_ffi_name_to_text(const uint8_t *name, size_t size,
 DNS_EXPORT int dns_ffi_name_is_within(const uint8_t *name,
                                       const uint8_t *ancestor);
 
-/* Canonical order (RFC 4034 section 6.1) of two names in wire form: below, equal
-   to or above 0. */
+/* Canonical order (RFC 4034 section 6.1) of two names in wire form: below,
+   equal to or above 0. */
 DNS_EXPORT int dns_ffi_name_compare(const uint8_t *a, const uint8_t *b);
 
 /*

@@ -264,6 +264,15 @@ static const struct {
     {ngx_string("mirror"), read_text, offsetof(remote_conf_t, mirror), BOTH},
     {ngx_string("password_file"), read_password, 0, BOTH},
     {ngx_string("ca_file"), read_text, offsetof(remote_conf_t, ca_file), MYSQL},
+    {ngx_string("query_zones"), read_text, offsetof(remote_conf_t, query_zones),
+     MYSQL},
+    {ngx_string("query_names"), read_text, offsetof(remote_conf_t, query_names),
+     MYSQL},
+    {ngx_string("query_below"), read_text, offsetof(remote_conf_t, query_below),
+     MYSQL},
+    {ngx_string("query_records"), read_text,
+     offsetof(remote_conf_t, query_records), MYSQL},
+    {ngx_string("coredns"), read_text, offsetof(remote_conf_t, coredns), MYSQL},
     {ngx_string("prefix"), read_text, offsetof(remote_conf_t, prefix), REDIS},
     {ngx_string("suffix"), read_text, offsetof(remote_conf_t, suffix), REDIS},
 };
@@ -289,8 +298,98 @@ read_option(ngx_conf_t *cf, remote_conf_t *conf,
 }
 
 
+/* A statement of the CoreDNS plugin's table, which has zones with a final dot
+   and names relative to them. */
 static ngx_int_t
-check(ngx_conf_t *cf, const remote_conf_t *conf)
+put_query(ngx_conf_t *cf, const ngx_str_t *table, const char *format,
+          ngx_str_t *out)
+{
+    enum { QUERY_SIZE = 1024 };
+    out->data = ngx_pnalloc(cf->pool, QUERY_SIZE);
+    if (out->data == NULL) {
+        return NGX_ERROR;
+    }
+    const u_char *end = ngx_snprintf(out->data, QUERY_SIZE - 1, format, table);
+    out->len = (size_t) (end - out->data);
+    out->data[out->len] = '\0';
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+set_coredns(ngx_conf_t *cf, remote_conf_t *conf)
+{
+#define COREDNS_NAME                                                           \
+    "CONCAT(IF(name = '' OR name = '@', '', CONCAT(name, '.')),"               \
+    " TRIM(TRAILING '.' FROM zone))"
+#define COREDNS_FROM                                                           \
+    "SELECT " COREDNS_NAME ", record_type, ttl, content, NULL, id"             \
+    " FROM `%Vrecords` WHERE "
+    const ngx_str_t *table = &conf->coredns;
+    for (ngx_uint_t i = 0; i < table->len; i++) {
+        const u_char c = table->data[i];
+        if (c != '_' && (c < '0' || c > '9') &&
+            ((c | 0x20) < 'a' || (c | 0x20) > 'z')) {
+            return complain(cf, table, "not a prefix of a table's name");
+        }
+    }
+    conf->content_is_json = 1;
+    return put_query(cf, table,
+                     "SELECT TRIM(TRAILING '.' FROM zone),"
+                     " BIT_XOR(CRC32(CONCAT_WS('|', id, name, ttl, content,"
+                     " record_type))) FROM `%Vrecords` GROUP BY zone",
+                     &conf->query_zones) == NGX_OK &&
+                   put_query(cf, table, COREDNS_FROM COREDNS_NAME " IN (?)",
+                             &conf->query_names) == NGX_OK &&
+                   put_query(cf, table,
+                             "SELECT 1 FROM `%Vrecords` WHERE " COREDNS_NAME
+                             " LIKE ?",
+                             &conf->query_below) == NGX_OK &&
+                   put_query(cf, table,
+                             COREDNS_FROM "TRIM(TRAILING '.' FROM zone) = ?",
+                             &conf->query_records) == NGX_OK
+               ? NGX_OK
+               : NGX_ERROR;
+#undef COREDNS_NAME
+#undef COREDNS_FROM
+}
+
+
+static ngx_int_t
+check_queries(ngx_conf_t *cf, remote_conf_t *conf)
+{
+    if (conf->coredns.len > 0) {
+        return conf->query_zones.len + conf->query_names.len > 0
+                   ? complain(cf, &conf->coredns,
+                              "coredns= has queries of its own")
+                   : set_coredns(cf, conf);
+    }
+    if ((conf->query_zones.len > 0) != (conf->query_names.len > 0)) {
+        return complain(cf, &conf->name,
+                        "query_zones and query_names go together");
+    }
+    if (conf->query_names.len > 0 &&
+        ngx_strstr(conf->query_names.data, "(?)") == NULL) {
+        return complain(cf, &conf->query_names, "\"IN (?)\" is missing");
+    }
+    if (conf->query_below.len > 0 &&
+        ngx_strchr(conf->query_below.data, '?') == NULL) {
+        return complain(cf, &conf->query_below, "\"LIKE ?\" is missing");
+    }
+    if (conf->query_records.len > 0 &&
+        ngx_strchr(conf->query_records.data, '?') == NULL) {
+        return complain(cf, &conf->query_records, "\"= ?\" is missing");
+    }
+    if (conf->mirror.len > 0 && conf->query_zones.len > 0 &&
+        conf->query_records.len == 0) {
+        return complain(cf, &conf->name, "a mirror needs query_records");
+    }
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+check(ngx_conf_t *cf, remote_conf_t *conf)
 {
     if (conf->host_count == 0 && conf->socket.len == 0) {
         return complain(cf, &conf->name, "neither a host nor socket=PATH");
@@ -308,7 +407,7 @@ check(ngx_conf_t *cf, const remote_conf_t *conf)
         ngx_atoi(conf->database.data, conf->database.len) == NGX_ERROR) {
         return complain(cf, &conf->database, "not a database's number");
     }
-    return NGX_OK;
+    return check_queries(cf, conf);
 }
 
 

@@ -217,6 +217,12 @@ push_where(lua_State *L, const remote_conf_t *remote)
     set_text(L, "ca_file", &remote->ca_file);
     set_text(L, "prefix", &remote->prefix);
     set_text(L, "suffix", &remote->suffix);
+    set_text(L, "query_zones", &remote->query_zones);
+    set_text(L, "query_names", &remote->query_names);
+    set_text(L, "query_below", &remote->query_below);
+    set_text(L, "query_records", &remote->query_records);
+    lua_pushboolean(L, remote->content_is_json != 0);
+    lua_setfield(L, -2, "content_is_json");
     lua_pushboolean(L, remote->mirror.len > 0);
     lua_setfield(L, -2, "mirror");
     lua_pushnumber(L, (lua_Number) remote->poll / 1000); /* seconds */

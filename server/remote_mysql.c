@@ -154,6 +154,11 @@ connect_to(remote_link_t *link, const char *address, in_port_t port)
         .database = (const char *) conf->database.data,
         .ca_file = (const char *) conf->ca_file.data,
         .timeout_ms = (unsigned) conf->timeout,
+        .has_reversed_names = true, /* if not, it is found out */
+        .layout = {.zones = (const char *) conf->query_zones.data,
+                   .names = (const char *) conf->query_names.data,
+                   .below = (const char *) conf->query_below.data,
+                   .content_is_json = conf->content_is_json != 0},
     };
     mysql_link_t *own = ngx_calloc(sizeof(*own), ngx_cycle->log);
     if (own == NULL) {

@@ -31,6 +31,10 @@ list_texts(store_database_options_t *o, const char **texts[])
     texts[count++] = &o->ca_file;
     texts[count++] = &o->prefix;
     texts[count++] = &o->suffix;
+    texts[count++] = &o->layout.zones;
+    texts[count++] = &o->layout.names;
+    texts[count++] = &o->layout.below;
+    texts[count++] = &o->layout.records;
 
     for (unsigned i = 0; i < o->host_count; i++) {
         texts[count++] = &o->hosts[i];
@@ -43,7 +47,7 @@ dns_status_t
 store_database_new(store_database_t **out,
                    const store_database_options_t *options)
 {
-    const char **texts[STORE_DATABASE_HOSTS_MAX + 8];
+    const char **texts[STORE_DATABASE_HOSTS_MAX + 11];
     bool is_copied = true;
 
     if (options->host_count > STORE_DATABASE_HOSTS_MAX) {
@@ -78,7 +82,7 @@ store_database_new(store_database_t **out,
 void
 store_database_free(store_database_t *db)
 {
-    const char **texts[STORE_DATABASE_HOSTS_MAX + 8];
+    const char **texts[STORE_DATABASE_HOSTS_MAX + 11];
 
     if (db == NULL) {
         return;

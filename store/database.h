@@ -14,6 +14,7 @@
 
 #include "dns/status.h"
 #include "store/edit.h"
+#include "store/mysql.h"
 #include "store/nodes.h"
 
 enum { STORE_DATABASE_HOSTS_MAX = 8 };
@@ -30,10 +31,12 @@ typedef struct {
     const char *ca_file; /* NULL: no TLS (MySQL) */
     const char *prefix;  /* of keys (Redis); NULL: none */
     const char *suffix;
-    unsigned timeout_ms; /* of connecting and of each round trip */
-    bool marks_rows;     /* a zone's generation in listings changes with any of
-                            its rows, not with its SOA alone; costs a walk over
-                            all of them */
+    unsigned timeout_ms;         /* of connecting and of each round trip */
+    store_mysql_layout_t layout; /* texts are copied; zones NULL: PowerDNS's,
+                                    which alone can be edited */
+    bool marks_rows; /* a zone's generation in listings changes with any of
+                        its rows, not with its SOA alone; costs a walk over
+                        all of them */
 } store_database_options_t;
 
 typedef struct store_database_s store_database_t;

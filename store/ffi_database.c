@@ -46,6 +46,11 @@ dns_ffi_database_new(const struct dns_ffi_database_options *o,
         .suffix = o->suffix,
         .timeout_ms = o->timeout_ms,
         .marks_rows = o->marks_rows != 0,
+        .layout = {.zones = o->query_zones,
+                   .names = o->query_names,
+                   .below = o->query_below,
+                   .records = o->query_records,
+                   .content_is_json = o->content_is_json != 0},
     };
     struct dns_ffi_database *database = calloc(1, sizeof(*database));
 

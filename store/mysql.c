@@ -11,9 +11,15 @@
 #include "store/private/mysql.h"
 
 const char store_mysql_zones_text[] =
-    "SELECT d.id, d.name, r.content FROM domains d LEFT JOIN records r"
+    "SELECT d.name, r.content, d.id FROM domains d LEFT JOIN records r"
     " ON r.domain_id = d.id AND r.type = 'SOA' AND r.name = d.name"
     " AND r.disabled = 0";
+
+const char *
+store_mysql_zones(const store_mysql_layout_t *layout)
+{
+    return layout->zones != NULL ? layout->zones : store_mysql_zones_text;
+}
 
 static uint64_t
 now_ms(void)
@@ -310,9 +316,9 @@ start(store_mysql_t *db)
     case MYSQL_CONNECTING:
         return start_connect(db);
     case MYSQL_ASKING_ZONES:
-        return mysql_real_query_start(&db->result, db->link,
-                                      store_mysql_zones_text,
-                                      sizeof(store_mysql_zones_text) - 1);
+        return mysql_real_query_start(
+            &db->result, db->link, store_mysql_zones(&db->options.layout),
+            (unsigned long) strlen(store_mysql_zones(&db->options.layout)));
     case MYSQL_READING_ZONES:
         return mysql_store_result_start(&db->rows, db->link);
     case MYSQL_PREPARING:
@@ -389,7 +395,35 @@ finish_fetch(store_mysql_t *db)
         dns_fetched_settle(db->set);
     }
 
-    store_mysql_end(db, status, dns_status_text(status));
+    if (db->error[0] != '\0') { /* it is told already */
+        db->state = MYSQL_IDLE;
+        db->status = status;
+    } else {
+        store_mysql_end(db, status, dns_status_text(status));
+    }
+}
+
+/* A table without the column of reversed names is asked by its names. */
+static void
+finish_prepare(store_mysql_t *db)
+{
+    db->state = MYSQL_EXECUTING;
+    db->is_prepared[db->statement] = db->result == 0;
+
+    if (db->result == 0) {
+        return;
+    }
+
+    if (db->options.has_reversed_names && store_mysql_is_below(db->statement) &&
+        mysql_stmt_errno(db->statements[db->statement]) == ER_BAD_FIELD_ERROR) {
+        db->options.has_reversed_names = false;
+
+        if (begin_statement(db, true)) {
+            return;
+        }
+    }
+
+    fail_statement(db);
 }
 
 /* libmariadb's call is over: what follows. */
@@ -417,13 +451,7 @@ advance(store_mysql_t *db)
         finish_zones(db);
         break;
     case MYSQL_PREPARING:
-        db->state = MYSQL_EXECUTING;
-        db->is_prepared[db->statement] = db->result == 0;
-
-        if (db->result != 0) {
-            fail_statement(db);
-        }
-
+        finish_prepare(db);
         break;
     case MYSQL_EXECUTING:
         db->state = MYSQL_STORING;

@@ -35,6 +35,29 @@ enum {
     STORE_MYSQL_NAMES_MAX = 512,  /* names that one fetch may ask for */
 };
 
+/*
+ * The statements of a layout.  Names are without the final dot, as parameters
+ * and in columns.
+ *
+ * zones: a row for each zone: name, a mark that changes with the zone (NULL:
+ *   none), its number (NULL: none).  Columns at the end may be left out.
+ * names: the records of names, with the one parameter "(?)", which becomes as
+ *   long a list as is needed: name, type (mnemonic or number), ttl, content,
+ *   prio (before the content of MX and SRV), id, zone's number.  From prio on
+ *   columns may be left out.
+ * below: any row if there is something below a name; its parameter is a pattern
+ *   for LIKE.  NULL: what has no records is absent.
+ * records: for listings, as names, of the zone with the name that is its
+ *   parameter.  NULL: zones are not listed.
+ */
+typedef struct {
+    const char *zones; /* NULL: PowerDNS's layout */
+    const char *names;
+    const char *below;
+    const char *records;
+    bool content_is_json; /* as the CoreDNS plugin for MySQL has it */
+} store_mysql_layout_t;
+
 /* What to wait for: libmariadb's numbers. */
 enum {
     STORE_MYSQL_READ = 1,
@@ -65,8 +88,10 @@ typedef struct {
     const char *ca_file; /* the server's certificate is checked with it; NULL:
                             no TLS */
     unsigned timeout_ms; /* of one job */
-    bool has_reversed_names; /* sql/mysql/reversed_names.sql was run: empty
-                                non-terminals are found by an index */
+    store_mysql_layout_t layout; /* texts owned by the caller for as long as
+                                    the connection */
+    bool has_reversed_names; /* sql/mysql/reversed_names.sql may have been run:
+                                empty non-terminals are found by an index */
 } store_mysql_options_t;
 
 /* A row that is not served: its id in the table records, and why.  name and

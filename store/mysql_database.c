@@ -175,53 +175,61 @@ serial_of(const char *soa)
 /* As store_mysql_zones_text, with a mark over all of a zone's rows behind the
    SOA. */
 static const char marked_zones_text[] =
-    "SELECT d.id, d.name, CONCAT(MAX(IF(r.type = 'SOA' AND r.name = d.name,"
+    "SELECT d.name, CONCAT(MAX(IF(r.type = 'SOA' AND r.name = d.name,"
     " r.content, '')), ' ', COUNT(r.id), ' ', BIT_XOR(CRC32(CONCAT_WS('|',"
-    " r.id, r.name, r.type, r.content, r.ttl, r.prio))))"
+    " r.id, r.name, r.type, r.content, r.ttl, r.prio)))), d.id"
     " FROM domains d LEFT JOIN records r"
     " ON r.domain_id = d.id AND r.disabled = 0";
 
-static dns_status_t
-list(store_database_t *db, const dns_name_t *only, store_listing_t *out)
+/* The statement for all zones, or one, of PowerDNS's layout. */
+static void
+put_listing(store_database_t *db, buffer_t *statement, const dns_name_t *only)
 {
-    buffer_t statement = {0};
+    const bool marks_rows = db->options.marks_rows;
 
-    buffer_put(&statement, "%s",
-               db->options.marks_rows ? marked_zones_text
-                                      : store_mysql_zones_text);
+    buffer_put(statement, "%s",
+               marks_rows ? marked_zones_text : store_mysql_zones_text);
 
     if (only != NULL) {
-        buffer_put(&statement, " WHERE d.name = ");
-        put_name(&statement, mysql_of(db), only->octets);
+        buffer_put(statement, " WHERE d.name = ");
+        put_name(statement, mysql_of(db), only->octets);
     }
 
-    if (db->options.marks_rows) {
-        buffer_put(&statement, " GROUP BY d.id, d.name");
+    if (marks_rows) {
+        buffer_put(statement, " GROUP BY d.id, d.name");
     }
+}
 
-    dns_status_t status = run(db, &statement);
+static bool
+is_meant(const uint8_t *name, const dns_name_t *only)
+{
+    return only == NULL || dns_name_equal(name, only->octets);
+}
 
-    buffer_free(&statement);
-
-    if (status != DNS_OK) {
-        return status;
-    }
-
+static dns_status_t
+take_zones(store_database_t *db, const dns_name_t *only, store_listing_t *out)
+{
     MYSQL_RES *rows = mysql_store_result(mysql_of(db));
     MYSQL_ROW row;
+    dns_status_t status = DNS_OK;
 
     if (rows == NULL) {
         return fail(db);
     }
 
+    const bool has_mark = mysql_num_fields(rows) > 1;
+
     while (status == DNS_OK && (row = mysql_fetch_row(rows)) != NULL) {
         const unsigned long *sizes = mysql_fetch_lengths(rows);
+        const char *mark = has_mark ? row[1] : NULL;
         uint8_t name[DNS_NAME_MAX];
 
-        if (row[1] != NULL &&
-            dns_name_from_text(name, row[1], sizes[1], NULL, NULL) == DNS_OK) {
-            status = database_list_zone(out, name, serial_of(row[2]),
-                                        database_generation(row[2], sizes[2]));
+        if (row[0] != NULL &&
+            dns_name_from_text(name, row[0], sizes[0], NULL, NULL) == DNS_OK &&
+            is_meant(name, only)) {
+            status = database_list_zone(
+                out, name, serial_of(mark),
+                database_generation(mark, has_mark ? sizes[1] : 0));
         }
     }
 
@@ -229,20 +237,81 @@ list(store_database_t *db, const dns_name_t *only, store_listing_t *out)
     return status;
 }
 
-/* name, type, content, ttl, prio */
 static dns_status_t
-add_row(store_database_t *db, MYSQL_ROW row, const unsigned long *sizes,
+list(store_database_t *db, const dns_name_t *only, store_listing_t *out)
+{
+    buffer_t statement = {0};
+
+    if (db->options.layout.zones != NULL) {
+        buffer_put(&statement, "%s", db->options.layout.zones);
+    } else {
+        put_listing(db, &statement, only);
+    }
+
+    dns_status_t status = run(db, &statement);
+
+    buffer_free(&statement);
+    return status == DNS_OK ? take_zones(db, only, out) : status;
+}
+
+/* What a row of JSON gives goes to nodes. */
+typedef struct {
+    store_database_t *db;
+    store_nodes_t *out;
+    const uint8_t *name;
+    dns_status_t status;
+} taking_t;
+
+static void
+take_record(void *data, const store_record_t *record, const char *reason)
+{
+    taking_t *taking = data;
+
+    (void) reason;
+
+    if (record == NULL) {
+        taking->db->skipped++;
+        return;
+    }
+
+    dns_rrset_t set = {.type = record->type, .ttl = record->ttl};
+    dns_status_t status =
+        store_nodes_add(taking->out, taking->name, &set, &record->rdata);
+
+    taking->db->skipped += status == DNS_ELIMIT;
+    taking->status = status == DNS_ENOMEM ? status : taking->status;
+}
+
+static dns_status_t
+add_json_row(taking_t *taking, const store_row_t *row)
+{
+    const store_json_t json = {.text = row->content,
+                               .size = row->content_size,
+                               .serial = 1,
+                               .visit = take_record,
+                               .data = taking};
+
+    /* take_record() was told of what is wrong. */
+    (void) !store_records_from_json_row(taking->db->records, row, &json);
+    return taking->status;
+}
+
+/* name, type, ttl, content, prio: the first four at the least */
+static dns_status_t
+add_row(store_database_t *db, MYSQL_RES *rows, MYSQL_ROW row,
         store_nodes_t *out)
 {
+    const unsigned long *sizes = mysql_fetch_lengths(rows);
+    const char *prio = mysql_num_fields(rows) > 4 ? row[4] : NULL;
     const store_row_t text = {
         .type = row[1],
         .type_size = sizes[1],
-        .content = row[2],
-        .content_size = sizes[2],
-        .has_ttl = row[3] != NULL,
-        .ttl = row[3] == NULL ? 0 : strtoll(row[3], NULL, 10),
-        .has_prio = row[4] != NULL,
-        .prio = row[4] == NULL ? 0 : strtoll(row[4], NULL, 10),
+        .content = row[3],
+        .content_size = sizes[3],
+        .has_ttl = row[2] != NULL,
+        .ttl = row[2] == NULL ? 0 : strtoll(row[2], NULL, 10),
+        .has_prio = prio != NULL,
+        .prio = prio == NULL ? 0 : strtoll(prio, NULL, 10),
     };
     uint8_t name[DNS_NAME_MAX];
     store_record_t record;
@@ -255,6 +324,12 @@ add_row(store_database_t *db, MYSQL_ROW row, const unsigned long *sizes,
         return DNS_OK;
     }
 
+    taking_t taking = {db, out, name, DNS_OK};
+
+    if (db->options.layout.content_is_json) {
+        return add_json_row(&taking, &text);
+    }
+
     dns_status_t status =
         store_records_from_row(db->records, &text, &record, &reason);
 
@@ -263,11 +338,8 @@ add_row(store_database_t *db, MYSQL_ROW row, const unsigned long *sizes,
         return DNS_OK;
     }
 
-    dns_rrset_t set = {.type = record.type, .ttl = record.ttl};
-
-    status = store_nodes_add(out, name, &set, &record.rdata);
-    db->skipped += status == DNS_ELIMIT;
-    return status == DNS_ENOMEM ? status : DNS_OK;
+    take_record(&taking, &record, NULL);
+    return taking.status;
 }
 
 static dns_status_t
@@ -281,8 +353,14 @@ take_rows(store_database_t *db, store_nodes_t *out)
         return fail(db);
     }
 
+    if (mysql_num_fields(rows) < 4) {
+        mysql_free_result(rows);
+        return database_fail(db, DNS_ESTORE,
+                             "the statement has fewer than four columns");
+    }
+
     while (status == DNS_OK && (row = mysql_fetch_row(rows)) != NULL) {
-        status = add_row(db, row, mysql_fetch_lengths(rows), out);
+        status = add_row(db, rows, row, out);
     }
 
     if (status == DNS_OK && mysql_errno(mysql_of(db)) != 0) {
@@ -327,20 +405,37 @@ find_zone(store_database_t *db, const dns_name_t *apex, const char *lock)
 }
 
 static const char rows_text[] =
-    "SELECT name, type, content, ttl, prio FROM records WHERE disabled = 0"
+    "SELECT name, type, ttl, content, prio FROM records WHERE disabled = 0"
     " AND type IS NOT NULL AND domain_id = ";
 
-/* In one snapshot: the zone is whole. */
+/* The statement of a site's own layout, with the zone's name for its "?". */
 static dns_status_t
-read_zone(store_database_t *db, const dns_name_t *apex, const dns_name_t *name,
-          store_nodes_t *out)
+ask_own(store_database_t *db, const dns_name_t *apex)
+{
+    const char *query = db->options.layout.records;
+    const char *parameter = query == NULL ? NULL : strchr(query, '?');
+    buffer_t statement = {0};
+
+    if (parameter == NULL) {
+        return database_fail(db, DNS_ESTORE,
+                             "the store has no query_records, which lists a "
+                             "zone");
+    }
+
+    buffer_put_octets(&statement, query, (size_t) (parameter - query));
+    put_name(&statement, mysql_of(db), apex->octets);
+    buffer_put(&statement, "%s", parameter + 1);
+
+    dns_status_t status = run(db, &statement);
+
+    buffer_free(&statement);
+    return status;
+}
+
+static dns_status_t
+ask_records(store_database_t *db, const dns_name_t *name)
 {
     buffer_t statement = {0};
-    dns_status_t status = find_zone(db, apex, "");
-
-    if (status != DNS_OK) {
-        return status;
-    }
 
     buffer_put(&statement, "%s%u", rows_text, db->zone_id);
 
@@ -349,9 +444,38 @@ read_zone(store_database_t *db, const dns_name_t *apex, const dns_name_t *name,
         put_name(&statement, mysql_of(db), name->octets);
     }
 
-    status = run(db, &statement);
+    dns_status_t status = run(db, &statement);
+
     buffer_free(&statement);
-    return status == DNS_OK ? take_rows(db, out) : status;
+    return status;
+}
+
+/* In one statement: the zone is whole. */
+static dns_status_t
+read_zone(store_database_t *db, const dns_name_t *apex, const dns_name_t *name,
+          store_nodes_t *out)
+{
+    dns_status_t status;
+
+    if (db->options.layout.zones != NULL) {
+        db->apex = *apex;
+        status = ask_own(db, apex);
+    } else {
+        status = find_zone(db, apex, "");
+
+        if (status == DNS_OK) {
+            status = ask_records(db, name);
+        }
+    }
+
+    if (status == DNS_OK) {
+        status = take_rows(db, out);
+    }
+
+    return status == DNS_OK && db->options.layout.zones != NULL &&
+                   out->count == 0
+               ? DNS_ENOTFOUND
+               : status;
 }
 
 /* The SOA as it stands in the table tells the zone's state. */
@@ -394,9 +518,15 @@ static dns_status_t
 begin(store_database_t *db, const dns_name_t *apex, uint64_t *generation)
 {
     link_t *link = db->link;
-    dns_status_t status = run_text(db, "START TRANSACTION");
 
     buffer_clear(&link->inserts);
+
+    if (db->options.layout.zones != NULL) {
+        return database_fail(db, DNS_ESTORE,
+                             "a store with queries of its own is read only");
+    }
+
+    dns_status_t status = run_text(db, "START TRANSACTION");
 
     if (status == DNS_OK) {
         status = find_zone(db, apex, " FOR UPDATE");

@@ -1,21 +1,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "dns/siphash.h"
+#include "store/private/buffer.h"
 #include "store/private/mysql.h"
 
-/*
- * The statements of a fetch: the rows of all names; and for each name one row
- * with id 0 if something lies below it.
- */
-static const char rows_text[] =
-    "SELECT domain_id, name, type, content, ttl, prio, id FROM records"
-    " WHERE disabled = 0 AND type IS NOT NULL AND name IN (?";
+/* The statements of a fetch in PowerDNS's layout. */
+static const char names_text[] =
+    "SELECT name, type, ttl, content, prio, id, domain_id FROM records"
+    " WHERE disabled = 0 AND type IS NOT NULL AND name IN (?)";
 static const char below_text[] =
-    "(SELECT domain_id, ?, NULL, NULL, NULL, NULL, 0 FROM records"
-    " WHERE disabled = 0 AND type IS NOT NULL AND domain_id = ?"
-    " AND %s LIKE ? ESCAPE '|' LIMIT 1)";
+    "(SELECT ? FROM records WHERE disabled = 0 AND type IS NOT NULL"
+    " AND domain_id = ? AND %s LIKE ? LIMIT 1)";
 
 unsigned
 store_mysql_statement_names(unsigned statement)
@@ -26,49 +24,63 @@ store_mysql_statement_names(unsigned statement)
     return names[statement % MYSQL_SIZES];
 }
 
+/* "(?)" becomes a list of count parameters. */
 static void
-write_rows(char *text, size_t room, unsigned count)
+write_names(buffer_t *out, const char *query, unsigned count)
 {
-    size_t used = (size_t) snprintf(text, room, "%s", rows_text);
+    const char *list = strstr(query, "(?)");
 
-    for (unsigned i = 1; i < count; i++) {
-        used += (size_t) snprintf(text + used, room - used, ",?");
+    if (list == NULL) { /* the configuration has checked it */
+        return;
     }
 
-    snprintf(text + used, room - used, ") LIMIT %d", STORE_MYSQL_ROWS_MAX + 1);
+    buffer_put_octets(out, query, (size_t) (list - query) + 2);
+
+    for (unsigned i = 1; i < count; i++) {
+        buffer_put_octets(out, ",?", 2);
+    }
+
+    buffer_put(out, "%s LIMIT %d", list + 2, STORE_MYSQL_ROWS_MAX + 1);
 }
 
+/* For each name one row with it if something lies below it. */
 static void
-write_below(char *text, size_t room, unsigned count, const char *column)
+write_below(const store_mysql_t *db, buffer_t *out, unsigned count)
 {
-    size_t used = 0;
+    const store_mysql_layout_t *layout = &db->options.layout;
 
     for (unsigned i = 0; i < count; i++) {
-        used += (size_t) snprintf(text + used, room - used, "%s",
-                                  i == 0 ? "" : " UNION ALL ");
-        used += (size_t) snprintf(text + used, room - used, below_text, column);
+        buffer_put(out, "%s", i == 0 ? "" : " UNION ALL ");
+
+        if (layout->zones != NULL) {
+            buffer_put(out, "(SELECT ? FROM (%s) AS q LIMIT 1)", layout->below);
+        } else {
+            buffer_put(out, below_text,
+                       db->options.has_reversed_names ? "reversed_name"
+                                                      : "name");
+        }
     }
 }
 
 char *
 store_mysql_fetch_text(const store_mysql_t *db, unsigned statement)
 {
-    unsigned count = store_mysql_statement_names(statement);
-    size_t room = sizeof(rows_text) + count * (sizeof(below_text) + 32u) + 64u;
-    char *text = malloc(room);
-
-    if (text == NULL) {
-        return NULL;
-    }
+    const store_mysql_layout_t *layout = &db->options.layout;
+    const unsigned count = store_mysql_statement_names(statement);
+    buffer_t out = {0};
 
     if (store_mysql_is_below(statement)) {
-        write_below(text, room, count,
-                    db->options.has_reversed_names ? "reversed_name" : "name");
+        write_below(db, &out, count);
     } else {
-        write_rows(text, room, count);
+        write_names(&out, layout->zones != NULL ? layout->names : names_text,
+                    count);
     }
 
-    return text;
+    if (out.failed) {
+        buffer_free(&out);
+    }
+
+    return out.octets;
 }
 
 /* The table's names have no final dot; the root is ".". */
@@ -85,8 +97,8 @@ put_escaped(char *out, char byte)
 {
     size_t size = 0;
 
-    if (byte == '%' || byte == '_' || byte == '|') {
-        out[size++] = '|';
+    if (byte == '%' || byte == '_' || byte == '\\') {
+        out[size++] = '\\';
     }
 
     out[size++] = byte;
@@ -126,20 +138,28 @@ bind_text(MYSQL_BIND *bind, char *text, unsigned long *size)
                          .length = size};
 }
 
+/* A name's parameters: it; for what is below, also its zone where the layout
+   has one, and the pattern. */
 static void
 bind_name(store_mysql_t *db, unsigned i, bool below, mysql_name_t *name)
 {
+    const bool has_zone = db->options.layout.zones == NULL;
+
     if (!below) {
         bind_text(&db->parameters[i], name->name, &name->name_size);
         return;
     }
 
-    MYSQL_BIND *three = db->parameters + 3 * (size_t) i;
+    MYSQL_BIND *bind = db->parameters + (has_zone ? 3u : 2u) * (size_t) i;
 
-    bind_text(&three[0], name->name, &name->name_size);
-    three[1] =
-        (MYSQL_BIND){.buffer_type = MYSQL_TYPE_LONG, .buffer = &name->zone_id};
-    bind_text(&three[2], name->pattern, &name->pattern_size);
+    bind_text(bind++, name->name, &name->name_size);
+
+    if (has_zone) {
+        *bind++ = (MYSQL_BIND){.buffer_type = MYSQL_TYPE_LONG,
+                               .buffer = &name->zone_id};
+    }
+
+    bind_text(bind, name->pattern, &name->pattern_size);
 }
 
 static unsigned
@@ -159,7 +179,12 @@ static void
 pad(store_mysql_t *db, unsigned used, unsigned count, bool below)
 {
     for (unsigned i = used; i < count; i++) {
-        mysql_name_t *name = &db->names[i];
+        mysql_name_t *name = &db->names[below ? i : 0];
+
+        if (!below) { /* the same once more */
+            bind_name(db, i, below, name);
+            continue;
+        }
 
         name->zone_id = -1;
         name->name_size = 0;
@@ -175,8 +200,9 @@ set_name(const store_mysql_t *db, const dns_want_t *want, mysql_name_t *name)
     name->zone_id = (int32_t) want->zone_id;
 
     if (want->below) {
-        name->pattern_size =
-            put_pattern(name->pattern, name, db->options.has_reversed_names);
+        name->pattern_size = put_pattern(name->pattern, name,
+                                         db->options.has_reversed_names &&
+                                             db->options.layout.zones == NULL);
     }
 }
 
@@ -185,6 +211,11 @@ store_mysql_fill(store_mysql_t *db, bool below)
 {
     dns_want_t want;
     unsigned used = 0;
+
+    if (below && db->options.layout.zones != NULL &&
+        db->options.layout.below == NULL) {
+        return DNS_ENOTFOUND;
+    }
 
     for (size_t at = 0; dns_fetched_next_wanted(db->set, &at, &want);) {
         if (want.below != below) {
@@ -204,6 +235,7 @@ store_mysql_fill(store_mysql_t *db, bool below)
         return DNS_ENOTFOUND;
     }
 
+    db->name_count = used;
     db->statement = choose_statement(used, below);
     pad(db, used, store_mysql_statement_names(db->statement), below);
     return DNS_OK;
@@ -223,45 +255,93 @@ bind_column(mysql_row_t *row, unsigned column, enum enum_field_types type,
 static void
 bind_row(mysql_row_t *row)
 {
-    bind_column(row, 0, MYSQL_TYPE_LONG, &row->zone_id, sizeof(row->zone_id));
-    bind_column(row, 1, MYSQL_TYPE_STRING, row->name, sizeof(row->name));
-    bind_column(row, 2, MYSQL_TYPE_STRING, row->type, sizeof(row->type));
-    bind_column(row, 3, MYSQL_TYPE_STRING, row->content, sizeof(row->content));
-    bind_column(row, 4, MYSQL_TYPE_LONGLONG, &row->ttl, sizeof(row->ttl));
-    bind_column(row, 5, MYSQL_TYPE_LONGLONG, &row->prio, sizeof(row->prio));
-    bind_column(row, 6, MYSQL_TYPE_LONGLONG, &row->id, sizeof(row->id));
+    bind_column(row, COLUMN_NAME, MYSQL_TYPE_STRING, row->name,
+                sizeof(row->name));
+    bind_column(row, COLUMN_TYPE, MYSQL_TYPE_STRING, row->type,
+                sizeof(row->type));
+    bind_column(row, COLUMN_TTL, MYSQL_TYPE_LONGLONG, &row->ttl,
+                sizeof(row->ttl));
+    bind_column(row, COLUMN_CONTENT, MYSQL_TYPE_STRING, row->content,
+                sizeof(row->content));
+    bind_column(row, COLUMN_PRIO, MYSQL_TYPE_LONGLONG, &row->prio,
+                sizeof(row->prio));
+    bind_column(row, COLUMN_ID, MYSQL_TYPE_LONGLONG, &row->id, sizeof(row->id));
+    bind_column(row, COLUMN_ZONE, MYSQL_TYPE_LONG, &row->zone_id,
+                sizeof(row->zone_id));
 }
 
 static void
 skip(store_mysql_t *db, const char *reason)
 {
     mysql_row_t *row = &db->row;
-    unsigned long size = row->sizes[1];
+    unsigned long size = row->sizes[COLUMN_NAME];
 
     db->skipped++;
 
     if (db->skip != NULL) {
         row->name[size < sizeof(row->name) ? size : sizeof(row->name) - 1] = 0;
-        db->skip(db->skip_data, row->id, row->name, reason);
+        db->skip(db->skip_data, row->is_null[COLUMN_ID] ? 0 : row->id,
+                 row->name, reason);
+    }
+}
+
+/* A record of the row that is being read. */
+static dns_status_t
+add_record(store_mysql_t *db, const store_record_t *record)
+{
+    dns_rrset_t set = {.type = record->type, .ttl = record->ttl};
+    dns_status_t status = dns_fetched_add(db->set, (uint32_t) db->row.zone_id,
+                                          db->row_name, &set, &record->rdata);
+
+    if (status == DNS_ELIMIT) {
+        skip(db, "too many records at one name");
+        return DNS_OK;
+    }
+
+    return status == DNS_ENOMEM ? status : DNS_OK;
+}
+
+static void
+visit(void *data, const store_record_t *record, const char *reason)
+{
+    store_mysql_t *db = data;
+
+    if (record == NULL) {
+        skip(db, reason);
+    } else if (add_record(db, record) != DNS_OK) {
+        db->row_status = DNS_ENOMEM;
     }
 }
 
 static dns_status_t
-add_record(store_mysql_t *db, const uint8_t *name)
+read_record(store_mysql_t *db)
 {
     const mysql_row_t *row = &db->row;
-    store_row_t text = {
-        .type = row->is_null[2] ? NULL : row->type,
-        .type_size = row->sizes[2],
-        .content = row->is_null[3] ? NULL : row->content,
-        .content_size = row->sizes[3],
-        .has_ttl = !row->is_null[4],
+    const store_row_t text = {
+        .type = row->is_null[COLUMN_TYPE] ? NULL : row->type,
+        .type_size = row->sizes[COLUMN_TYPE],
+        .content = row->is_null[COLUMN_CONTENT] ? NULL : row->content,
+        .content_size = row->sizes[COLUMN_CONTENT],
+        .has_ttl = !row->is_null[COLUMN_TTL],
         .ttl = row->ttl,
-        .has_prio = !row->is_null[5],
+        .has_prio = !row->is_null[COLUMN_PRIO],
         .prio = row->prio,
     };
     store_record_t record;
     const char *reason = NULL;
+
+    if (db->options.layout.content_is_json) {
+        const store_json_t json = {.text = row->content,
+                                   .size = row->sizes[COLUMN_CONTENT],
+                                   .serial = 1,
+                                   .visit = visit,
+                                   .data = db};
+
+        db->row_status = DNS_OK;
+        (void) !store_records_from_json_row(db->records, &text, &json);
+        return db->row_status;
+    }
+
     dns_status_t status =
         store_records_from_row(db->records, &text, &record, &reason);
 
@@ -274,48 +354,100 @@ add_record(store_mysql_t *db, const uint8_t *name)
         return DNS_OK;
     }
 
-    dns_rrset_t set = {.type = record.type, .ttl = record.ttl};
+    return add_record(db, &record);
+}
 
-    status = dns_fetched_add(db->set, (uint32_t) row->zone_id, name, &set,
-                             &record.rdata);
+static bool
+is_asked(const mysql_name_t *name, const mysql_row_t *row)
+{
+    return name->name_size == row->sizes[COLUMN_NAME] &&
+           strncasecmp(name->name, row->name, name->name_size) == 0;
+}
 
-    if (status == DNS_ELIMIT) {
-        skip(db, "too many records at one name");
-        return DNS_OK;
+/* Where the row has no zone, it is of each zone whose name was asked for. */
+static dns_status_t
+read_row_of_zones(store_mysql_t *db)
+{
+    mysql_row_t *row = &db->row;
+    dns_status_t status = DNS_OK;
+
+    if (!row->is_null[COLUMN_ZONE]) {
+        return read_record(db);
     }
 
-    return status == DNS_ENOMEM ? status : DNS_OK;
+    if (db->options.layout.zones == NULL) {
+        return DNS_OK; /* PowerDNS does not serve it either */
+    }
+
+    for (unsigned i = 0; status == DNS_OK && i < db->name_count; i++) {
+        if (is_asked(&db->names[i], row)) {
+            row->zone_id = db->names[i].zone_id;
+            status = read_record(db);
+        }
+    }
+
+    return status;
+}
+
+/* Something is below the name. */
+static dns_status_t
+read_mark(store_mysql_t *db)
+{
+    for (unsigned i = 0; i < db->name_count; i++) {
+        if (is_asked(&db->names[i], &db->row)) {
+            dns_fetched_mark(db->set, (uint32_t) db->names[i].zone_id,
+                             db->row_name);
+        }
+    }
+
+    return DNS_OK;
 }
 
 static dns_status_t
 read_row(store_mysql_t *db)
 {
     const mysql_row_t *row = &db->row;
-    uint8_t name[DNS_NAME_MAX];
 
-    if (row->is_null[0] || row->is_null[1]) {
+    if (row->is_null[COLUMN_NAME]) {
         return DNS_OK;
     }
 
-    if (row->sizes[1] > sizeof(row->name) ||
-        row->sizes[2] > sizeof(row->type) ||
-        row->sizes[3] > sizeof(row->content)) {
+    if (row->sizes[COLUMN_NAME] > sizeof(row->name) ||
+        row->sizes[COLUMN_TYPE] > sizeof(row->type) ||
+        row->sizes[COLUMN_CONTENT] > sizeof(row->content)) {
         skip(db, "too long");
         return DNS_OK;
     }
 
-    if (dns_name_from_text(name, row->name, row->sizes[1], NULL, NULL) !=
-        DNS_OK) {
+    if (dns_name_from_text(db->row_name, row->name, row->sizes[COLUMN_NAME],
+                           NULL, NULL) != DNS_OK) {
         skip(db, "a name");
         return DNS_OK;
     }
 
-    if (row->id == 0) {
-        dns_fetched_mark(db->set, (uint32_t) row->zone_id, name);
-        return DNS_OK;
+    return store_mysql_is_below(db->statement) ? read_mark(db)
+                                               : read_row_of_zones(db);
+}
+
+/* Columns that the statement does not have are NULL. */
+static dns_status_t
+bind_result(store_mysql_t *db, MYSQL_STMT *statement)
+{
+    const unsigned columns = mysql_stmt_field_count(statement);
+    const unsigned needed =
+        store_mysql_is_below(db->statement) ? 1 : COLUMNS_MIN;
+
+    if (columns < needed || columns > MYSQL_COLUMNS) {
+        snprintf(db->error, sizeof(db->error),
+                 "the statement has %u columns instead of %u to %u", columns,
+                 needed, (unsigned) MYSQL_COLUMNS);
+        return DNS_ESTORE;
     }
 
-    return add_record(db, name);
+    bind_row(&db->row);
+    memset(db->row.is_null, 1, sizeof(db->row.is_null));
+    return mysql_stmt_bind_result(statement, db->row.binds) == 0 ? DNS_OK
+                                                                 : DNS_ESTORE;
 }
 
 dns_status_t
@@ -327,13 +459,9 @@ store_mysql_read_rows(store_mysql_t *db)
         return DNS_ELIMIT;
     }
 
-    bind_row(&db->row);
+    dns_status_t status = bind_result(db, statement);
 
-    if (mysql_stmt_bind_result(statement, db->row.binds) != 0) {
-        return DNS_ESTORE;
-    }
-
-    for (;;) {
+    while (status == DNS_OK) {
         memset(db->row.sizes, 0, sizeof(db->row.sizes));
 
         int result = mysql_stmt_fetch(statement); /* stored: does not wait */
@@ -342,16 +470,11 @@ store_mysql_read_rows(store_mysql_t *db)
             return DNS_OK;
         }
 
-        if (result != 0 && result != MYSQL_DATA_TRUNCATED) {
-            return DNS_ESTORE;
-        }
-
-        dns_status_t status = read_row(db);
-
-        if (status != DNS_OK) {
-            return status;
-        }
+        status = result != 0 && result != MYSQL_DATA_TRUNCATED ? DNS_ESTORE
+                                                               : read_row(db);
     }
+
+    return status;
 }
 
 /* The serial and the rest of the SOA tell one state of a zone from another. */
@@ -363,25 +486,38 @@ generation_of(const char *soa, size_t size)
     return soa == NULL ? 0 : dns_siphash(key, (const uint8_t *) soa, size);
 }
 
+static bool
+has_column(MYSQL_RES *rows, MYSQL_ROW row, unsigned column)
+{
+    return mysql_num_fields(rows) > column && row[column] != NULL;
+}
+
 dns_status_t
 store_mysql_read_zones(store_mysql_t *db)
 {
     MYSQL_ROW row;
+    uint32_t count = 0;
 
     while ((row = mysql_fetch_row(db->rows)) != NULL) {
         const unsigned long *sizes = mysql_fetch_lengths(db->rows);
         uint8_t name[DNS_NAME_MAX];
-        dns_zone_t zone = {0};
+        dns_zone_t zone = {.id = ++count};
 
-        if (row[0] == NULL || row[1] == NULL ||
-            dns_name_from_text(name, row[1], sizes[1], NULL, NULL) != DNS_OK) {
+        if (row[0] == NULL ||
+            dns_name_from_text(name, row[0], sizes[0], NULL, NULL) != DNS_OK) {
             db->skipped++;
             continue;
         }
 
         dns_name_set(&zone.apex, name);
-        zone.id = (uint32_t) strtoul(row[0], NULL, 10);
-        zone.generation = generation_of(row[2], sizes[2]);
+
+        if (has_column(db->rows, row, 1)) {
+            zone.generation = generation_of(row[1], sizes[1]);
+        }
+
+        if (has_column(db->rows, row, 2)) {
+            zone.id = (uint32_t) strtoul(row[2], NULL, 10);
+        }
 
         dns_status_t status = dns_zone_list_add(db->zones, &zone);
 

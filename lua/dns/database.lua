@@ -264,6 +264,11 @@ function database.open(where)
     options.timeout_ms = where.timeout or TIMEOUT
     options.is_redis = where.scheme == "redis" and 1 or 0
     options.marks_rows = where.marks_rows and 1 or 0
+    options.query_zones = where.query_zones
+    options.query_names = where.query_names
+    options.query_below = where.query_below
+    options.query_records = where.query_records
+    options.content_is_json = where.content_is_json and 1 or 0
 
     local out = ffi.new("struct dns_ffi_database *[1]")
     local status = C.dns_ffi_database_new(options, out)

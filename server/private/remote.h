@@ -31,6 +31,13 @@ typedef struct {
     ngx_str_t prefix;
     ngx_str_t suffix;
     ngx_str_t ca_file;
+    ngx_str_t
+        query_zones; /* MySQL: of a layout of its own; empty: PowerDNS's */
+    ngx_str_t query_names;
+    ngx_str_t query_below;
+    ngx_str_t query_records;
+    ngx_str_t coredns; /* the prefix of the CoreDNS plugin's table */
+    ngx_uint_t content_is_json;
     ngx_str_t mirror;       /* the embedded store's folder; empty: live */
     ngx_msec_t timeout;     /* of a query, and of connecting */
     ngx_msec_t poll;        /* between listings of the zones */

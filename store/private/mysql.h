@@ -9,7 +9,6 @@
 enum {
     MYSQL_SIZES = 5,                    /* statements for 4, 8, 24 ... names */
     MYSQL_STATEMENTS = 2 * MYSQL_SIZES, /* for rows, then for what is below */
-    MYSQL_COLUMNS = 7,
     MYSQL_TYPE_SIZE = 32, /* bytes: longer type texts are wrong anyway */
     /* Every byte of a name's text escaped for LIKE, and "%." */
     MYSQL_PATTERN_SIZE = 2 * DNS_NAME_TEXT_SIZE + 4,
@@ -24,7 +23,20 @@ typedef struct {
     int32_t zone_id;
 } mysql_name_t;
 
-/* One row as it is fetched, in the order of the columns. */
+/* The columns of a row. */
+enum {
+    COLUMN_NAME,
+    COLUMN_TYPE,
+    COLUMN_TTL,
+    COLUMN_CONTENT,
+    COLUMNS_MIN,
+    COLUMN_PRIO = COLUMNS_MIN,
+    COLUMN_ID,
+    COLUMN_ZONE,
+    MYSQL_COLUMNS,
+};
+
+/* One row as it is fetched. */
 typedef struct {
     int32_t zone_id;
     char name[DNS_NAME_TEXT_SIZE];
@@ -32,7 +44,7 @@ typedef struct {
     char content[STORE_CONTENT_MAX];
     int64_t ttl;
     int64_t prio;
-    uint64_t id; /* 0: something exists at or below name */
+    uint64_t id;
     MYSQL_BIND binds[MYSQL_COLUMNS];
     unsigned long sizes[MYSQL_COLUMNS];
     my_bool is_null[MYSQL_COLUMNS];
@@ -76,8 +88,11 @@ struct store_mysql_s {
     unsigned statement;     /* which of them this fetch uses */
     char *text;             /* owned: of the statement being prepared */
     mysql_name_t *names;    /* owned: STORE_MYSQL_NAMES_MAX */
+    unsigned name_count;    /* that the statement asks for */
     MYSQL_BIND *parameters; /* owned: 3 for each name */
     mysql_row_t row;
+    uint8_t row_name[DNS_NAME_MAX];
+    dns_status_t row_status; /* of a JSON row's records */
 };
 
 /* Ends the job. */
@@ -107,7 +122,10 @@ DNS_MUST_USE dns_status_t store_mysql_read_rows(store_mysql_t *db);
 /* Puts the rows of the zone listing into the list. */
 DNS_MUST_USE dns_status_t store_mysql_read_zones(store_mysql_t *db);
 
-/* Each zone's id, its name and its SOA. */
+/* Of PowerDNS's layout: each zone's name, its SOA and its number. */
 extern const char store_mysql_zones_text[];
+
+/* What the connection's layout lists zones by. */
+const char *store_mysql_zones(const store_mysql_layout_t *layout);
 
 #endif

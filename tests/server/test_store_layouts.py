@@ -1,0 +1,127 @@
+"""Tables that are not PowerDNS's: one of a site's own, the CoreDNS plugin's."""
+
+import json
+
+import pytest
+
+from databases import MariaDb
+from resolua_server import ROOT, wait_for
+from test_examples import start_example
+
+COREDNS = """
+CREATE TABLE coredns_records (
+    id INT AUTO_INCREMENT PRIMARY KEY, zone VARCHAR(255) NOT NULL, name VARCHAR(255) NOT NULL,
+    ttl INT DEFAULT NULL, content TEXT, record_type VARCHAR(255) NOT NULL);
+"""
+
+
+@pytest.fixture(scope="module")
+def mariadb(tmp_path_factory):
+    database = MariaDb(tmp_path_factory.mktemp("mariadb"))
+    yield database
+    database.stop()
+
+
+@pytest.fixture
+def mysql(mariadb):
+    mariadb.run("DROP DATABASE IF EXISTS dns; CREATE DATABASE dns", database=None)
+    return mariadb
+
+
+def text(server, name, rtype="A"):
+    response = server.query(name, rtype)
+    return (response.rcode(), sorted(str(r) for s in response.answer for r in s))
+
+
+def test_one_table_of_numbers(start, mysql):
+    mysql.run_file("conf/examples/one-table/schema.sql")
+    server = start_example(start, "one-table", {5300: "DNS", 8053: "HTTP"},
+                           [("127.0.0.1:3306", f"127.0.0.1:{mysql.port}")])
+    assert text(server, "www.example.test") == (0, ["192.0.2.80"])
+    assert text(server, "www.example.test", "AAAA") == (0, ["2001:db8::80"])
+    assert text(server, "alias.example.test") == (0, ["192.0.2.80", "www.example.test."])
+    assert text(server, "example.test", "MX") == (0, ["10 mail.example.test."])
+    assert text(server, "x.y.wild.example.test") == (0, ["192.0.2.99"])
+    assert text(server, "below.example.test") == (0, [])
+    assert text(server, "no.example.test") == (3, [])
+    assert text(server, "other.test") == (5, [])
+    zone = server.http("/dns/zones/example.test").text
+    assert "192.0.2.80" in zone and "below has no record" in zone
+    edit = server.http("/dns/zones/example.test/www.example.test/A", "PUT",
+                       '{"ttl":60,"records":["192.0.2.1"]}')
+    assert edit.status >= 400 and "read only" in edit.text
+
+
+def test_one_table_is_mirrored(start, mysql):
+    mysql.run_file("conf/examples/one-table/schema.sql")
+    server = start_example(start, "one-table", {5300: "DNS", 8053: "HTTP"},
+                           [("127.0.0.1:3306/dns", f"127.0.0.1:{mysql.port}/dns mirror=data poll=50ms")])
+    wait_for(lambda: text(server, "www.example.test") == (0, ["192.0.2.80"]))
+    assert text(server, "below.example.test") == (0, [])
+    mysql.run("UPDATE tb_dns SET record = '192.0.2.81' WHERE name = 'www.example.test' AND type = 1;"
+              "UPDATE tb_dns SET record = 'ns1.example.test. h.example.test. 2 3 4 5 6' WHERE type = 6")
+    wait_for(lambda: text(server, "www.example.test") == (0, ["192.0.2.81"]))
+
+
+def put(mysql, zone, name, rtype, content, ttl=300):
+    mysql.run("INSERT INTO coredns_records (zone, name, ttl, content, record_type) VALUES"
+              f" ('{zone}', '{name}', {ttl}, '{json.dumps(content)}', '{rtype}')")
+
+
+def test_the_table_of_the_coredns_plugin(start, mysql):
+    mysql.run(COREDNS)
+    put(mysql, "c.test.", "", "SOA", {"ns": "ns.c.test.", "MBox": "h.c.test.", "refresh": 44,
+                                      "retry": 55, "expire": 66, "minttl": 77})
+    put(mysql, "c.test.", "", "NS", {"host": "ns.c.test."})
+    put(mysql, "c.test.", "ns", "A", {"ip": "192.0.2.53"})
+    put(mysql, "c.test.", "www", "A", {"ip": "192.0.2.80"})
+    put(mysql, "c.test.", "www", "TXT", {"text": "a text"})
+    put(mysql, "c.test.", "a.b", "MX", {"host": "www.c.test.", "preference": 5})
+    put(mysql, "c.test.", "*.w", "CNAME", {"host": "www.c.test."})
+    put(mysql, "c.test.", "bad", "A", {"ip": "not an address"})
+    server = start(f"""
+dns_store mysql://resolua:secret@127.0.0.1:{mysql.port}/dns coredns=coredns_ poll=50ms;
+stream {{ server {{ listen 127.0.0.1:@DNS@ udp; dns_serve on; }} }}
+""")
+    assert text(server, "www.c.test") == (0, ["192.0.2.80"])
+    assert text(server, "www.c.test", "TXT") == (0, ['"a text"'])
+    assert text(server, "a.b.c.test", "MX") == (0, ["5 www.c.test."])
+    assert text(server, "b.c.test") == (0, [])
+    assert text(server, "x.w.c.test") == (0, ["192.0.2.80", "www.c.test."])
+    assert text(server, "c.test", "NS") == (0, ["ns.c.test."])
+    assert text(server, "no.c.test") == (3, [])
+    for _ in range(3):
+        assert text(server, "bad.c.test") == (0, [])
+    assert server.log().count("bad.c.test: not served") == 1
+    put(mysql, "d.test.", "", "SOA", {"ns": "ns.d.test.", "MBox": "h.d.test.", "refresh": 44,
+                                      "retry": 55, "expire": 66, "minttl": 77})
+    wait_for(lambda: text(server, "d.test", "SOA")[0] == 0)
+
+
+@pytest.mark.parametrize("options, reason", [
+    ('"query_zones=SELECT 1"', "go together"),
+    ('"query_zones=SELECT 1" "query_names=SELECT 2"', "IN (?)"),
+    ('"query_zones=SELECT 1" "query_names=SELECT (?)" mirror=data', "query_records"),
+    ("coredns=x;drop", "not a prefix"),
+    ("reverse=1", "no such option"),
+])
+def test_wrong_queries_are_told(start, options, reason):
+    server = start(f"dns_store mysql://127.0.0.1/dns {options.replace(';', 'SEMICOLON')};", run=False)
+    server.write(f"dns_store mysql://127.0.0.1/dns '{options}';" if "drop" in options
+                 else f"dns_store mysql://127.0.0.1/dns {options};")
+    server.allow_log("dns_store")
+    code, said = server.test_configuration()
+    assert code != 0 and reason in said
+
+
+def test_a_statement_that_is_wrong_is_logged_once(start, mysql):
+    mysql.run_file("conf/examples/one-table/schema.sql")
+    server = start(f"""
+dns_store mysql://resolua:secret@127.0.0.1:{mysql.port}/dns
+    "query_zones=SELECT name FROM tb_dns WHERE type = 6"
+    "query_names=SELECT name FROM tb_dns WHERE name IN (?)";
+stream {{ server {{ listen 127.0.0.1:@DNS@ udp; dns_serve on; }} }}
+""")
+    for _ in range(5):
+        assert text(server, "www.example.test")[0] == 2
+    assert server.log().count("the statement has 1 columns") == 1
