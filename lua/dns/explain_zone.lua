@@ -151,7 +151,7 @@ local function describe(store, zone, name, rtype)
     return describe_absent(store, zone, name, rtype)
 end
 
--- The zone of a networked store, whose nodes only its answers show.
+-- The zone of a networked store that holds the name, or nil.
 local function remote_zone(name)
     local is_there, servers = pcall(require, "dns.servers")
     local wire = is_there and servers.remote_zone(name_of.to_wire(name))
@@ -162,20 +162,16 @@ local function note_zone(run, note, name, rtype)
     name = name_of.normalize(name)
     local store = service.store()
     local zone = store and find_zone(store, name, rtype)
-    local remote = remote_zone(name)
-    if remote and (not zone or #remote > #zone) then
-        note(run, "zone", remote .. ", in a networked store")
-        return "remote"
-    end
     if not zone then
         note(run, "zone", "no zone holds " .. name)
         return nil
     end
 
+    local is_remote = remote_zone(name) == zone
     local step, text, target = describe(store, zone, name, rtype)
-    note(run, "zone", zone)
+    note(run, "zone", zone .. (is_remote and ", in a networked store" or ""))
     note(run, step, text)
-    return "local", target
+    return is_remote and "remote" or "local", target
 end
 
 --- Notes what the zones say of a name, and of those that it is an alias of.

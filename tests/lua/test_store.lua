@@ -118,5 +118,75 @@ check.test("a deleted zone is gone", function()
     check.equal(kind, "not found")
 end)
 
+-- Reading from a name on, and edits that expect a state.
+
+local function collect(into)
+    return function(record)
+        into[#into + 1] = dns.record_from_memory(record).name:gsub(
+            "%.?walk%.test$", "") .. "/" .. dns.type[record.type]
+    end
+end
+
+local function names(method, name)
+    local into = {}
+    local ok, reason = store[method](store, "walk.test", name, collect(into))
+    return ok and table.concat(into, " ") or reason
+end
+
+check.test("records of one name, and of those behind one", function()
+    assert(load(store, "walk.test", ZONE
+        .. "a 60 A 192.0.2.1\na 60 TXT x\nc 60 A 192.0.2.1\n"
+        .. "z.b 60 A 192.0.2.1\n"))
+    check.equal(names("each_record_of", "A.walk.test"), "a/A a/TXT")
+    check.equal(names("each_record_of", "b.walk.test"), "no such name")
+    check.equal(names("each_record_of", "walk.test"), "/NS /SOA")
+    check.equal(names("each_record_behind", "a.walk.test"),
+        "z.b/A c/A ns1/A")
+    check.equal(names("each_record_behind", "b.walk.test"),
+        "z.b/A c/A ns1/A")
+    check.equal(names("each_record_behind", "aa.walk.test"),
+        "z.b/A c/A ns1/A")
+    check.equal(names("each_record_behind", "walk.test"),
+        "a/A a/TXT z.b/A c/A ns1/A")
+    check.equal(names("each_record_behind", "zz.walk.test"), "")
+end)
+
+check.test("a walk ends where it is told to", function()
+    local count = 0
+    assert(store:each_record("walk.test", function()
+        count = count + 1
+        return count < 3
+    end))
+    check.equal(count, 3)
+end)
+
+check.test("an edit expects a state of the zone", function()
+    local first = store:zone("walk.test").generation
+    local function edit_a(generation, address)
+        local edit = store:edit("walk.test")
+        edit:expect(generation)
+        edit:set("a.walk.test", "A", 60, { address })
+        return edit:commit()
+    end
+
+    check.equal(edit_a(first, "192.0.2.9"), true)
+    local ok, _, kind = edit_a(first, "192.0.2.10")
+    check.equal(ok, nil)
+    check.equal(kind, "changed")
+    check.equal(select(3, edit_a(0, "192.0.2.10")), "changed")
+    check.equal(edit_a(store:zone("walk.test").generation, "192.0.2.11"),
+        true)
+
+    local edit = store:edit("unborn.test")
+    edit:expect(0)
+    edit:replace_zone()
+    edit:load_text(ZONE)
+    check.equal(edit:commit(), true)
+    local other = store:edit("unborn.test")
+    other:expect(0)
+    other:delete_zone()
+    check.equal(select(3, other:commit()), "changed")
+end)
+
 os.execute("rm -rf '" .. folder .. "'")
 check.done()

@@ -55,7 +55,7 @@ def server(request, start):
             "DELETE FROM records; DELETE FROM domains")
         store = f"mysql://resolua:secret@127.0.0.1:{port}/dns"
     conf = (SERVICE % "").replace("lmdb path=@FOLDER@/data", store)
-    one = start(conf.replace(
+    one = start("dns_cache 1m;" + conf.replace(
         "location /dns {", "location /api { content_by_lua_block { require("
         '"dns.api.powerdns").serve() } } location /dns {'))
     assert one.http(ZONE, "PUT", MASTER).status == 201
@@ -197,6 +197,13 @@ def test_dry_runs(server):
         texts = [s["text"] for s in found["steps"] if s["step"] == step]
         assert text in texts[0], found
         assert found["response"]["rcode"] == "NOERROR"
+        zones = [s["text"] for s in found["steps"] if s["step"] == "zone"]
+        is_remote = zones[0] == "example.test, in a networked store"
+        assert is_remote or zones[0] == "example.test"
+        if is_remote:
+            assert "nothing is kept" in str(found)
+            again = server.http("/dns/explain?name=" + name).json()
+            assert "the answer is kept" in str(again)
         real = server.query(name)
         assert len(found["response"]["answers"]) == sum(
             len(rrs) for rrs in real.answer)

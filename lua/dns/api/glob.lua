@@ -5,8 +5,12 @@
 local Glob = {}
 Glob.__index = Glob
 
+local function escape(c)
+    return c == "?" and "." or "%" .. c
+end
+
 local function segment_pattern(text)
-    return (text:gsub("[^%w?]", "%%%0"):gsub("%?", "."))
+    return (text:gsub("%p", escape):gsub("%z", "%%z"))
 end
 
 local glob = {}
