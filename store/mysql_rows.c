@@ -330,6 +330,9 @@ read_record(store_mysql_t *db)
     store_record_t record;
     const char *reason = NULL;
 
+    /* A name whose only row cannot be read is there all the same. */
+    dns_fetched_mark(db->set, (uint32_t) row->zone_id, db->row_name);
+
     if (db->options.layout.content_is_json) {
         const store_json_t json = {.text = row->content,
                                    .size = row->sizes[COLUMN_CONTENT],
