@@ -29,9 +29,9 @@ resolua_ssl_fail(lua_State *L, const char *reason)
 }
 
 
-/* Scripts hand these to FFI, so they are cdata. */
-void
-resolua_ssl_push(lua_State *L, void *pointer, lua_CFunction release)
+/* Pushes function(pointer, release). */
+static void
+push_wrapper(lua_State *L)
 {
     static const char source[] =
         "local ffi = require 'ffi'\n"
@@ -40,22 +40,36 @@ resolua_ssl_push(lua_State *L, void *pointer, lua_CFunction release)
         "    return gc(cast(type, pointer), release)\n"
         "end\n";
     lua_getfield(L, LUA_REGISTRYINDEX, wrapper);
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        if (luaL_loadbuffer(L, source, sizeof(source) - 1, "=ngx.ssl") != 0) {
-            lua_error(L);
-        }
-        lua_call(L, 0, 1);
-        lua_pushvalue(L, -1);
-        lua_setfield(L, LUA_REGISTRYINDEX, wrapper);
+    if (!lua_isnil(L, -1)) {
+        return;
     }
-    lua_pushlightuserdata(L, pointer);
+    lua_pop(L, 1);
+    if (luaL_loadbuffer(L, source, sizeof(source) - 1, "=ngx.ssl") != 0) {
+        lua_error(L);
+    }
+    lua_call(L, 0, 1);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, LUA_REGISTRYINDEX, wrapper);
+}
+
+
+/* Scripts hand these to FFI, so they are cdata.  A coroutine that sleeps cannot
+   call the function. */
+void
+resolua_ssl_push(lua_State *L, void *pointer, lua_CFunction release)
+{
+    lua_State *caller = lua_status(L) == LUA_YIELD ? resolua_vm : L;
+    push_wrapper(caller);
+    lua_pushlightuserdata(caller, pointer);
     if (release != NULL) {
-        lua_pushcfunction(L, release);
+        lua_pushcfunction(caller, release);
     } else {
-        lua_pushnil(L);
+        lua_pushnil(caller);
     }
-    lua_call(L, 2, 1);
+    lua_call(caller, 2, 1);
+    if (caller != L) {
+        lua_xmove(caller, L, 1);
+    }
 }
 
 

@@ -713,7 +713,6 @@ resolua_tcp_setup(lua_State *L)
         {"getfd", tcp_getfd},
         {NULL, NULL},
     };
-    resolua_tcp_ssl_setup(L);
     tcp_register(L, metatable, methods);
     luaL_getmetatable(L, metatable);
     metatable_address = lua_topointer(L, -1);

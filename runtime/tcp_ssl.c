@@ -5,8 +5,6 @@
 #include "runtime/private/tcp.h"
 #include "runtime/vm.h"
 
-static const char session_metatable[] = "resolua.ssl_session";
-
 enum { PROTOCOLS = NGX_SSL_TLSv1_2 | NGX_SSL_TLSv1_3 };
 
 
@@ -35,8 +33,7 @@ usual_ssl(ngx_log_t *log)
 static int
 free_session(lua_State *L)
 {
-    SSL_SESSION **session = lua_touserdata(L, 1);
-    SSL_SESSION_free(*session);
+    SSL_SESSION_free(resolua_ssl_check(L, 1));
     return 0;
 }
 
@@ -49,10 +46,7 @@ push_session(lua_State *L, SSL *ssl)
         lua_pushboolean(L, 1);
         return;
     }
-    SSL_SESSION **place = lua_newuserdata(L, sizeof(*place));
-    *place = session;
-    luaL_getmetatable(L, session_metatable);
-    lua_setmetatable(L, -2);
+    resolua_ssl_push(L, session, free_session);
 }
 
 
@@ -168,8 +162,9 @@ begin(lua_State *L, tcp_t *tcp)
             NGX_OK) {
         return "failed to create ssl connection";
     }
-    SSL_SESSION **session = lua_touserdata(L, 2);
-    if (session != NULL && SSL_set_session(c->ssl->connection, *session) != 1) {
+    SSL_SESSION *session =
+        lua_isnil(L, 2) || lua_isboolean(L, 2) ? NULL : resolua_ssl_check(L, 2);
+    if (session != NULL && SSL_set_session(c->ssl->connection, session) != 1) {
         return "ssl session could not be set";
     }
     if (tcp->server_name.len > 0 &&
@@ -222,7 +217,7 @@ tcp_sslhandshake(lua_State *L)
         return tcp_fail(L, "socket busy");
     }
     if (!lua_isnil(L, 2) && !lua_isboolean(L, 2)) {
-        luaL_checkudata(L, 2, session_metatable);
+        (void) resolua_ssl_check(L, 2);
     }
     tcp->wants_session = !(lua_isboolean(L, 2) && !lua_toboolean(L, 2));
     tcp->verifies = lua_toboolean(L, 4) ? 1 : 0;
@@ -370,14 +365,4 @@ tcp_getfd(lua_State *L)
     }
     lua_pushinteger(L, c->fd);
     return 1;
-}
-
-
-void
-resolua_tcp_ssl_setup(lua_State *L)
-{
-    luaL_newmetatable(L, session_metatable);
-    lua_pushcfunction(L, free_session);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
 }

@@ -144,8 +144,6 @@ void tcp_connect_again(tcp_t *tcp, ngx_int_t rc);
 /* The turn of a connect that waited for its pool has come. */
 void tcp_connect_turn(tcp_t *tcp);
 
-void resolua_tcp_ssl_setup(lua_State *L);
-
 /* The socket at 1 with a connection that can be read from or written to; NULL:
    the reason is pushed, *count values. */
 tcp_t *tcp_check_readable(lua_State *L, int *count);

@@ -60,7 +60,7 @@ def test_handshake_and_talk(run):
         sock:send("hello\\n")
         ngx.say(sock:receive())
         ngx.say(sock:close())
-    """) == "userdata\nhello\n1\n"
+    """) == "cdata\nhello\n1\n"
 
 
 def test_without_a_session(run):
@@ -91,7 +91,7 @@ def test_a_session_is_used_again(run):
         ngx.print(type(sock:sslhandshake(session)))
         sock:send("b\\n") ngx.say(sock:receive())
         ngx.say(pcall(sock.sslhandshake, sock, {}))
-    """).startswith("auserdatab\nfalse")
+    """).startswith("acdatab\nfalse")
 
 
 def test_a_peer_that_speaks_something_else(run):

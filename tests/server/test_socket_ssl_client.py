@@ -133,7 +133,7 @@ def test_pointers_and_sessions(run):
         ngx.say(ffi.load("ssl").SSL_session_reused(sock:getsslpointer()))
     """.replace('ffi.load("ssl")', 'ffi.C')).splitlines()
     assert said == ["nilnot an SSL connection"] * 2 + [
-        "true", "cdatacdata", "nilclosed", "nilclosed", "userdata", "1"]
+        "true", "cdatacdata", "nilclosed", "nilclosed", "cdata", "1"]
 
 
 def test_a_store_of_ones_own(run, ca):
