@@ -28,7 +28,8 @@ enum {
     PARSERS_KEPT_MAX = 64,
     COUNT_SIZE = NGX_INT64_LEN + 3, /* "$", a number and CRLF */
     CRLF_SIZE = 2,
-    SCRATCH_SIZE = 4096, /* for commands that are not long */
+    BULK_DIGITS_MAX = 10, /* of a length that is looked at here */
+    SCRATCH_SIZE = 4096,  /* for commands that are not long */
 };
 
 /* hiredis calls back for each value; the values that are not whole yet stand on
@@ -168,11 +169,39 @@ count_reply(redis_parser_t *parser)
 }
 
 
+/* A bulk reply that stands whole in octets, as most do: hiredis would copy it
+   twice.  Its size; 0: hiredis is to look at it. */
+static size_t
+take_bulk(redis_parser_t *parser, const u_char *octets, size_t size)
+{
+    const u_char *end = octets + ngx_min(size, BULK_DIGITS_MAX + 1);
+    const u_char *at = octets + 1;
+    size_t length = 0;
+    while (at < end && *at >= '0' && *at <= '9') {
+        length = length * 10 + (size_t) (*at++ - '0');
+    }
+    const size_t head = (size_t) (at - octets) + CRLF_SIZE;
+    if (octets[0] != '$' || at == octets + 1 || size < head + CRLF_SIZE ||
+        length > size - head - CRLF_SIZE || at[0] != CR || at[1] != LF) {
+        return 0;
+    }
+    lua_pushlstring(parser->values, (const char *) octets + head, length);
+    lua_replace(parser->values, 1);
+    return head + length + CRLF_SIZE;
+}
+
+
 static ngx_int_t
 feed(tcp_parser_t *base, const u_char *octets, size_t size, size_t *used)
 {
     redis_parser_t *parser = (redis_parser_t *) base;
     redisReader *reader = parser->reader;
+    if (parser->size == 0 && parser->wanted == 0) {
+        *used = take_bulk(parser, octets, size);
+        if (*used > 0) {
+            return NGX_OK;
+        }
+    }
     *used = size;
     parser->size += size;
     if (parser->size > REPLY_MAX) {

@@ -57,10 +57,11 @@ tcp_conf(const tcp_t *tcp)
 }
 
 
-static void
-on_idle(ngx_event_t *ev)
+/* Nobody waits: what comes is seen by the next call. */
+void
+tcp_on_idle(ngx_event_t *ev)
 {
-    (void) ev; /* nobody waits: what comes is seen by the next call */
+    ev->timedout = 0;
 }
 
 
@@ -70,7 +71,7 @@ tcp_rest(tcp_t *tcp)
     ngx_connection_t *c = tcp->link.connection;
     if (tcp->reading == NULL) {
         if (!tcp->link.is_borrowed) {
-            c->read->handler = on_idle;
+            c->read->handler = tcp_on_idle;
         }
         if (c->read->timer_set) {
             ngx_del_timer(c->read);
@@ -78,7 +79,7 @@ tcp_rest(tcp_t *tcp)
     }
     if (tcp->writing == NULL) {
         if (!tcp->link.is_borrowed) {
-            c->write->handler = on_idle;
+            c->write->handler = tcp_on_idle;
         }
         if (c->write->timer_set) {
             ngx_del_timer(c->write);

@@ -195,6 +195,55 @@ on_read_cancel(void *data)
 }
 
 
+/* A timer that an earlier read has left is taken if it ends before: setting it
+   anew for each read costs more than asking it again. */
+static void
+start_timer(tcp_t *tcp)
+{
+    ngx_event_t *read = tcp->link.connection->read;
+    tcp->read_deadline = ngx_current_msec + tcp->read_timeout;
+    if (read->timer_set) {
+        if ((ngx_msec_int_t) (tcp->read_deadline - read->timer.key) >= 0) {
+            return;
+        }
+        ngx_del_timer(read);
+    }
+    ngx_add_timer(read, tcp->read_timeout);
+}
+
+
+/* The timer has ended: has the time? */
+static ngx_uint_t
+is_late(tcp_t *tcp)
+{
+    ngx_event_t *read = tcp->link.connection->read;
+    const ngx_msec_int_t left =
+        (ngx_msec_int_t) (tcp->read_deadline - ngx_current_msec);
+    read->timedout = 0;
+    if (left > 0) {
+        ngx_add_timer(read, (ngx_msec_t) left);
+    }
+    return left <= 0;
+}
+
+
+/* The reading is over; its timer stays for the next, unless others handle the
+   connection's events. */
+static void
+rest_reading(tcp_t *tcp)
+{
+    ngx_connection_t *c = tcp->link.connection;
+    if (tcp->link.is_borrowed) {
+        tcp_rest(tcp);
+        return;
+    }
+    c->read->handler = tcp_on_idle;
+    if (tcp->writing == NULL) {
+        c->write->handler = tcp_on_idle;
+    }
+}
+
+
 int
 tcp_read(lua_State *L, tcp_t *tcp)
 {
@@ -214,7 +263,7 @@ tcp_read(lua_State *L, tcp_t *tcp)
         tcp->reading = NULL;
         return tcp_fail(L, "the socket cannot be watched");
     }
-    ngx_add_timer(c->read, tcp->read_timeout);
+    start_timer(tcp);
     return resolua_thread_sleep(tcp->reading, on_read_cancel, tcp);
 }
 
@@ -238,7 +287,9 @@ tcp_on_readable(tcp_t *tcp)
     lua_State *L = resolua_thread_state(t);
     int count;
     if (c->read->timedout) {
-        c->read->timedout = 0;
+        if (!is_late(tcp)) {
+            return;
+        }
         count = push_failure(L, tcp, "timeout");
         if (tcp_conf(tcp)->log_errors) {
             ngx_log_error(NGX_LOG_ERR, tcp->request->log, 0,
@@ -253,7 +304,7 @@ tcp_on_readable(tcp_t *tcp)
     }
     tcp->reading = NULL;
     if (tcp->link.connection != NULL) {
-        tcp_rest(tcp);
+        rest_reading(tcp);
     }
     resolua_thread_wake(t, count);
 }
@@ -455,7 +506,7 @@ read_next(tcp_t *tcp)
     tcp->reading = t;
     tcp_rest(tcp);
     c->read->handler = on_readable;
-    ngx_add_timer(c->read, tcp->read_timeout);
+    start_timer(tcp);
     if (c->read->ready) {
         on_readable(c->read);
     }

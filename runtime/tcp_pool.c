@@ -263,6 +263,9 @@ keep(tcp_t *tcp, tcp_pool_t *pool, kept_t *kept, ngx_msec_t timeout)
     if (c->write->timer_set) {
         ngx_del_timer(c->write);
     }
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
     if (timeout > 0) {
         ngx_add_timer(c->read, timeout);
     }

@@ -231,6 +231,7 @@ tcp_sslhandshake(lua_State *L)
         tcp_close(tcp);
         return count;
     }
+    tcp_rest(tcp); /* without the timer that a read has left */
     const ngx_int_t rc = ngx_ssl_handshake(c);
     if (rc != NGX_AGAIN) {
         return push_handshake(L, tcp);

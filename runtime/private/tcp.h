@@ -82,6 +82,7 @@ struct tcp_s {
     ngx_msec_t connect_timeout;    /* ms */
     ngx_msec_t send_timeout;
     ngx_msec_t read_timeout;
+    ngx_msec_t read_deadline; /* while reading */
     resolua_reader_t reader;
     tcp_parser_t *parser; /* owned: reads instead, or NULL */
     off_t *rest;  /* borrowed: octets that may be read; NULL: any number */
@@ -123,8 +124,9 @@ const resolua_socket_conf_t *tcp_conf(const tcp_t *tcp);
 /* Lets the connection go; sleeping coroutines are not woken. */
 void tcp_close(tcp_t *tcp);
 
-/* Events back to the idle handler. */
+/* Events back to the idle handler, and no timers. */
 void tcp_rest(tcp_t *tcp);
+void tcp_on_idle(ngx_event_t *ev);
 
 /* connect(self, host, port, options) with the values at 2 to 4 as the method
    has them; open() connects if no pool has a connection.  Takes session, which
