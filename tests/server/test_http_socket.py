@@ -589,7 +589,7 @@ def test_http2_has_none(start):
     server = start(http_lua(BODY).replace(
         "listen 127.0.0.1:@HTTP@;", "listen 127.0.0.1:@HTTP@ http2;"))
     run = subprocess.run(
-        ["curl", "-s", "--http2-prior-knowledge", "-d", "x",
+        ["curl", "-s", "--http2-prior-knowledge",
          "http://%s:%d/t" % (HOST, server.port("HTTP"))],
         capture_output=True, text=True, check=False)
     assert run.stdout == "none: http v2 not supported yet\n"
