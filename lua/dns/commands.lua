@@ -493,7 +493,7 @@ local VALUE_OPTIONS = { ["--data"] = "data", ["--store"] = "store",
     ["--origin"] = "origin",
     ["-p"] = "port", ["--zone"] = "zone", ["--name"] = "name",
     ["--type"] = "type", ["--note"] = "note",
-    ["--client"] = "client", ["--transport"] = "transport",
+    ["--client"] = "client", ["--subnet"] = "subnet", ["--transport"] = "transport",
     ["--server"] = "server", ["--api"] = "api" }
 
 local FLAGS = { ["--help"] = "help", ["-h"] = "help", ["+tcp"] = "tcp",

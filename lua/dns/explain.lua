@@ -16,6 +16,7 @@ local name_of = dns.name
 
 local UDP_SIZE = 1232 -- octets, DNS flag day 2020
 local OUT_ROOM, OUT_MAX = 4096, 65535 -- octets: a hook's, any answer's
+local CLIENT_SUBNET = 8 -- EDNS option, RFC 7871
 local NONE, ANSWER = ffi.C.DNS_FFI_HOOK_NONE, ffi.C.DNS_FFI_HOOK_ANSWER
 local DROP = ffi.C.DNS_FFI_HOOK_DROP
 
@@ -47,6 +48,25 @@ local function address_octets(text)
 
     octets = dns.rdata_from_text(dns.type.AAAA, text)
     return octets, octets and 6
+end
+
+-- "ADDRESS/BITS" as the option of a resolver that says whom it asks for
+-- (RFC 7871 section 6); nil: it is no network.
+local function subnet_option(text)
+    local address, bits = text:match("^(.-)/(%d+)$")
+    local octets, family = address_octets(address or "")
+    bits = tonumber(bits)
+    if not octets or bits > #octets * 8 then
+        return nil
+    end
+
+    local kept = { octets:byte(1, math.ceil(bits / 8)) }
+    if bits % 8 > 0 then
+        kept[#kept] = bit.band(kept[#kept], bit.lshift(255, 8 - bits % 8))
+    end
+
+    return string.char(0, CLIENT_SUBNET, 0, 4 + #kept, 0,
+        family == 6 and 2 or 1, bits, 0, unpack(kept))
 end
 
 local function new_hook(run)
@@ -266,7 +286,11 @@ local function new_run(query)
         id = 0,
         rd = true,
         questions = { { name = query.name, type = query.type } },
-        edns = { udp_size = UDP_SIZE, dnssec_ok = query.dnssec_ok },
+        edns = {
+            udp_size = UDP_SIZE,
+            dnssec_ok = query.dnssec_ok,
+            options = query.subnet and subnet_option(query.subnet),
+        },
     })
     local run = {
         name = name_of.normalize(query.name),
@@ -290,6 +314,11 @@ function explain.is_address(text)
     return address_octets(text) ~= nil
 end
 
+--- Is it a network, "192.0.2.0/24"?
+function explain.is_network(text)
+    return subnet_option(text) ~= nil
+end
+
 --- How many servers serve DNS; a query is explained for one of them.
 function explain.server_count()
     return #require("dns.servers").list()
@@ -297,7 +326,8 @@ end
 
 --- What the server would answer, and why.
 -- @tparam table query name (text), type (number), client (an address),
---   transport (number), server (its number), dnssec_ok
+--   transport (number), server (its number), dnssec_ok, subnet (a network
+--   that the client says it asks for)
 -- @treturn table at (of the server), steps (step, text, at), response as
 --   dns.decode() gives it, nil: none
 function explain.run(query)

@@ -17,15 +17,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
-
-
 def unpad(text):
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def pad(octets):
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+
+
+def token(number):
+    """That of an authorization: each has its own."""
+    return pad(hashlib.sha256(b"token %d" % number).digest())
 
 
 def thumbprint(jwk):
@@ -182,19 +184,22 @@ class AcmeStub:
         return "valid" if name in self.verified else "pending"
 
     def challenge(self, number):
-        return {"type": "dns-01", "token": TOKEN,
+        return {"type": "dns-01", "token": token(number),
                 "url": f"{self.base}/challenge/{number}",
                 "status": self.status(number)}
 
     def authorization(self, number):
-        return {"identifier": self.identifiers[number],
+        name = self.identifiers[number]["value"]
+        return {"identifier": {"type": "dns",
+                               "value": name.removeprefix("*.")},
+                "wildcard": name.startswith("*."),
                 "status": self.status(number),
                 "challenges": [self.challenge(number)]}
 
     def verify(self, number):
         name = self.identifiers[number]["value"]
         wanted = pad(hashlib.sha256(
-            f"{TOKEN}.{self.thumbprint}".encode()).digest())
-        self.seen = self.check("_acme-challenge." + name)
+            f"{token(number)}.{self.thumbprint}".encode()).digest())
+        self.seen = self.check("_acme-challenge." + name.removeprefix("*."))
         if wanted in self.seen:
             self.verified.append(name)

@@ -31,6 +31,10 @@ HOOK = """
         elseif q.name == "kept.example.test" then
             q:answer("A", 60, "192.0.2.77")
             q:cache(60)
+        elseif q.name == "near.example.test" then
+            local address, bits = q:subnet()
+            q:answer("TXT", 60, ('"%%s/%%d"'):format(address and
+                table.concat({ address:byte(1, -1) }, ".") or "none", bits or 0))
         elseif q.name == "module.example.test" then
             require("rules").refuse(q)
         end
@@ -170,6 +174,17 @@ def test_decisions_of_hooks(server):
     assert found["steps"][-1]["at"] == line_of(server, "q:set_response(r)")
 
 
+@pytest.mark.parametrize("subnet, text", [
+    ("192.0.2.255/24", "192.0.2.0/24"), ("192.0.2.255/27", "192.0.2.224/27"),
+    ("192.0.2.1/32", "192.0.2.1/32"), ("0.0.0.0/0", "0.0.0.0/0"),
+    ("2001:db8:ff::/41", "32.1.13.184.0.128.0.0.0.0.0.0.0.0.0.0/41"),
+    (None, "none/0")])
+def test_whom_a_resolver_asks_for(server, subnet, text):
+    more = {"subnet": subnet} if subnet else {}
+    found = explain(server, "near.example.test", "TXT", **more)
+    assert found["response"]["answers"][0]["record"] == f'"{text}"'
+
+
 def test_what_a_hook_said_to_keep(server):
     assert steps(explain(server, "kept.example.test"))[0] == "hook"
     server.query("kept.example.test", rd=True)
@@ -217,6 +232,8 @@ def test_upstream_and_cache(server, upstream):
     ("", "name"), ("name=a..b", "name"), ("name=a.test&type=NO", "type"),
     ("name=a.test&client=x", "client"), ("name=a.test&client=1.2.3", "client"),
     ("name=a.test&transport=pigeon", "transport"),
+    ("name=a.test&subnet=x", "subnet"), ("name=a.test&subnet=1.2.3.4/33",
+                                         "subnet"),
     ("name=a.test&server=2", "server"), ("name=a.test&server=0", "server")])
 def test_bad_questions(server, query, field):
     reply = server.http("/dns/explain?" + query)

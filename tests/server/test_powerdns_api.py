@@ -413,15 +413,17 @@ def test_lego_gets_a_certificate(start):
                   "--acme").split()[0]
 
     with AcmeStub(lambda name: texts(server, name)) as acme:
-        done = run_lego(server, acme, key, "www.example.test",
-                        "mail.example.test")
+        done = run_lego(server, acme, key, "example.test", "*.example.test",
+                        "www.example.test")
 
     assert done.returncode == 0, done.stderr
-    assert sorted(acme.verified) == ["mail.example.test", "www.example.test"]
+    assert sorted(acme.verified) == ["*.example.test", "example.test",
+                                     "www.example.test"]
     folder = server.folder / "lego/certificates"
-    assert "BEGIN CERTIFICATE" in (folder / "www.example.test.crt").read_text()
+    assert "BEGIN CERTIFICATE" in (folder / "example.test.crt").read_text()
     for name in acme.verified:  # and the challenges are gone
-        assert texts(server, "_acme-challenge." + name) == []
+        assert texts(server, "_acme-challenge."
+                     + name.removeprefix("*.")) == []
 
 
 @pytest.mark.skipif(not have("lego"), reason="lego is not installed")

@@ -12,6 +12,20 @@ local name_of = dns.name
 
 local SECTIONS = { "answers", "authorities", "additionals" }
 
+-- Client and subnet; or nil and what is wrong.
+local function parse_client(args)
+    local client, subnet = args.client or ngx.var.remote_addr, args.subnet
+    if type(client) ~= "string" or not explain.is_address(client) then
+        return nil, "client: an address is expected"
+    end
+    if subnet ~= nil and (type(subnet) ~= "string"
+        or not explain.is_network(subnet)) then
+        return nil, "subnet: a network is expected, ADDRESS/BITS"
+    end
+
+    return client, subnet
+end
+
 -- The query of the arguments; or nil and what is wrong.
 local function parse(args)
     if type(args.name) ~= "string" or not name_of.to_wire(args.name) then
@@ -23,9 +37,9 @@ local function parse(args)
         return nil, "type: unknown"
     end
 
-    local client = args.client or ngx.var.remote_addr
-    if type(client) ~= "string" or not explain.is_address(client) then
-        return nil, "client: an address is expected"
+    local client, subnet = parse_client(args)
+    if not client then
+        return nil, subnet
     end
 
     local transport = explain.TRANSPORTS[args.transport or "udp"]
@@ -47,6 +61,7 @@ local function parse(args)
         name = args.name,
         type = rtype,
         client = client,
+        subnet = subnet,
         transport = transport,
         server = server,
         dnssec_ok = args.dnssec == "1",

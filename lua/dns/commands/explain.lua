@@ -18,7 +18,8 @@ local commands = {}
 commands.help = {
     explain = [[
 usage: resolua [--data DIR] explain NAME [TYPE] [--client ADDR]
-               [--transport udp|tcp|tls|https] [--server N] [--api URL]
+               [--subnet NETWORK] [--transport udp|tcp|tls|https]
+               [--server N] [--api URL]
 
 Says what the client (127.0.0.1) would be answered and why: what the hooks of
 the server decided and where, its cache, the zone, the node or wildcard, the
@@ -37,6 +38,15 @@ local function escaped(text)
     return (text:gsub("[^%w%._%-]", function(c)
         return ("%%%02X"):format(c:byte())
     end))
+end
+
+local function arguments(values)
+    local parts = {}
+    for name, value in pairs(values) do
+        parts[#parts + 1] = name .. "=" .. escaped(value)
+    end
+
+    return table.concat(parts, "&")
 end
 
 -- The answer of the endpoint; or nil and what is wrong.  The key goes to curl
@@ -99,10 +109,14 @@ local function explain(words, options)
     end
 
     local url = options.api or DEFAULT_API
-    local value, reason = fetch(("%s/explain?name=%s&type=%s&client=%s"
-        .. "&transport=%s&server=%s"):format(url, escaped(name),
-        escaped(type_text), escaped(options.client or "127.0.0.1"),
-        escaped(options.transport or "udp"), escaped(options.server or "1")))
+    local value, reason = fetch(url .. "/explain?" .. arguments {
+        name = name,
+        type = type_text,
+        client = options.client or "127.0.0.1",
+        subnet = options.subnet,
+        transport = options.transport,
+        server = options.server,
+    })
     if not value then
         complain("resolua: no answer from ", url, ": ", reason)
         explain_zone(name, rtype, options)
