@@ -188,13 +188,22 @@ answer_from_cache(dns_server_call_t *call, const dns_answer_options_t *options)
 }
 
 
-/* A networked store may have to be asked. */
+/* A networked store has to be asked: no zone of ours is deeper than its zone.
+   DS is the parent's business, which may be in another store. */
 static ngx_uint_t
 is_remote(const dns_query_t *query)
 {
     const dns_name_t *apex;
-    return query->qclass == DNS_CLASS_IN &&
-           dns_remote_find(&query->qname, &apex) == DNS_REMOTE_YES;
+    dns_zone_t own;
+    if (query->qclass != DNS_CLASS_IN ||
+        dns_remote_find(&query->qname, &apex) != DNS_REMOTE_YES) {
+        return 0;
+    }
+    return query->qtype == DNS_TYPE_DS ||
+           worker.source.ops->find_zone(worker.source.data, &query->qname,
+                                        DNS_NAME_LABELS_MAX + 1,
+                                        &own) != DNS_OK ||
+           own.apex.label_count < apex->label_count;
 }
 
 

@@ -9,13 +9,26 @@ enum { ROUNDS_MAX = 64 };
 static ngx_int_t go_on(dns_server_ask_t *ask);
 
 
-/* The answer is kept under its zone: what changes another zone could not make
-   it invalid. */
+/* The answer is to be kept under its zone, as it stands before the store is
+   asked. */
+static void
+take_ticket(dns_server_ask_t *ask)
+{
+    const dns_name_t *apex;
+    if (!ask->has_ticket && dns_server_cache != NULL &&
+        dns_remote_find(&ask->query.qname, &apex) == DNS_REMOTE_YES) {
+        ask->ticket = dns_cache_ticket(dns_server_cache, &ask->query,
+                                       apex->octets, apex->size);
+        ask->has_ticket = 1;
+    }
+}
+
+
 static void
 keep(const dns_server_ask_t *ask)
 {
     dns_response_t response;
-    if (dns_server_cache == NULL || !dns_remote_is_of_one_zone(&ask->fetch) ||
+    if (!ask->has_ticket || !dns_remote_is_of_one_zone(&ask->fetch) ||
         dns_response_scan(&response, &ask->query, ask_answer.octets,
                           ask_answer.size) != DNS_OK) {
         return;
@@ -70,6 +83,7 @@ go_on(dns_server_ask_t *ask)
 {
     const dns_answer_t *answer;
     ask->call.out = ask_answer.octets;
+    take_ticket(ask);
     dns_server_begin();
     const dns_status_t status =
         dns_server_zones(&ask->call, &ask->query, &ask->fetch, &answer);
@@ -95,14 +109,9 @@ go_on(dns_server_ask_t *ask)
 ngx_int_t
 ask_zones(dns_server_ask_t *ask)
 {
-    const dns_name_t *apex;
     ask->step = ASK_ZONES;
     ask->rounds = 0;
+    ask->has_ticket = 0;
     dns_remote_begin(&ask->fetch);
-    if (dns_server_cache != NULL &&
-        dns_remote_find(&ask->query.qname, &apex) == DNS_REMOTE_YES) {
-        ask->ticket = dns_cache_ticket(dns_server_cache, &ask->query,
-                                       apex->octets, apex->size);
-    }
     return go_on(ask);
 }

@@ -141,6 +141,7 @@ note_zone(dns_remote_t *fetch, const dns_zone_t *zone)
     const uint32_t mark = zone->id ^ (zone->flags >> STORE_SHIFT << 28);
     if (fetch->zones_seen == 0) {
         fetch->first_zone = mark;
+        fetch->first_zone_is_remote = zone->flags >> STORE_SHIFT != 0;
         fetch->zones_seen = 1;
     } else if (fetch->first_zone != mark) {
         fetch->zones_seen = 2;

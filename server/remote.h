@@ -84,6 +84,7 @@ typedef struct {
     void *data;
     unsigned wanted; /* a bit for each store that is to be asked */
     unsigned zones_seen;
+    unsigned first_zone_is_remote;
     uint32_t first_zone; /* what tells zones apart */
 } dns_remote_t;
 
@@ -97,11 +98,12 @@ dns_source_t dns_remote_source(dns_remote_t *fetch, const dns_source_t *local);
 void dns_remote_fetch(dns_remote_t *fetch, const dns_answer_t *answer,
                       dns_remote_done_pt done, void *data);
 
-/* Did the answer need one zone only? */
+/* Was the answer made from one zone alone, of a networked store?  What changes
+   another zone cannot make it invalid then. */
 static inline ngx_uint_t
 dns_remote_is_of_one_zone(const dns_remote_t *fetch)
 {
-    return fetch->zones_seen <= 1;
+    return fetch->zones_seen == 1 && fetch->first_zone_is_remote;
 }
 
 /* Seconds that an answer may be kept at most. */

@@ -26,6 +26,7 @@ struct dns_server_ask_s {
     dns_server_call_t call; /* packet, client and out are ours */
     dns_query_t query;
     dns_cache_ticket_t ticket; /* of the time before anybody was asked */
+    unsigned has_ticket;       /* it is of a networked store's zone */
     ask_step_t step;
     dns_remote_t fetch;
     unsigned rounds;                 /* that stores were asked */
