@@ -21,11 +21,12 @@ forget_connection(remote_link_t *link)
         return;
     }
     link->connection = NULL;
+    /* libmariadb has closed it, or does so at once. */
     if (ngx_del_conn != NULL) {
-        ngx_del_conn(c, 0);
+        ngx_del_conn(c, NGX_CLOSE_EVENT);
     } else {
-        ngx_del_event(c->read, NGX_READ_EVENT, 0);
-        ngx_del_event(c->write, NGX_WRITE_EVENT, 0);
+        ngx_del_event(c->read, NGX_READ_EVENT, NGX_CLOSE_EVENT);
+        ngx_del_event(c->write, NGX_WRITE_EVENT, NGX_CLOSE_EVENT);
     }
     if (c->read->posted) {
         ngx_delete_posted_event(c->read);
@@ -34,7 +35,7 @@ forget_connection(remote_link_t *link)
         ngx_delete_posted_event(c->write);
     }
     ngx_free_connection(c);
-    c->fd = (ngx_socket_t) -1; /* libmariadb closes it */
+    c->fd = (ngx_socket_t) -1;
 }
 
 

@@ -6,6 +6,7 @@ enum {
     BACK_OFF_MIN = 100, /* ms */
     BACK_OFF_MAX = 5000,
     BACK_OFF_DOUBLINGS = 6,
+    SETTLED_ROUNDS = 2, /* of listing the zones */
 };
 
 
@@ -30,28 +31,31 @@ unlink_job(remote_job_t *job)
 }
 
 
-/* Says once that jobs fail, and once that they do not any more. */
+/* Says once that the store fails ... */
 static void
-note_trouble(remote_store_t *store, const char *error)
+note_trouble(remote_store_t *store, const char *verb, const char *error)
 {
-    if (!store->is_troubled && !store->is_down) {
+    store->failed_at = ngx_current_msec;
+    if (!store->is_failing) {
         ngx_log_error(NGX_LOG_ERR, worker_log(), 0,
-                      "dns_store %V fails: %s; its names get SERVFAIL",
-                      &store->conf->name, error);
-        store->is_troubled = 1;
+                      "dns_store %V %s: %s; its names get SERVFAIL, and it is "
+                      "tried again",
+                      &store->conf->name, verb, error);
+        store->is_failing = 1;
     }
 }
 
 
+/* ... and once that it does not any more: for a while nothing has failed. */
 static void
 note_success(remote_store_t *store)
 {
-    store->failures = 0;
-    if (store->is_troubled || store->is_down) {
+    const ngx_msec_t quiet =
+        SETTLED_ROUNDS * (store->conf->timeout + store->conf->poll);
+    if (store->is_failing && ngx_current_msec - store->failed_at >= quiet) {
         ngx_log_error(NGX_LOG_NOTICE, worker_log(), 0,
                       "dns_store %V answers again", &store->conf->name);
-        store->is_troubled = 0;
-        store->is_down = 0;
+        store->is_failing = 0;
     }
 }
 
@@ -73,7 +77,7 @@ remote_job_end(remote_job_t *job, dns_status_t status, const char *error)
     if (status == DNS_OK) {
         note_success(store);
     } else if (status == DNS_ESTORE) {
-        note_trouble(store, error);
+        note_trouble(store, "fails", error);
     }
     job->done(job, status);
 }
@@ -143,13 +147,7 @@ connecting_failed(remote_store_t *store, const char *error)
     if (store->ready_count > 0) {
         return;
     }
-    if (!store->is_down) {
-        ngx_log_error(NGX_LOG_ERR, worker_log(), 0,
-                      "dns_store %V cannot be reached: %s; its names get "
-                      "SERVFAIL, and it is tried again",
-                      &store->conf->name, error);
-        store->is_down = 1;
-    }
+    note_trouble(store, "cannot be reached", error);
     if (!store->back_off.timer_set) {
         ngx_add_timer(&store->back_off, back_off_ms(store));
     }
@@ -294,7 +292,7 @@ remote_link_ready(remote_link_t *link)
     remote_store_t *store = link->store;
     link->is_ready = 1;
     store->ready_count++;
-    note_success(store);
+    store->failures = 0;
     ngx_del_timer(&link->timer);
     ngx_add_timer(&link->timer, store->conf->idle);
     remote_pump(store);

@@ -200,8 +200,8 @@ on_listed(remote_job_t *job, dns_status_t status)
     }
     end_waiters(store, status);
     if (!ngx_exiting && !store->is_closing) {
-        ngx_add_timer(&store->poll,
-                      ngx_max(store->conf->poll, took * LISTING_SHARE));
+        const ngx_msec_t pause = status == DNS_OK ? took * LISTING_SHARE : 0;
+        ngx_add_timer(&store->poll, ngx_max(store->conf->poll, pause));
     }
 }
 

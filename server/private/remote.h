@@ -99,11 +99,11 @@ struct remote_store_s {
     ngx_queue_t waiting; /* jobs */
     ngx_uint_t waiting_count;
 
-    ngx_uint_t host;          /* the one in use */
-    ngx_uint_t failures;      /* in a row */
-    ngx_event_t back_off;     /* set: no connection is made before */
-    unsigned is_down : 1;     /* and that has been logged */
-    unsigned is_troubled : 1; /* jobs fail, and that has been logged */
+    ngx_uint_t host;         /* the one in use */
+    ngx_uint_t failures;     /* in a row */
+    ngx_event_t back_off;    /* set: no connection is made before */
+    ngx_msec_t failed_at;    /* when something failed last */
+    unsigned is_failing : 1; /* and that has been logged */
     unsigned is_closing : 1;
 
     remote_list_t *list; /* NULL: not told yet */
