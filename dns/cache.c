@@ -238,12 +238,25 @@ count_down(uint8_t *out, size_t size, const uint64_t *offsets, unsigned count,
     }
 }
 
+/* Of an answer that has expired. */
+static void
+set_stale(uint8_t *out, size_t size, const uint64_t *offsets, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        unsigned at = ttl_at(offsets, i);
+
+        if (at + 4 <= size) {
+            put32(out + at, DNS_CACHE_STALE_TTL);
+        }
+    }
+}
+
 /* Copies an entry; 0: it is not the one, not valid, or was written meanwhile.
  */
 static size_t
 read_entry(const dns_cache_t *cache, const table_t *table,
-           const uint64_t *entry, const hash_t *h, uint32_t now, uint8_t *out,
-           uint16_t *rcode)
+           const uint64_t *entry, const hash_t *h,
+           const dns_cache_clock_t *clock, uint8_t *out, uint16_t *rcode)
 {
     uint64_t sequence = __atomic_load_n(&entry[W_SEQUENCE], __ATOMIC_ACQUIRE);
     uint64_t times = load(&entry[W_TIMES]);
@@ -253,7 +266,8 @@ read_entry(const dns_cache_t *cache, const table_t *table,
     size_t words = (size + 7) / 8;
 
     if ((sequence & 1) != 0 || load(&entry[W_HASH]) != h->all ||
-        load(&entry[W_KIND]) != h->kind || (uint32_t) times <= now ||
+        load(&entry[W_KIND]) != h->kind ||
+        (uint32_t) times + (uint64_t) clock->grace <= clock->now ||
         size < DNS_HEADER_SIZE ||
         HEAD_WORDS + words + (count + 3) / 4 > table->words ||
         !is_current(cache, entry, h)) {
@@ -261,16 +275,22 @@ read_entry(const dns_cache_t *cache, const table_t *table,
     }
 
     read_octets(out, entry + HEAD_WORDS, size);
-    count_down(out, size, entry + HEAD_WORDS + words, count,
-               now - (uint32_t) (times >> 32));
+
+    if ((uint32_t) times <= clock->now) {
+        set_stale(out, size, entry + HEAD_WORDS + words, count);
+    } else {
+        count_down(out, size, entry + HEAD_WORDS + words, count,
+                   clock->now - (uint32_t) (times >> 32));
+    }
+
     *rcode = (uint16_t) shape;
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     return load(&entry[W_SEQUENCE]) == sequence ? size : 0;
 }
 
 static size_t
-look_up(dns_cache_t *cache, const table_t *table, const hash_t *h, uint32_t now,
-        uint8_t *out, uint16_t *rcode)
+look_up(dns_cache_t *cache, const table_t *table, const hash_t *h,
+        const dns_cache_clock_t *clock, uint8_t *out, uint16_t *rcode)
 {
     bucket_tags_t *bucket = bucket_of(cache, table, h->all);
     uint32_t tag = tag_of(h);
@@ -281,7 +301,7 @@ look_up(dns_cache_t *cache, const table_t *table, const hash_t *h, uint32_t now,
         }
 
         size_t size = read_entry(cache, table, entry_of(bucket, table, way), h,
-                                 now, out, rcode);
+                                 clock, out, rcode);
 
         if (size > 0) {
             return size;
@@ -315,17 +335,27 @@ adopt(const dns_query_t *query, uint8_t *out, size_t size)
 }
 
 size_t
-dns_cache_get(dns_cache_t *cache, const dns_query_t *query, uint32_t view,
-              uint32_t now, uint8_t *out, uint16_t *rcode)
+dns_cache_get_stale(dns_cache_t *cache, const dns_query_t *query, uint32_t view,
+                    const dns_cache_clock_t *clock, uint8_t *out,
+                    uint16_t *rcode)
 {
     hash_t h = hash_of(cache, query, view);
-    size_t size = look_up(cache, &cache->small, &h, now, out, rcode);
+    size_t size = look_up(cache, &cache->small, &h, clock, out, rcode);
 
     if (size == 0 && load(&cache->large_count) > 0) {
-        size = look_up(cache, &cache->large, &h, now, out, rcode);
+        size = look_up(cache, &cache->large, &h, clock, out, rcode);
     }
 
     return size > 0 && adopt(query, out, size) ? size : 0;
+}
+
+size_t
+dns_cache_get(dns_cache_t *cache, const dns_query_t *query, uint32_t view,
+              uint32_t now, uint8_t *out, uint16_t *rcode)
+{
+    const dns_cache_clock_t clock = {.now = now};
+
+    return dns_cache_get_stale(cache, query, view, &clock, out, rcode);
 }
 
 /* The way that gives its place: the same query's, an empty one, one that is not

@@ -55,6 +55,12 @@ typedef struct {
     uint32_t ttl_max; /* ... and at most */
 } dns_cache_rules_t;
 
+/* When it is asked. */
+typedef struct {
+    uint32_t now;   /* seconds */
+    uint32_t grace; /* seconds for which what has expired is given as well */
+} dns_cache_clock_t;
+
 /*
  * Keeps a response for later queries of its kind: name, type, class, DO, RD and
  * CD, and view, a number that tells servers with other upstreams apart.  wire
@@ -76,6 +82,16 @@ DNS_EXPORT void dns_cache_put(dns_cache_t *cache, const dns_query_t *query,
 DNS_EXPORT size_t dns_cache_get(dns_cache_t *cache, const dns_query_t *query,
                                 uint32_t view, uint32_t now, uint8_t *out,
                                 uint16_t *rcode);
+
+/*
+ * As dns_cache_get(), also what has expired less than grace seconds ago: its
+ * TTLs are then DNS_CACHE_STALE_TTL (RFC 8767 section 4).
+ */
+enum { DNS_CACHE_STALE_TTL = 30 };
+DNS_EXPORT size_t dns_cache_get_stale(dns_cache_t *cache,
+                                      const dns_query_t *query, uint32_t view,
+                                      const dns_cache_clock_t *clock,
+                                      uint8_t *out, uint16_t *rcode);
 
 /* No answer that was kept before is given again: of one name (wire form, lower
    case), of one group, of all. */

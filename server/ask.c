@@ -134,9 +134,23 @@ ask_release(dns_server_ask_t *ask)
 }
 
 
+/* No upstream has answered. */
+static void
+put_stale(dns_server_ask_t *ask)
+{
+    uint8_t old[DNS_SERVER_UDP_SIZE_MAX + 2 * DNS_EDNS_OPTIONS_MAX];
+    ask->call.out = old;
+    const size_t size = dns_server_cache_get_stale(&ask->call, &ask->query);
+    if (size > 0) {
+        ngx_memcpy(ask_answer.octets, old, size);
+        ask_answer.size = size;
+    }
+}
+
+
 /* Keeps the answer for others and gives it the OPT that this client is due. */
 static void
-complete(const dns_server_ask_t *ask)
+complete(dns_server_ask_t *ask)
 {
     const dns_query_t *query = &ask->query;
     const dns_server_conf_t *conf = ask->call.conf;
@@ -146,6 +160,10 @@ complete(const dns_server_ask_t *ask)
     if (ask_answer.size == 0 ||
         dns_response_scan(&response, query, ask_answer.octets,
                           ask_answer.size) != DNS_OK) {
+        return;
+    }
+    if (response.rcode == DNS_RCODE_SERVFAIL) {
+        put_stale(ask);
         return;
     }
     if (ask->call.may_keep) {

@@ -44,8 +44,11 @@ fail(dns_server_ask_t *ask)
 {
     dns_remote_end(&ask->fetch);
     ask->call.out = ask_answer.octets;
-    ask_answer.size = dns_server_failure(&ask->call, &ask->query,
-                                         DNS_EDE_NO_REACHABLE_AUTHORITY);
+    ask_answer.size = dns_server_cache_get_stale(&ask->call, &ask->query);
+    if (ask_answer.size == 0) {
+        ask_answer.size = dns_server_failure(&ask->call, &ask->query,
+                                             DNS_EDE_NO_REACHABLE_AUTHORITY);
+    }
     return NGX_OK;
 }
 

@@ -1,7 +1,9 @@
 #include "server/cache.h"
 
 #include "dns/name.h"
+#include "dns/type.h"
 #include "runtime/vm.h"
+#include "server/options.h"
 #include "server/statistics.h"
 
 /* Behind nginx's own header of a shared zone. */
@@ -10,6 +12,7 @@ enum { BLOCK_AT = 4096 };
 dns_cache_t *dns_server_cache;
 
 static dns_cache_rules_t rules;
+static uint32_t stale_seconds; /* dns_serve_stale */
 
 extern ngx_module_t ngx_resolua_dns_module;
 
@@ -56,6 +59,7 @@ dns_server_cache_open(ngx_cycle_t *cycle)
     dns_server_cache = conf->cache != NULL ? conf->cache->data : NULL;
     rules.ttl_min = (uint32_t) conf->cache_ttl_min;
     rules.ttl_max = (uint32_t) conf->cache_ttl_max;
+    stale_seconds = (uint32_t) conf->serve_stale;
 }
 
 
@@ -76,6 +80,50 @@ dns_server_cache_get(uint32_t view, const dns_server_call_t *call,
     dns_counts.cache_hits++;
     return dns_response_put_opt(
         query, options, rcode, call->out, size,
+        dns_query_response_limit(query, call->conf->udp_size));
+}
+
+
+/* Says that the answer is old (RFC 8914 sections 4.4 and 4.20). */
+static void
+put_stale_option(dns_answer_options_t *options, uint8_t *octets, uint16_t rcode)
+{
+    dns_options_t extra = {
+        .octets = octets,
+        .room = DNS_EDNS_OPTIONS_MAX,
+        .size = options->edns_options_size,
+    };
+    const dns_ede_t why = rcode == DNS_RCODE_NXDOMAIN ? DNS_EDE_STALE_NXDOMAIN
+                                                      : DNS_EDE_STALE_ANSWER;
+    if (dns_options_put_extended_error(&extra, why, NULL) == DNS_OK) {
+        options->edns_options_size = (uint16_t) extra.size;
+    }
+}
+
+
+size_t
+dns_server_cache_get_stale(const dns_server_call_t *call,
+                           const dns_query_t *query)
+{
+    uint8_t octets[DNS_EDNS_OPTIONS_MAX];
+    dns_answer_options_t options;
+    uint16_t rcode;
+    const dns_cache_clock_t clock = {
+        .now = (uint32_t) ngx_time(),
+        .grace = stale_seconds,
+    };
+    if (dns_server_cache == NULL || stale_seconds == 0) {
+        return 0;
+    }
+    const size_t size = dns_cache_get_stale(
+        dns_server_cache, query, call->conf->view, &clock, call->out, &rcode);
+    if (size == 0) {
+        return 0;
+    }
+    dns_server_options(call, query, octets, &options);
+    put_stale_option(&options, octets, rcode);
+    return dns_response_put_opt(
+        query, &options, rcode, call->out, size,
         dns_query_response_limit(query, call->conf->udp_size));
 }
 

@@ -24,6 +24,10 @@ size_t dns_server_cache_get(uint32_t view, const dns_server_call_t *call,
                             const dns_query_t *query,
                             const dns_answer_options_t *options);
 
+/* Where the data cannot be had: what has expired, within dns_serve_stale. */
+size_t dns_server_cache_get_stale(const dns_server_call_t *call,
+                                  const dns_query_t *query);
+
 void dns_server_cache_put(uint32_t view, const dns_query_t *query,
                           const dns_cache_ticket_t *ticket,
                           const dns_response_t *response, const uint8_t *wire);

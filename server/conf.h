@@ -44,6 +44,7 @@ typedef struct {
     size_t cache_size;     /* bytes; 0: no cache */
     time_t cache_ttl_min;  /* seconds */
     time_t cache_ttl_max;
+    time_t serve_stale; /* seconds; 0: off */
     ngx_shm_zone_t *statistics;
     ngx_shm_zone_t *cache; /* NULL: none */
 } dns_main_conf_t;

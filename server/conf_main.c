@@ -41,6 +41,7 @@ create_conf(ngx_cycle_t *cycle)
     conf->cache_size = NGX_CONF_UNSET_SIZE;
     conf->cache_ttl_min = NGX_CONF_UNSET;
     conf->cache_ttl_max = NGX_CONF_UNSET;
+    conf->serve_stale = NGX_CONF_UNSET;
     return conf;
 }
 
@@ -50,10 +51,15 @@ init_conf(ngx_cycle_t *cycle, void *data)
 {
     enum { TTL_MAX = 86400 }; /* seconds, RFC 8767 section 4 */
     dns_main_conf_t *conf = data;
-    (void) cycle;
     ngx_conf_init_size_value(conf->cache_size, 0);
     ngx_conf_init_value(conf->cache_ttl_min, 0);
     ngx_conf_init_value(conf->cache_ttl_max, TTL_MAX);
+    ngx_conf_init_value(conf->serve_stale, 0);
+    if (conf->serve_stale > 0 && conf->cache_size == 0) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "dns_serve_stale needs dns_cache: it gives what is kept");
+        return NGX_CONF_ERROR;
+    }
     return NGX_CONF_OK;
 }
 
@@ -236,6 +242,25 @@ set_cache_ttl(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 }
 
 
+/* dns_serve_stale TIME | off */
+static char *
+set_stale(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
+{
+    dns_main_conf_t *conf = data;
+    ngx_str_t *value = cf->args->elts;
+    (void) cmd;
+    if (conf->serve_stale != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+    conf->serve_stale = ngx_strcmp(value[1].data, "off") == 0
+                            ? 0
+                            : ngx_parse_time(&value[1], 1);
+    return conf->serve_stale == NGX_ERROR
+               ? complain(cf, &value[1], "neither a time nor off")
+               : NGX_CONF_OK;
+}
+
+
 /* The folder is made here, as the user of the workers will want it. */
 static ngx_int_t
 prepare_folder(ngx_cycle_t *cycle, const ngx_str_t *folder)
@@ -304,6 +329,8 @@ static ngx_command_t commands[] = {
     {ngx_string("dns_cache_ttl"),
      NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE2, set_cache_ttl, 0, 0,
      NULL},
+    {ngx_string("dns_serve_stale"),
+     NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1, set_stale, 0, 0, NULL},
     ngx_null_command,
 };
 
