@@ -1,8 +1,13 @@
 """ssl_*_by_lua*: phases within the TLS handshakes of clients."""
 
+import concurrent.futures
+import contextlib
 import hashlib
+import random
+import signal
 import socket
 import ssl
+import struct
 import subprocess
 import time
 
@@ -749,3 +754,100 @@ def test_early_data_is_not_taken(run, ca, tmp_path, start):
     said = s_client("-sess_in", session, "-early_data", early)
     assert b"Early data was rejected" in said and b"hello" in said, said
     assert b"Max Early Data: 0" in s_client()
+
+
+def exchange(server, port, octets, reset=False):
+    """Sends octets and reads until the server has had enough."""
+    with socket.create_connection((HOST, server.port(port)), 5) as s:
+        s.settimeout(0.5)
+        with contextlib.suppress(OSError):
+            s.sendall(octets)
+            if reset:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                             struct.pack("ii", 1, 0))
+                return
+            s.shutdown(socket.SHUT_WR)
+            while s.recv(4096):
+                pass
+
+
+ALL_PHASES = HELLO % """
+    hello.get_client_hello_server_name() hello.get_supported_versions()
+    hello.get_client_hello_ciphers() hello.get_client_hello_ext_present()
+    for i = 0, 60 do hello.get_client_hello_ext(i) end
+    require "ngx.ssl".server_name()
+    ngx.sleep(0)
+""" + SESSIONS % "ngx.sleep(0)" + """
+    ssl_certificate_by_lua_block {
+        local ssl = require "ngx.ssl"
+        ssl.server_name() ssl.get_client_random() ngx.sleep(0)
+    }
+"""
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_hostile_hellos(run, ca, port):
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    server = run(ALL_PHASES)
+    hello = client_hello("fallback.test")
+    for turn in range(150):
+        octets = bytearray(hello)
+        for _ in range(rng.randrange(1, 6)):
+            octets[rng.randrange(len(octets))] = rng.randrange(256)
+        octets[0] = 0x16
+        if turn % 5 == 0:
+            octets = octets[:rng.randrange(1, len(octets))]
+        exchange(server, port, bytes(octets), reset=turn % 7 == 0)
+    assert talk(server, ca, port) == "hello\n"
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGQUIT])
+def test_the_end_while_handshakes_sleep(run, ca, sig):
+    server = run("client_header_timeout 1s;" + SET % (ca.folder,
+                                                      "ngx.sleep(30)"),
+                 stream="ssl_handshake_timeout 1s;" + SET % (
+                     ca.folder, "ngx.sleep(30)"))
+    hello = client_hello("fallback.test")
+    with contextlib.ExitStack() as stack:
+        for port in PORTS * 5:
+            s = stack.enter_context(
+                socket.create_connection((HOST, server.port(port)), 5))
+            s.sendall(hello)
+        time.sleep(0.1)
+        server.stop(sig)
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_many_at_once(run, ca, port):
+    server = run(SET % (ca.folder, "ngx.sleep(0.1)" + BY_NAME))
+    names = ["one.test", "two.test"] * 20
+    with concurrent.futures.ThreadPoolExecutor(40) as pool:
+        assert list(pool.map(
+            lambda name: certificate_of(server, ca, name, port), names)) == \
+            names
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_tls_as_a_client_within_a_handshake(run, ca, port):
+    server = run(SET % (ca.folder, """
+        local sock = ngx.socket.tcp()
+        assert(sock:connect("127.0.0.1", @KEYS@))
+        assert(sock:sslhandshake(nil, "one.test", true))
+        assert(sock:send("GET /two.test.key HTTP/1.0\\r\\n\\r\\n"))
+        local key = sock:receive("*a"):match("\\r\\n\\r\\n(.*)")
+        sock:connect("127.0.0.1", @PLAIN@)
+        ngx.ctx.failed = select(2, sock:sslhandshake())
+        assert(ssl.clear_certs())
+        assert(ssl.set_cert(ssl.parse_pem_cert(read("two.test.pem"))))
+        assert(ssl.set_priv_key(ssl.parse_pem_priv_key(key)))
+    """) + "lua_ssl_trusted_certificate %s/ca.pem; lua_socket_log_errors off;"
+        % ca.folder, "ngx.say(ngx.ctx.failed)", more="""
+        server { listen 127.0.0.1:@KEYS@ ssl; listen 127.0.0.1:@PLAIN@;
+            ssl_certificate %s/one.test.pem;
+            ssl_certificate_key %s/one.test.key;
+            root %s; }""" % ((ca.folder,) * 3))
+    server.allow_log("SSL_do_handshake")
+    assert certificate_of(server, ca, "two.test", port) == "two.test"
+    assert talk(server, ca, port, "two.test") == "handshake failed\n"
