@@ -198,6 +198,19 @@ def test_what_terraform_sends(server):
         "ttl": 0}]}).status == 204
 
 
+@pytest.mark.parametrize("text, strings", [
+    ("x" * 255, [b"x" * 255]), ("x" * 256, [b"x" * 255, b"x"]),
+    ("x" * 700, [b"x" * 255, b"x" * 255, b"x" * 190]),
+    ("\\120" * 300, [b"x" * 255, b"x" * 45]),
+    ('a\\"b' + "x" * 253, [b'a"b' + b"x" * 252, b"x"]),
+    ('a" "' + "x" * 256, [b"a", b"x" * 255, b"x"]), ("", [b""])])
+def test_texts_of_any_size(server, text, strings):
+    assert patch(server, rrset("long.example.test.", "TXT", "REPLACE",
+                               f'"{text}"')).status == 204
+    answer = server.query("long.example.test", "TXT", tcp=True).answer[0]
+    assert list(answer[0].strings) == strings
+
+
 def test_nulls_are_no_values(server):
     assert send(server, "PATCH", ZONE, {"rrsets": [{
         "name": "www.example.test.", "type": "A", "changetype": "DELETE",
@@ -247,7 +260,8 @@ def test_comments(server):
      "records"),
     ({**rrset("www.example.test.", "A", "REPLACE"), "records": [7]},
      "content"),
-    (7, "changetype"),
+    (rrset("www.example.test.", "TXT", "REPLACE", "unquoted"), "quotes"),
+    (7, "not an object"),
 ])
 def test_bad_changes_change_nothing(server, bad, text):
     before = server.http(ZONE).text
@@ -351,6 +365,10 @@ def test_metadata(server):
              "metadata": ["192.0.2.1"]}
     assert server.http(path).json() == [entry]
     assert server.http(path + "/ALSO-NOTIFY").json() == entry
+    assert send(server, "POST", path, {
+        "kind": "ALSO-NOTIFY", "metadata": ["192.0.2.2"]}).status == 201
+    assert server.http(path + "/ALSO-NOTIFY").json()["metadata"] == [
+        "192.0.2.1", "192.0.2.2"]
     assert send(server, "DELETE", path + "/ALSO-NOTIFY").status == 204
     assert server.http(path).json() == []
 

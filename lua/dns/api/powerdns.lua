@@ -251,6 +251,12 @@ function powerdns.serve(options)
     if #parts == 0 then
         return api_versions()
     end
+    if #parts == 1 and parts[1] == "v1" then
+        return http.send_json(200, json.list { {
+            server_url = "/api/v1/servers{/server}",
+            api_features = json.list {},
+        } })
+    end
     if table.remove(parts, 1) ~= "v1" or parts[1] ~= "servers" then
         return http.send_error(404, "Not Found")
     end

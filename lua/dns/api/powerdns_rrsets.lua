@@ -9,6 +9,8 @@ local walk = require "dns.api.walk"
 local name_of = dns.name
 
 local RRSETS_MAX = 65536 -- of one request
+local STRING_MAX = 255 -- octets of a character string
+local TEXT_TYPES = { [dns.type.TXT] = true, [dns.type.SPF] = true }
 local DISABLED = "disabled records are not kept here"
 local ACTIONS = { REPLACE = "set", DELETE = "set", EXTEND = "add",
     PRUNE = "drop" }
@@ -118,6 +120,40 @@ local function wrong_content(rtype, content, apex)
     return nil
 end
 
+-- Clients give strings of any size, which the wire has in pieces of 255 octets
+-- (RFC 1035 section 3.3).  An escape is one octet.
+local function split_strings(content)
+    local out, count, is_quoted, at = {}, 0, false, 1
+    while at <= #content do
+        local unit = content:match("^\\%d%d%d", at)
+            or content:match("^\\.", at) or content:sub(at, at)
+        if unit == '"' then
+            is_quoted, count = not is_quoted, 0
+        elseif is_quoted and count == STRING_MAX then
+            out[#out + 1] = '" "'
+            count = 0
+        end
+        out[#out + 1] = unit
+        count = count + (unit ~= '"' and 1 or 0)
+        at = at + #unit
+    end
+
+    return table.concat(out)
+end
+
+-- A record's text as the store takes it; or nil and what is wrong.
+local function parse_content(rtype, content, apex)
+    if TEXT_TYPES[rtype] then
+        if content:sub(1, 1) ~= '"' then
+            return nil, "not in canonical form: quotes are missing"
+        end
+        content = split_strings(content)
+    end
+
+    local wrong = wrong_content(rtype, content, apex)
+    return not wrong and content or nil, wrong
+end
+
 -- The texts of "records"; or nil and what is wrong.
 local function parse_records(records, rtype, apex)
     if type(records) ~= "table" then
@@ -135,13 +171,12 @@ local function parse_records(records, rtype, apex)
         elseif seen[content] then
             wrong = "duplicate record"
         else
-            wrong = wrong_content(rtype, content, apex)
+            texts[i], wrong = parse_content(rtype, content, apex)
+            seen[content] = true
         end
         if wrong then
             return nil, ("records[%d]: %s"):format(i, wrong)
         end
-        seen[content] = true
-        texts[i] = content
     end
 
     return texts
@@ -172,10 +207,6 @@ end
 
 -- Owner and type of an rrset.
 local function parse_key(value, zone)
-    if type(value) ~= "table" then
-        return nil, "not an object"
-    end
-
     local owner, wrong = parse_owner(value.name, zone)
     if not owner then
         return nil, wrong
@@ -245,8 +276,11 @@ function rrsets.parse(list, zone, changetype)
 
     local out, seen = {}, {}
     for i, value in ipairs(list) do
-        local kind = changetype
-            or (type(value) == "table" and value.changetype)
+        if type(value) ~= "table" then
+            return nil, ("rrsets[%d]: not an object"):format(i)
+        end
+
+        local kind = changetype or value.changetype
         if not ACTIONS[kind] then
             return nil, ("rrsets[%d].changetype: REPLACE, DELETE, EXTEND or "
                 .. "PRUNE is expected"):format(i)
@@ -255,7 +289,7 @@ function rrsets.parse(list, zone, changetype)
         local change, wrong = parse_rrset(value, zone, kind)
         local key = change and change.owner .. "/" .. change.type
         if key and seen[key] then
-            wrong = "duplicate rrset"
+            return nil, ("rrsets[%d]: duplicate rrset"):format(i)
         end
         if wrong then
             return nil, ("rrsets[%d].%s"):format(i, wrong)
@@ -267,6 +301,17 @@ function rrsets.parse(list, zone, changetype)
     return out
 end
 
+-- Comments with the time of their making, if they have none.
+local function dated(comments)
+    for _, comment in ipairs(comments) do
+        if type(comment) == "table" then
+            comment.modified_at = comment.modified_at or os.time()
+        end
+    end
+
+    return comments
+end
+
 --- The attributes that keep the comments of changed sets.
 -- @tparam {table,...} list of changes
 -- @treturn table fields for Attributes:set()
@@ -276,7 +321,7 @@ function rrsets.comment_fields(list)
         local field = comment_field(change.owner, dns.type[change.type])
         local comments = change.comments
         if type(comments) == "table" and #comments > 0 then
-            fields[field] = comments
+            fields[field] = dated(comments)
         elseif comments ~= nil
             or (change.action == "set" and #change.records == 0
                 and not change.keeps_records) then

@@ -62,7 +62,7 @@ local function zone_table(store, found, kept)
         kind = kept.kind or DEFAULT_KIND,
         serial = found.serial,
         edited_serial = found.serial,
-        notified_serial = found.serial,
+        notified_serial = 0, -- there are no transfers to announce
         last_check = 0,
         dnssec = is_signed,
         presigned = is_signed,
@@ -430,6 +430,17 @@ local function list_metadata(context, zone)
     return http.send_json(200, out)
 end
 
+local function append(values, more)
+    local out = {}
+    for _, items in ipairs { values, more } do
+        for _, item in ipairs(items) do
+            out[#out + 1] = item
+        end
+    end
+
+    return out
+end
+
 local function put_metadata(context, zone, kind)
     local value = http.read_object()
     if not value then
@@ -442,9 +453,13 @@ local function put_metadata(context, zone, kind)
         return http.send_error(422, "kind and metadata, a list, are expected")
     end
 
-    set_attributes(context, zone, { [FIELD .. name] = value.metadata })
-    return http.send_json(kind and 200 or 201, metadata_table(name,
-        value.metadata))
+    local values = {}
+    if not kind then -- POST adds
+        values = attributes_of(context, zone)[FIELD .. name] or values
+    end
+    values = append(values, value.metadata)
+    set_attributes(context, zone, { [FIELD .. name] = values })
+    return http.send_json(kind and 200 or 201, metadata_table(name, values))
 end
 
 local function get_metadata(context, zone, kind)
