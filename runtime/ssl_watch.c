@@ -87,6 +87,15 @@ watch_of(const SSL *ssl)
 }
 
 
+/* Sessions stay with the SSL_CTX that the connection began with, whichever the
+   client's server name leads to. */
+static const watch_t *
+session_watch_of(const ngx_connection_t *c)
+{
+    return SSL_CTX_get_ex_data(c->ssl->session_ctx, watch_index);
+}
+
+
 static void
 on_info(const SSL *ssl, int where, int result)
 {
@@ -213,8 +222,8 @@ on_verify(X509_STORE_CTX *store, void *arg)
 static int
 on_new_session(SSL *ssl, SSL_SESSION *session)
 {
-    const watch_t *watch = watch_of(ssl);
     ngx_connection_t *c = ngx_ssl_get_connection(ssl);
+    const watch_t *watch = session_watch_of(c);
     resolua_code_t *code = code_of(watch->host, c, RESOLUA_SSL_SESSION_STORE);
     if (code != NULL) {
         resolua_handshake_t h = {.host = watch->host,
@@ -237,7 +246,7 @@ on_new_session(SSL *ssl, SSL_SESSION *session)
 static SSL_SESSION *
 on_get_session(SSL *ssl, const unsigned char *id, int size, int *copy)
 {
-    const watch_t *watch = watch_of(ssl);
+    const watch_t *watch = session_watch_of(ngx_ssl_get_connection(ssl));
     const resolua_handshake_t *h = resolua_handshake(ssl);
     if (h != NULL && h->session != NULL) {
         *copy = 1;

@@ -508,3 +508,18 @@ def test_the_name_in_tls(start, tmp_path):
         s.settimeout(5)
         s.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert b"three.test 1" in s.makefile("rb").read()
+
+
+def test_in_subrequests(run):
+    server = run("""
+        if ngx.var.arg_no then
+            ngx.exit(403)
+        end
+    """ + PICK_ONE, server="""
+        location /sub { content_by_lua_block {
+            local a, b, c = ngx.location.capture_multi{
+                {"/inner"}, {"/inner?no=1"}, {"/inner"}}
+            ngx.print(a.status, a.body:sub(1, 3), b.status, c.status)
+        } }""")
+    for _ in range(3):
+        assert server.http("/sub").text == "200one403200"

@@ -695,6 +695,33 @@ def test_nginxs_session_cache_beside_it(run, ca):
                 assert tls.get(secure).startswith("1 ")
 
 
+@pytest.mark.parametrize("cache, other", [
+    ("", "ssl_session_cache shared:s:1m;"),
+    ("ssl_session_cache shared:s:1m;", ""),
+    ("ssl_session_cache off;", "ssl_session_cache builtin;")])
+def test_sessions_of_virtual_servers(run, ca, cache, other):
+    server = run(cache + SESSIONS % "", COUNTS, stream="", more="""
+        server {
+            listen 127.0.0.1:@TLS@ ssl;
+            server_name two.test;
+            %s
+            ssl_certificate %s/two.test.pem;
+            ssl_certificate_key %s/two.test.key;
+            ssl_protocols TLSv1.2;
+            location / { return 200 two; }
+        }""" % (other, ca.folder, ca.folder))
+    context = ssl.create_default_context(cafile=ca.path("ca.pem"))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    for name in ("two.test", "fallback.test"):
+        session = None
+        for _ in range(3):
+            with socket.create_connection((HOST, server.port("TLS")), 10) as s:
+                with context.wrap_socket(s, server_hostname=name,
+                                         session=session) as secure:
+                    session = secure.session
+                    assert tls.get(secure, "/", name)
+
+
 def test_dns_over_tls(start, ca):
     server = start("""
         dns_store lmdb path=@FOLDER@/data;
