@@ -50,9 +50,16 @@ function zones.id(name)
     end))
 end
 
-local function zone_table(store, found, kept)
+local function wants(name)
+    return ngx.req.get_uri_args()[name] ~= "false"
+end
+
+local function is_signed(store, found)
+    return store:has(found.name, found.name, dns.type.DNSKEY)
+end
+
+local function zone_table(found, kept, signed)
     local id = zones.id(found.name)
-    local is_signed = store:has(found.name, found.name, dns.type.DNSKEY)
 
     return {
         id = id,
@@ -64,8 +71,8 @@ local function zone_table(store, found, kept)
         edited_serial = found.serial,
         notified_serial = 0, -- there are no transfers to announce
         last_check = 0,
-        dnssec = is_signed,
-        presigned = is_signed,
+        dnssec = signed,
+        presigned = signed,
         account = kept.account or "",
         catalog = kept.catalog or "",
         masters = json.list(kept.masters or {}),
@@ -90,7 +97,7 @@ local function send_zone(status, context, zone, with_rrsets, owner, type_name)
     end
 
     local kept = attributes_of(context, zone)
-    local out = zone_table(store, found, kept)
+    local out = zone_table(found, kept, is_signed(store, found))
     add_details(out, kept)
     if with_rrsets then
         out.rrsets, reason, kind = rrsets.of(store, zone, kept, owner,
@@ -103,32 +110,44 @@ local function send_zone(status, context, zone, with_rrsets, owner, type_name)
     return http.send_json(status, out)
 end
 
-local function wants(name)
-    return ngx.req.get_uri_args()[name] ~= "false"
+-- The list.
+
+-- What a store says at once: whether a zone is signed, a database would have to
+-- be asked for each.
+local function is_quick(store)
+    return not store.is_copied and not store.part_of
 end
 
--- The list.
+local function list_zones(context, found)
+    local store, out = context.store, json.list {}
+    local kept = attributes.open(context.folder):all()
+    local looks = is_quick(store) and wants("dnssec")
+    for i, zone in ipairs(found) do
+        local name = name_of.normalize(zone.name)
+        if context.grant:reads(name) then
+            out[#out + 1] = json.raw(json.encode(zone_table(zone,
+                kept[name] or {}, looks and is_signed(store, zone))))
+        end
+        walk.pause(i)
+    end
+
+    return http.send_json(200, out)
+end
 
 local function list(context)
     local wanted = ngx.req.get_uri_args().zone
+    if wanted ~= nil then
+        local one = type(wanted) == "string" and name_of.to_wire(wanted)
+            and context.store:zone(wanted)
+        return list_zones(context, { one or nil })
+    end
+
     local found, reason = context.store:zones()
     if not found then
         return http.send_error(500, reason)
     end
-    if type(wanted) == "string" then
-        wanted = name_of.normalize(wanted)
-    end
 
-    local out = json.list {}
-    local kept = attributes.open(context.folder):all()
-    for _, zone in ipairs(found) do
-        local name = name_of.normalize(zone.name)
-        if context.grant:reads(name) and (not wanted or name == wanted) then
-            out[#out + 1] = zone_table(context.store, zone, kept[name] or {})
-        end
-    end
-
-    return http.send_json(200, out)
+    return list_zones(context, found)
 end
 
 -- Making and changing.

@@ -59,15 +59,15 @@ local function pass(store, found, visit, size)
     return found
 end
 
+local walk = {}
+
 -- A copy of the zone is as it was at one time, and gives others their turn.
 local function pass_copy(store, found, visit)
     local count = 0
     local ok, reason, kind = store:each_record(found.name, function(record)
         local goes_on = visit(record)
         count = count + 1
-        if count % BATCH == 0 then
-            ngx.sleep(0)
-        end
+        walk.pause(count)
         return goes_on
     end)
     if not ok then
@@ -92,8 +92,6 @@ local function go_through(store, found, visit, size)
     return pass(part, found, visit, size)
 end
 
-local walk = {}
-
 --- Calls visit with each record of a zone as it was at one time.
 -- @tparam Store store
 -- @tparam string zone
@@ -117,6 +115,13 @@ function walk.records(store, zone, visit, restart)
     end
 
     return nil, "the zone changes all the time", "changed"
+end
+
+--- Gives others their turn now and then: call it with each index of a loop.
+function walk.pause(index)
+    if index % BATCH == 0 then
+        ngx.sleep(0)
+    end
 end
 
 --- A zone as master-file text.

@@ -40,17 +40,19 @@ local function link_next(path, limit, last)
         limit, ngx.escape_uri(last))
 end
 
--- A text that sorts as the name does in canonical order (RFC 4034 section 6.1).
-local function sort_key(text)
-    local labels, at = {}, 1
-    local wire = name_of.to_wire(text):lower()
-    while wire:byte(at) > 0 do
-        local size = wire:byte(at)
-        table.insert(labels, 1, wire:sub(at + 1, at + size))
-        at = at + size + 1
+-- The index of the first zone behind a name, in canonical order.
+local function index_behind(zones, name)
+    local low, high = 1, #zones + 1
+    while low < high do
+        local middle = math.floor((low + high) / 2)
+        if name_of.is_before(name, zones[middle].name) then
+            high = middle
+        else
+            low = middle + 1
+        end
     end
 
-    return table.concat(labels, "\0")
+    return low
 end
 
 local function list(store, grant)
@@ -64,17 +66,21 @@ local function list(store, grant)
         return http.send_error(500, reason)
     end
 
-    local key = after and sort_key(after)
-    local out = json.list {}
-    for _, zone in ipairs(zones) do
-        if grant:reads(zone.name)
-            and (not key or sort_key(zone.name) > key) then
+    local out, last = json.list {}, nil
+    for i = after and index_behind(zones, after) or 1, #zones do
+        local zone = zones[i]
+        if grant:reads(zone.name) then
             if #out == limit then
-                link_next("/dns/zones", limit, out[#out].name)
+                link_next("/dns/zones", limit, last)
                 break
             end
-            out[#out + 1] = { name = zone.name, serial = zone.serial }
+            last = zone.name
+            out[#out + 1] = json.raw(json.encode {
+                name = zone.name,
+                serial = zone.serial,
+            })
         end
+        walk.pause(i)
     end
 
     return http.send_json(200, out)
