@@ -87,6 +87,9 @@ discard_body(lua_State *L)
 {
     ngx_http_request_t *r = http_lua_request(L, HTTP_RESPONDING);
     const ngx_int_t rc = ngx_http_discard_request_body(r);
+    if (rc == NGX_OK && r->request_body == NULL && !r->discard_body) {
+        r->request_body = ngx_pcalloc(r->pool, sizeof(*r->request_body));
+    }
     return rc >= NGX_HTTP_SPECIAL_RESPONSE ? resolua_run_exit(L, rc) : 0;
 }
 

@@ -213,13 +213,9 @@ refuse(const http_ctx_t *ctx)
 
 /* The arguments' text into the output, with a line end after it for say. */
 static ngx_int_t
-gather(lua_State *L, http_ctx_t *ctx, int line_end)
+gather(lua_State *L, http_ctx_t *ctx, size_t size, int line_end)
 {
     const int count = lua_gettop(L);
-    size_t size = line_end ? 1 : 0;
-    for (int i = 1; i <= count; i++) {
-        size += resolua_text_size(L, i);
-    }
     if (size == 0 || ctx->request->header_only) {
         return NGX_OK;
     }
@@ -239,6 +235,19 @@ gather(lua_State *L, http_ctx_t *ctx, int line_end)
 }
 
 
+/* Raises an error where one of the arguments is no text. */
+static size_t
+check_size(lua_State *L, int line_end)
+{
+    const int count = lua_gettop(L);
+    size_t size = line_end ? 1 : 0;
+    for (int i = 1; i <= count; i++) {
+        size += resolua_text_size(L, i);
+    }
+    return size;
+}
+
+
 static int
 write_text(lua_State *L, int line_end)
 {
@@ -251,6 +260,7 @@ write_text(lua_State *L, int line_end)
     if (r->connection->error) {
         return fail(L, "nginx output filter error");
     }
+    const size_t size = check_size(L, line_end); /* before any header is sent */
     const int all = gathers_all(r);
     if (!all) {
         const ngx_int_t rc = http_output_header(ctx);
@@ -258,7 +268,7 @@ write_text(lua_State *L, int line_end)
             return fail(L, "nginx output filter error");
         }
     }
-    if (gather(L, ctx, line_end) != NGX_OK) {
+    if (gather(L, ctx, size, line_end) != NGX_OK) {
         return fail(L, "no memory");
     }
     if (!all && ctx->output.size >= gather_size(r) &&

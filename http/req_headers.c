@@ -134,6 +134,31 @@ note_connection(ngx_http_headers_in_t *in, const ngx_str_t *value)
 }
 
 
+/* $host: the name in lower case, without port and dot at the end. */
+static void
+note_host(ngx_http_request_t *r, const ngx_str_t *value)
+{
+    ngx_str_t *host = &r->headers_in.server;
+    size_t size = 0;
+    ngx_str_null(host);
+    while (size < value->len &&
+           (value->data[size] != ':' || value->data[0] == '[')) {
+        if (value->data[size++] == ']') {
+            break;
+        }
+    }
+    if (size > 0 && value->data[size - 1] == '.') {
+        size--;
+    }
+    u_char *name = size > 0 ? ngx_pnalloc(r->pool, size) : NULL;
+    if (name != NULL) {
+        ngx_strlow(name, value->data, size);
+        host->data = name;
+        host->len = size;
+    }
+}
+
+
 /* What nginx keeps besides the header itself; value is empty when it goes. */
 static void
 note_value(ngx_http_request_t *r, size_t offset, const ngx_str_t *value)
@@ -143,7 +168,7 @@ note_value(ngx_http_request_t *r, size_t offset, const ngx_str_t *value)
         in->content_length_n =
             value->len > 0 ? ngx_atoof(value->data, value->len) : -1;
     } else if (offset == offsetof(ngx_http_headers_in_t, host)) {
-        in->server = *value;
+        note_host(r, value);
     } else if (offset == offsetof(ngx_http_headers_in_t, user_agent)) {
         note_user_agent(in, value);
     } else if (offset == offsetof(ngx_http_headers_in_t, connection)) {
@@ -313,47 +338,13 @@ clear_header(lua_State *L)
 }
 
 
-/* Joins the buffers that hold the request's header. */
-static int
-raw_header(lua_State *L)
-{
-    const ngx_http_request_t *r = http_lua_request(L, HTTP_ANY);
-    const int no_line = lua_toboolean(L, 1);
-    luaL_Buffer b;
-#if (NGX_HTTP_V2)
-    if (r->main->stream != NULL) {
-        return luaL_error(L, "http2 requests not supported yet");
-    }
-#endif
-    luaL_buffinit(L, &b);
-    if (!no_line) {
-        luaL_addlstring(&b, (const char *) r->request_line.data,
-                        r->request_line.len);
-        luaL_addstring(&b, "\r\n");
-    }
-    for (const ngx_list_part_t *part = &r->headers_in.headers.part; part;
-         part = part->next) {
-        const ngx_table_elt_t *h = part->elts;
-        for (ngx_uint_t i = 0; i < part->nelts; i++) {
-            luaL_addlstring(&b, (const char *) h[i].key.data, h[i].key.len);
-            luaL_addstring(&b, ": ");
-            luaL_addlstring(&b, (const char *) h[i].value.data, h[i].value.len);
-            luaL_addstring(&b, "\r\n");
-        }
-    }
-    luaL_addstring(&b, "\r\n");
-    luaL_pushresult(&b);
-    return 1;
-}
-
-
 void
 http_headers_setup(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"get_headers", get_headers}, {"set_header", set_header},
-        {"add_header", add_header},   {"clear_header", clear_header},
-        {"raw_header", raw_header},   {NULL, NULL},
+        {"get_headers", get_headers},        {"set_header", set_header},
+        {"add_header", add_header},          {"clear_header", clear_header},
+        {"raw_header", http_req_raw_header}, {NULL, NULL},
     };
     luaL_register(L, NULL, functions);
 }

@@ -42,6 +42,9 @@ void http_args_join(lua_State *L, ngx_http_request_t *r, ngx_str_t *args,
 /* r's variable of the name at an index gets the value at another. */
 void http_var_assign(lua_State *L, ngx_http_request_t *r, int name, int value);
 
+/* ngx.req.raw_header(no_request_line?) */
+int http_req_raw_header(lua_State *L);
+
 /* ngx.req.socket(raw?) */
 int http_req_socket(lua_State *L);
 
