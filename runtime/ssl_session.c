@@ -9,13 +9,12 @@ enum { BOTH = RESOLUA_SSL_SESSION_FETCH | RESOLUA_SSL_SESSION_STORE };
 static const unsigned char *
 find_id(const resolua_handshake_t *h, size_t *size)
 {
-    const unsigned char *id;
     if (h->request.phase == RESOLUA_SSL_SESSION_FETCH) {
-        *size = SSL_client_hello_get0_session_id(h->ssl, &id);
-        return id;
+        *size = h->session_id.len;
+        return h->session_id.data;
     }
     unsigned int length;
-    id = SSL_SESSION_get_id(h->session, &length);
+    const unsigned char *id = SSL_SESSION_get_id(h->session, &length);
     *size = length;
     return id;
 }

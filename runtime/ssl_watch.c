@@ -135,21 +135,65 @@ must_wait(resolua_handshake_t *h, ngx_uint_t phase)
 }
 
 
-/* TLS 1.3 resumes by tickets; so do others that bring one. */
 static int
-may_resume_by_id(SSL *ssl)
+offers_1_3(SSL *ssl)
 {
     const unsigned char *data;
     size_t size;
-    const int has_1_3 = (SSL_get_options(ssl) & SSL_OP_NO_TLSv1_3) == 0 &&
-                        SSL_client_hello_get0_ext(
-                            ssl, TLSEXT_TYPE_supported_versions, &data, &size);
-    const int has_ticket = (SSL_get_options(ssl) & SSL_OP_NO_TICKET) == 0 &&
+    if (!SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_versions, &data,
+                                   &size)) {
+        return 0;
+    }
+    for (size_t i = 1; i + 1 < size; i += 2) { /* behind the list's size */
+        if (((data[i] << 8) | data[i + 1]) == TLS1_3_VERSION) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+
+/* What the client wants to resume: in TLS 1.3 the first identity of its
+   pre_shared_key extension (RFC 8446 section 4.2.11), if it is none of a
+   ticket; before, the session id, unless a ticket comes with it. */
+static void
+find_session_id(SSL *ssl, ngx_str_t *id)
+{
+    enum { SIZE_AT = 2, IDENTITY_AT = 4 };
+    const unsigned char *data;
+    size_t size;
+    const int has_tickets = (SSL_get_options(ssl) & SSL_OP_NO_TICKET) == 0;
+    const int is_1_3 =
+        (SSL_get_options(ssl) & SSL_OP_NO_TLSv1_3) == 0 && offers_1_3(ssl);
+    id->len = 0;
+    if (is_1_3) {
+        if (!has_tickets &&
+            SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_psk, &data, &size) &&
+            size > IDENTITY_AT) {
+            id->data = (u_char *) data + IDENTITY_AT;
+            id->len = ((size_t) data[SIZE_AT] << 8) | data[SIZE_AT + 1];
+            id->len = id->len <= size - IDENTITY_AT ? id->len : 0;
+        }
+        return;
+    }
+    const int has_ticket = has_tickets &&
                            SSL_client_hello_get0_ext(
                                ssl, TLSEXT_TYPE_session_ticket, &data, &size) &&
                            size > 0;
-    return !has_1_3 && !has_ticket &&
-           SSL_client_hello_get0_session_id(ssl, &data) > 0;
+    if (!has_ticket) {
+        id->len = SSL_client_hello_get0_session_id(ssl, &data);
+        id->data = (u_char *) data;
+    }
+}
+
+
+/* Is there an id that a chunk may know? */
+static int
+may_resume(resolua_handshake_t *h)
+{
+    find_session_id(h->ssl, &h->session_id);
+    return h->session_id.len > 0 &&
+           h->session_id.len <= SSL_MAX_SSL_SESSION_ID_LENGTH;
 }
 
 
@@ -163,7 +207,7 @@ on_client_hello(SSL *ssl, int *alert, void *arg)
         return SSL_CLIENT_HELLO_ERROR;
     }
     if (must_wait(h, RESOLUA_SSL_CLIENT_HELLO) ||
-        (may_resume_by_id(ssl) && must_wait(h, RESOLUA_SSL_SESSION_FETCH))) {
+        (may_resume(h) && must_wait(h, RESOLUA_SSL_SESSION_FETCH))) {
         return SSL_CLIENT_HELLO_RETRY;
     }
     if (h->failed) {

@@ -17,6 +17,7 @@ typedef struct {
     ngx_event_handler_pt handler; /* nginx's, while the connection is ours */
     ngx_uint_t done;              /* phases that are over */
     ngx_uint_t wanted;            /* the phase that OpenSSL waits for, or 0 */
+    ngx_str_t session_id;         /* asked for; of the ClientHello, borrowed */
     SSL_SESSION *session;         /* owned: fetched; or borrowed: to store */
     X509 *peer;                   /* owned: the upstream's certificate */
     long verify_result;           /* X509_V_* */
