@@ -246,10 +246,13 @@ def test_only_in_its_phase(run):
 def test_nothing_sleeps_in_it(run):
     server = run("""
         ngx.var.seen = select(2, pcall(ngx.sleep, 1)) .. ";" ..
-            select(2, pcall(ngx.say, "x"))
+            select(2, pcall(ngx.say, "x")) .. ";" ..
+            select(2, pcall(ngx.socket.tcp)) .. ";" ..
+            select(2, pcall(ngx.socket.udp)) .. ";" ..
+            select(2, pcall(ngx.location.capture, "/"))
     """ + PICK_ONE, "set $seen ''; add_header X-Seen $seen;")
     assert server.http("/").headers["X-Seen"].count(
-        "API disabled in the context of balancer_by_lua*") == 2
+        "API disabled in the context of balancer_by_lua*") == 5
 
 
 def test_connections_are_kept(run):
