@@ -39,7 +39,7 @@ def mariadb(tmp_path_factory):
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout",
          folder / "key", "-out", folder / "cert", "-days", "2", "-subj",
-         "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+         "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
         check=True, capture_output=True)
     one = MariaDb(folder)
     yield one
@@ -377,15 +377,21 @@ def test_a_request_that_ends_in_a_query(run, mariadb):
     assert run.server.http("/t").text == "1\n"
 
 
+def use_tls(mariadb):
+    folder = mariadb.folder
+    if f"--ssl-key={folder}/key" not in mariadb.as_user:
+        mariadb.stop()
+        mariadb.as_user = mariadb.as_user + [f"--ssl-cert={folder}/cert",
+                                             f"--ssl-key={folder}/key"]
+        mariadb.start()
+
+
 def test_tls(run, mariadb):
     plain = CONNECT.replace("assert(db:connect(options))", "options.ssl = true")
     assert run("ngx.say(db:connect(options))", prefix=plain) == (
         "nilssl disabled on server\n")
     folder = mariadb.folder
-    mariadb.stop()
-    mariadb.as_user = [x for x in mariadb.as_user if x.startswith("--user")] + [
-        f"--ssl-cert={folder}/cert", f"--ssl-key={folder}/key"]
-    mariadb.start()
+    use_tls(mariadb)
     cipher = """
         local ok, err = db:connect(options)
         if not ok then return ngx.say(err:match("^[^:]*")) end
@@ -395,7 +401,7 @@ def test_tls(run, mariadb):
         ngx.say(db:get_reused_times(), db:query("select 1 as n")[1].n)
     """
     assert run(cipher, prefix=plain) == "true\n11\n"
-    verifies = plain + "options.ssl_verify = true "
+    verifies = plain + "options.ssl_verify, options.host = true, 'localhost' "
     assert run(cipher, prefix=verifies,
                location=f"lua_ssl_trusted_certificate {folder}/cert;") == (
         "true\n11\n")
@@ -416,9 +422,9 @@ def test_ways_to_authenticate(run, mariadb, plugin):
     """) == "other\n10463D000\n"
 
 
-def test_a_host_name(run):
-    port = free_port()
-
+@pytest.fixture
+def names():
+    """The port of a name server that says 127.0.0.1 to every name."""
     def answer():
         while True:
             try:
@@ -431,15 +437,78 @@ def test_a_host_name(run):
                 response.answer.append(dns.rrset.from_text(
                     query.question[0].name, 60, "IN", "A", HOST))
             server.sendto(response.to_wire(), client)
+    port = free_port()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind((HOST, port))
         threading.Thread(target=answer, daemon=True).start()
-        assert run("""
-            db:close()
-            options.host = "database.test"
-            assert(db:connect(options))
-            ngx.say(db:query("select 1 as n")[1].n)
-        """, location=f"resolver 127.0.0.1:{port};") == "1\n"
+        yield port
+
+
+def test_a_host_name(run, names):
+    assert run("""
+        db:close()
+        options.host = "database.test"
+        assert(db:connect(options))
+        ngx.say(db:query("select 1 as n")[1].n)
+    """, location=f"resolver 127.0.0.1:{names};") == "1\n"
+
+
+def test_a_certificate_is_compared_with_the_name(run, mariadb):
+    use_tls(mariadb)
+    assert run("""
+        for _, host in ipairs{ "localhost", "127.0.0.1" } do
+            options.host = host
+            local ok, err = db:connect(options)
+            ngx.say(ok and db:query("select 1 as n")[1].n
+                or err:match("^[^:]*"))
+            db:set_keepalive()
+        end
+    """, prefix=CONNECT.replace("assert(db:connect(options))", """
+        options.ssl, options.ssl_verify = true, true"""),
+        location=f"lua_ssl_trusted_certificate {mariadb.folder}/cert;") == (
+        "1\nfailed to do ssl handshake\n")
+
+
+def test_a_slow_handshake_blocks_nobody(run, mariadb):
+    use_tls(mariadb)
+
+    def serve(connection):
+        """A greeting with TLS among what the server can, then nothing."""
+        upstream = socket.create_connection((HOST, mariadb.port))
+        connection.sendall(upstream.recv(1000))
+        connection.recv(1000)
+        time.sleep(3)
+    peer = Peer(serve)
+    assert run("""
+        local slow, gone = mysql:new(), mysql:new()
+        slow:set_timeout(500)
+        options.ssl = true
+        local begin = ngx.now()
+        local waiting = ngx.thread.spawn(function()
+            return slow:connect{ host = "127.0.0.1", port = %d, user = "a",
+                                 ssl = true }
+        end)
+        ngx.thread.spawn(function()
+            gone:connect{ host = "127.0.0.1", port = %d, ssl = true }
+        end)
+        options.pool = "another"
+        assert(db:connect(options))
+        ngx.say(db:query("select 1 as n")[1].n)
+        ngx.update_time()
+        ngx.say(ngx.now() - begin < 0.4)
+        local sleeper = ngx.thread.spawn(function()
+            return db:query("select sleep(0.3) as s")[1].s
+        end)
+        ngx.sleep(0.05)
+        ngx.update_time()
+        ngx.say(ngx.now() - begin < 0.4)
+        ngx.say(select(2, ngx.thread.wait(sleeper)))
+        ngx.say(select(3, ngx.thread.wait(waiting)))
+        ngx.exit(200) -- while one still connects
+    """ % (peer.port, peer.port)) == (
+        "1\ntrue\ntrue\n0\nfailed to connect: timeout\n")
+    assert run.server.http("/t").status == 200
+    peer.close()
 
 
 def test_in_stream_and_timers(start, mariadb):
