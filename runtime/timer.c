@@ -163,9 +163,7 @@ on_quit(ngx_event_t *ev)
     while (!ngx_queue_empty(&all)) {
         ngx_queue_t *first = ngx_queue_head(&all);
         lua_timer_t *timer = ngx_queue_data(first, lua_timer_t, queue);
-        if (timer->event.timer_set) {
-            ngx_del_timer(&timer->event);
-        }
+        resolua_wait_unset(&timer->event);
         timer_run(timer, 1);
     }
 }
@@ -226,7 +224,7 @@ timer_start(lua_State *L, int args, int nargs, ngx_msec_t ms, ngx_msec_t every)
     timer->event.log = ngx_cycle->log;
     timer->event.cancelable = 1;
     ngx_queue_insert_tail(&timers, &timer->queue);
-    ngx_add_timer(&timer->event, ms);
+    resolua_wait_set(&timer->event, ms);
     pending++;
     return NGX_OK;
 }

@@ -12,13 +12,34 @@ on_timer(ngx_event_t *ev)
 }
 
 
+void
+resolua_wait_set(ngx_event_t *ev, ngx_msec_t ms)
+{
+    if (ms == 0 && !ngx_exiting) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+    } else {
+        ngx_add_timer(ev, ms > 0 ? ms : 1); /* an exit waits for timers */
+    }
+}
+
+
+void
+resolua_wait_unset(ngx_event_t *ev)
+{
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+    if (ev->posted) {
+        ngx_delete_posted_event(ev);
+    }
+}
+
+
 static void
 cancel_timer(void *data)
 {
     resolua_thread_t *t = data;
-    if (t->timer.timer_set) {
-        ngx_del_timer(&t->timer);
-    }
+    resolua_wait_unset(&t->timer);
 }
 
 
@@ -29,7 +50,7 @@ resolua_wait_timer(lua_State *L, ngx_msec_t ms)
     t->timer.handler = on_timer;
     t->timer.data = t;
     t->timer.log = t->request->log;
-    ngx_add_timer(&t->timer, ms);
+    resolua_wait_set(&t->timer, ms);
     return resolua_thread_sleep(t, cancel_timer, t);
 }
 

@@ -35,6 +35,11 @@ enum { RESOLUA_WAIT_READ = 1, RESOLUA_WAIT_WRITE = 2 };
 int resolua_wait_fd(lua_State *L, ngx_socket_t fd, int direction,
                     ngx_msec_t timeout_ms);
 
+/* ev's handler is called in ms milliseconds.  0: in the next round of the event
+   loop; a timer of 0 ms would be due in this one, and again, without end. */
+void resolua_wait_set(ngx_event_t *ev, ngx_msec_t ms);
+void resolua_wait_unset(ngx_event_t *ev);
+
 /* Sleeps for ms milliseconds; Lua gets nothing.  0 lets others run first. */
 int resolua_wait_timer(lua_State *L, ngx_msec_t ms);
 

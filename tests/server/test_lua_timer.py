@@ -1,6 +1,8 @@
 """Timers when a worker exits, and very many of them."""
 
+import concurrent.futures
 import re
+import time
 
 from lua_conf import http_lua
 from resolua_server import sanitizer_environment
@@ -72,3 +74,24 @@ def test_a_hundred_thousand(start):
     assert ok == "true"
     assert sanitizer_environment() or int(size) <= 1024
     server.kill()
+
+
+def test_sleeping_for_no_time_lets_others_run(start):
+    server = start(http_lua("""
+        if ngx.var.arg_other then ngx.shared.d:set("seen", 1)
+            return ngx.say("other") end
+        local function again(premature)
+            if not premature then ngx.timer.at(0, again) end
+        end
+        ngx.timer.at(0, again)
+        local begin = ngx.now()
+        while not ngx.shared.d:get("seen") and ngx.now() - begin < 5 do
+            ngx.sleep(0)
+        end
+        ngx.say(ngx.shared.d:get("seen"))
+    """, http="lua_shared_dict d 1m;"))
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        slow = pool.submit(server.http, "/t")
+        time.sleep(0.1)
+        assert server.http("/t?other=1").text == "other\n"
+        assert slow.result().text == "1\n"
