@@ -5,6 +5,7 @@
 #include "runtime/job.h"
 #include "runtime/private/api.h"
 #include "runtime/run.h"
+#include "runtime/sampler.h"
 #include "runtime/vm.h"
 
 extern ngx_module_t ngx_resolua_core_module;
@@ -135,6 +136,7 @@ init_process(ngx_cycle_t *cycle)
 {
     if (is_worker()) {
         resolua_pipe_init_process();
+        resolua_sampler_init(cycle);
         if (resolua_core_conf(cycle)->sa_restart != 0) {
             restart_calls();
         }
@@ -151,6 +153,7 @@ exit_process(ngx_cycle_t *cycle)
     if (is_worker()) {
         (void) run_all(&resolua_core_conf(cycle)->exit_worker,
                        RESOLUA_EXIT_WORKER);
+        resolua_sampler_exit();
         resolua_pipe_exit_process();
         resolua_worker_thread_exit();
     }

@@ -32,6 +32,7 @@ usage: resolua [--data DIR | --store URL] COMMAND ...
   explain NAME [TYPE] [--client ADDR]       what would be answered, and why
   query NAME [TYPE] [@ADDR] [-p PORT]       ask a name server
   run [-e CODE] [FILE] [ARG...]             run Lua in an nginx of its own
+  flame [--lua | --c] -o FILE.svg           where running workers spend time
   doc [NAME]                                the manual of a directive, function
 
 --data names the folder of the store (./data); --store a networked one as

@@ -1,0 +1,249 @@
+--- `resolua flame`: where running workers spend their time.
+-- @module cli.flame
+
+local ffi = require "ffi"
+local paths = require "cli.paths"
+local flame_svg = require "cli.flame_svg"
+
+ffi.cdef [[
+    struct cli_sockaddr_un { uint16_t family; char path[108]; };
+    int socket(int domain, int type, int protocol);
+    int connect(int fd, const struct cli_sockaddr_un *address, uint32_t size);
+    int64_t send(int fd, const char *octets, size_t size, int flags);
+    int64_t recv(int fd, char *octets, size_t size, int flags);
+    int shutdown(int fd, int how);
+    int close(int fd);
+    int poll(void *fds, unsigned long count, int ms);
+]]
+
+local C = ffi.C
+local AF_UNIX, SOCK_STREAM, SHUT_WR = 1, 1, 1
+local MSG_NOSIGNAL = 0x4000
+
+local HELP = [[
+usage: resolua flame [--time SECONDS] [--lua | --c] [--pid PID ...] -o FILE.svg
+
+Looks at what the workers of running servers do and draws a flame graph: with
+--lua (the default) the stacks of Lua, with --c those of C by perf.  All workers
+are watched, or those that --pid names (a master stands for its workers).
+
+  --time SECONDS   how long (10)
+  --interval MS    between two looks at Lua's stacks (1)
+  --folded         writes the stacks as text: "frame;frame;frame COUNT"
+  -o FILE          where to; "-" is standard output
+
+The profiler of a worker is off but for this time.  Only root and the workers'
+own user may look.
+]]
+
+local function fail(...)
+    io.stderr:write("resolua flame: ", ...)
+    io.stderr:write("\n")
+    os.exit(1)
+end
+
+local function positive(word, value)
+    local number = tonumber(value)
+    if not number or number <= 0 or number > 86400 then
+        fail(word, " ", value or "", ": a number above 0 is needed")
+    end
+    return number
+end
+
+local function parse(words)
+    local options = { time = 10, interval = 1, pids = {}, kind = "lua" }
+    local i = 1
+    while words[i] do
+        local word, value = words[i], words[i + 1]
+        i = i + 2
+        if word == "--time" then
+            options.time = positive(word, value)
+        elseif word == "--interval" then
+            options.interval = math.floor(positive(word, value))
+        elseif word == "--pid" then
+            table.insert(options.pids, positive(word, value))
+        elseif word == "-o" then
+            options.out = value or fail("-o needs a value")
+        elseif word == "--lua" or word == "--c" or word == "--folded" then
+            i = i - 1
+            options[word == "--folded" and "folded" or "kind"] = word:sub(3)
+        elseif word == "--help" or word == "-h" then
+            io.stdout:write(HELP)
+            os.exit(0)
+        else
+            fail("unknown option ", word, "; see resolua flame --help")
+        end
+    end
+    if not options.out then
+        fail("-o FILE is needed; see resolua flame --help")
+    end
+    return options
+end
+
+local function read_file(path)
+    local file = io.open(path)
+    local text = file and file:read("*a") or ""
+    if file then
+        file:close()
+    end
+    return text
+end
+
+-- All of our workers' process ids, or those at or below the given ones.
+local function find_workers(pids)
+    local workers, wanted = {}, {}
+    for _, pid in ipairs(pids) do
+        wanted[pid] = true
+        local children = read_file(("/proc/%d/task/%d/children"):format(pid, pid))
+        for child in children:gmatch("%d+") do
+            wanted[tonumber(child)] = true
+        end
+    end
+    local seen = {}
+    for pid in read_file("/proc/net/unix"):gmatch("@resolua%-worker%-(%d+)") do
+        pid = tonumber(pid)
+        if not seen[pid] and (#pids == 0 or wanted[pid]) then
+            seen[pid] = true
+            workers[#workers + 1] = pid
+        end
+    end
+    return workers
+end
+
+-- Lua's stacks, from the workers' own sampler.
+
+local function connect(pid)
+    local address = ffi.new("struct cli_sockaddr_un")
+    local name = "resolua-worker-" .. pid
+    address.family = AF_UNIX
+    ffi.copy(address.path + 1, name, #name) -- an abstract name begins with NUL
+    local fd = C.socket(AF_UNIX, SOCK_STREAM, 0)
+    if fd < 0 or C.connect(fd, address, 3 + #name) ~= 0 then
+        fail("worker ", pid, " does not listen")
+    end
+    return fd
+end
+
+local function receive_all(fd)
+    local room = 65536
+    local octets, pieces = ffi.new("char[?]", room), {}
+    while true do
+        local size = tonumber(C.recv(fd, octets, room, 0))
+        if size <= 0 then
+            C.close(fd)
+            return table.concat(pieces), size == 0
+        end
+        pieces[#pieces + 1] = ffi.string(octets, size)
+    end
+end
+
+local function add_folded(stacks, text)
+    for stack, count in text:gmatch("([^\n]+) (%d+)\n") do
+        stacks[stack] = (stacks[stack] or 0) + tonumber(count)
+    end
+end
+
+local function sample_lua(options, workers)
+    local fds, stacks = {}, {}
+    local command = ("sample %d\n"):format(options.interval)
+    for i, pid in ipairs(workers) do
+        fds[i] = connect(pid)
+        C.send(fds[i], command, #command, MSG_NOSIGNAL)
+    end
+    C.poll(nil, 0, options.time * 1000)
+    for i, fd in ipairs(fds) do
+        C.shutdown(fd, SHUT_WR)
+        local text, is_whole = receive_all(fd)
+        if not is_whole then
+            fail("worker ", workers[i], " is being watched, or may not be")
+        end
+        add_folded(stacks, text)
+    end
+    return stacks
+end
+
+-- C's stacks, from perf.
+
+local function add_perf(stacks, lines)
+    local frames
+    for line in lines do
+        local name = line:match("^%s+%x+ (.-)%+0x%x+ %(") or line:match("^%s+%x+ (.-) %(")
+        if line == "" and frames then
+            local stack = table.concat(frames, ";")
+            stacks[stack] = (stacks[stack] or 0) + 1
+            frames = nil
+        elseif name and frames then
+            table.insert(frames, 1, (name:gsub(";", ":")))
+        elseif line:find("^%S") then
+            frames = {}
+        end
+    end
+end
+
+local function sample_c(options, workers)
+    if os.execute("command -v perf >/dev/null 2>&1") ~= 0 then
+        fail("perf is not installed (Debian: linux-perf)")
+    end
+    local path = os.tmpname()
+    local log = path .. ".log"
+    local done = os.execute(("perf record -F 997 -g -p %s -o '%s' -- sleep %g >'%s' 2>&1")
+        :format(table.concat(workers, ","), path, options.time, log))
+    local reason = read_file(log):match("[^\n]+")
+    os.remove(log)
+    if done ~= 0 then
+        os.remove(path)
+        fail("perf record: ", reason or "failed")
+    end
+    local stacks = {}
+    local pipe = io.popen(("perf script -i '%s' 2>/dev/null"):format(path))
+    add_perf(stacks, pipe:lines())
+    pipe:close()
+    os.remove(path)
+    return stacks
+end
+
+local function write(options, text)
+    if options.out == "-" then
+        io.stdout:write(text)
+        return
+    end
+    local file, reason = io.open(options.out, "w")
+    if not file then
+        fail(reason)
+    end
+    file:write(text)
+    file:close()
+end
+
+local function folded(stacks)
+    local lines = {}
+    for stack, count in pairs(stacks) do
+        lines[#lines + 1] = ("%s %d\n"):format(stack, count)
+    end
+    table.sort(lines)
+    return table.concat(lines)
+end
+
+local flame = {}
+
+--- @tparam {string,...} words what follows "resolua flame"
+-- @treturn number exit code
+function flame.main(words)
+    local options = parse(words)
+    local workers = find_workers(options.pids)
+    if #workers == 0 then
+        fail("no worker of a running server is found")
+    end
+    local stacks = (options.kind == "c" and sample_c or sample_lua)(options, workers)
+    if not next(stacks) then
+        fail("nothing was seen: the workers had nothing to do")
+    end
+    local title = ("%s of %d worker%s, %g s"):format(
+        options.kind == "c" and "C" or "Lua", #workers,
+        #workers == 1 and "" or "s", options.time)
+    write(options, options.folded and folded(stacks) or flame_svg.draw(stacks,
+        title, read_file(paths.top .. "/lua/cli/flame_view.js")))
+    return 0
+end
+
+return flame
