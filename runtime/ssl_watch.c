@@ -218,6 +218,15 @@ on_client_hello(SSL *ssl, int *alert, void *arg)
 }
 
 
+/* An upstream may negotiate again, long after; no chunk can wait then, and the
+   connection may be another request's. */
+static int
+negotiates_again(const resolua_handshake_t *h)
+{
+    return h->connection->ssl->handshaked;
+}
+
+
 static int
 on_certificate(SSL *ssl, void *arg)
 {
@@ -225,6 +234,9 @@ on_certificate(SSL *ssl, void *arg)
     (void) arg;
     if (h == NULL) { /* no memory */
         return 0;
+    }
+    if (negotiates_again(h)) {
+        return 1;
     }
     return must_wait(h, h->is_server ? RESOLUA_SSL_CERTIFICATE
                                      : RESOLUA_PROXY_SSL_CERTIFICATE)
@@ -244,7 +256,8 @@ on_verify(X509_STORE_CTX *store, void *arg)
         X509_STORE_CTX_set_error(store, X509_V_ERR_OUT_OF_MEM);
         return 0;
     }
-    if (code_of(h->host, h->connection, RESOLUA_PROXY_SSL_VERIFY) == NULL) {
+    if (negotiates_again(h) ||
+        code_of(h->host, h->connection, RESOLUA_PROXY_SSL_VERIFY) == NULL) {
         return X509_verify_cert(store);
     }
     if (must_wait(h, RESOLUA_PROXY_SSL_VERIFY)) {

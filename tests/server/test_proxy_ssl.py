@@ -2,6 +2,8 @@
 
 import re
 import socket
+import subprocess
+import time
 
 import pytest
 
@@ -225,3 +227,43 @@ def test_clients_that_leave_meanwhile(run, ca):
                 with pytest.raises(TimeoutError):
                     s.recv(1)
     assert server.http("/").text == "SUCCESS CN=client.test"
+
+
+def test_an_upstream_that_negotiates_again(start, ca):
+    """openssl s_server does so at a line "R" of its input."""
+    server = start("""
+        stream { server {
+            listen 127.0.0.1:@STREAM@;
+            proxy_pass 127.0.0.1:@PEER@;
+            proxy_ssl on;
+            proxy_ssl_protocols TLSv1.2;
+            %s
+        } }""" % (CERT % (ca.folder, "ngx.sleep(0.01)" + CLIENT) +
+                  VERIFY % "ngx.sleep(0.01)"), run=False)
+    peer = subprocess.Popen(
+        ["openssl", "s_server", "-accept", f"127.0.0.1:{server.port('PEER')}",
+         "-cert", ca.path("one.test.pem"), "-key", ca.path("one.test.key"),
+         "-tls1_2", "-verify", "2", "-naccept", "1", "-no_cache",
+         "-no_ticket"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT)
+    try:
+        while peer.stdout.readline() != b"ACCEPT\n":
+            pass
+        server.start()
+        with socket.create_connection((HOST, server.port("STREAM")), 5) as s:
+            s.settimeout(5)
+            s.sendall(b"one\n")
+            time.sleep(0.3)
+            peer.stdin.write(b"R\n")
+            peer.stdin.flush()
+            time.sleep(0.3)
+            s.sendall(b"two\n")
+            time.sleep(0.3)
+            peer.stdin.write(b"three\n")
+            peer.stdin.flush()
+            assert s.recv(100) == b"three\n"
+    finally:
+        peer.kill()
+        said = peer.communicate()[0]
+    assert b"one" in said and b"two" in said
+    assert said.count(b"CN = client.test") > 1

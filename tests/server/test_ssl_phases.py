@@ -883,3 +883,19 @@ def test_tls_as_a_client_within_a_handshake(run, ca, port):
     server.allow_log("SSL_do_handshake")
     assert certificate_of(server, ca, "two.test", port) == "two.test"
     assert talk(server, ca, port, "two.test") == "handshake failed\n"
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_octets_that_come_while_a_chunk_sleeps(run, ca, port):
+    server = run(HELLO % "ngx.sleep(0.05)" + SET % (
+        ca.folder, "ngx.sleep(0.2)" + BY_NAME))
+    with socket.create_connection((HOST, server.port(port)), 5) as s:
+        s.settimeout(5)
+        s.sendall(client_hello("one.test"))
+        before = server.cpu_seconds(server.worker_pids()[0])
+        for _ in range(5):
+            time.sleep(0.02)
+            s.sendall(b"\x16")
+        assert s.recv(1) == b"\x16"
+        assert server.cpu_seconds(server.worker_pids()[0]) - before < 0.15
+    assert talk(server, ca, port, "one.test") == "hello\n"
