@@ -15,6 +15,7 @@ import forwarders
 import scale
 import scripted
 import servers
+import stores
 
 NAMES = 10_000
 SERVER_CORE, LOAD_CORE = 0, 1
@@ -160,7 +161,7 @@ def parse_arguments():
     parser.add_argument("root", type=pathlib.Path)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--tables", default=",".join(TABLES))
+    parser.add_argument("--tables", default=",".join([*TABLES, *stores.TABLES]))
     parser.add_argument("--only", default="")
     parser.add_argument("--dnsperf", action="store_true")
     parser.add_argument("--scale", action="store_true")
@@ -178,6 +179,7 @@ class Bench:
 
     def __init__(self, arguments, folder):
         self.arguments = arguments
+        self.root = arguments.root
         self.folder = folder
         self.build = arguments.root / "build/release"
         self.zone = folder / "bench.test.zone"
@@ -253,7 +255,10 @@ def main():
     try:
         bench = Bench(arguments, folder)
         for name in filter(None, arguments.tables.split(",")):
-            bench.table(name)
+            if name in stores.TABLES:
+                stores.run(bench, name)
+            else:
+                bench.table(name)
         if arguments.scale:
             scale.run(bench)
     finally:
