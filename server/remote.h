@@ -70,6 +70,7 @@ struct remote_job_s {
     ngx_event_t event; /* its deadline */
     unsigned is_queued : 1;
     unsigned is_retried : 1;
+    unsigned is_alone : 1; /* not in a batch with others: it is too large */
 };
 
 typedef void (*dns_remote_done_pt)(void *data, dns_status_t status);

@@ -83,6 +83,42 @@ watch(remote_link_t *link, ngx_socket_t fd)
 }
 
 
+/* A batch that was too large for one statement is done one by one. */
+static ngx_uint_t
+part_batch(remote_link_t *link, ngx_queue_t *jobs)
+{
+    if (ngx_queue_head(jobs) == ngx_queue_last(jobs)) {
+        return 0;
+    }
+    while (!ngx_queue_empty(jobs)) {
+        remote_job_t *job =
+            ngx_queue_data(ngx_queue_last(jobs), remote_job_t, queue);
+        job->is_alone = 1;
+        remote_job_requeue(job);
+    }
+    remote_pump(link->store);
+    return 1;
+}
+
+
+static void
+end_jobs(remote_link_t *link, dns_status_t status, const char *error)
+{
+    remote_store_t *store = link->store;
+    char text[REMOTE_ERROR_SIZE];
+    if (status == DNS_ELIMIT && part_batch(link, &link->jobs)) {
+        return;
+    }
+    (void) ngx_cpystrn((u_char *) text, (u_char *) error, sizeof(text));
+    while (!ngx_queue_empty(&link->jobs)) {
+        remote_job_end(
+            ngx_queue_data(ngx_queue_head(&link->jobs), remote_job_t, queue),
+            status, text);
+    }
+    remote_pump(store);
+}
+
+
 /* libmariadb's call is over. */
 static void
 finish(remote_link_t *link)
@@ -102,11 +138,7 @@ finish(remote_link_t *link)
         remote_link_failed(link, error);
         return;
     }
-    remote_job_t *job =
-        ngx_queue_data(ngx_queue_head(&link->jobs), remote_job_t, queue);
-    remote_store_t *store = link->store;
-    remote_job_end(job, status, error);
-    remote_pump(store);
+    end_jobs(link, status, error);
 }
 
 
@@ -183,11 +215,19 @@ static void
 start(remote_link_t *link, remote_job_t *job)
 {
     const mysql_link_t *own = link->protocol;
-    if (job->set != NULL) {
-        store_mysql_begin_fetch(own->db, job->set);
-    } else {
+    dns_fetched_t *sets[STORE_MYSQL_SETS_MAX];
+    unsigned count = 0;
+    if (job->set == NULL) {
         store_mysql_begin_zones(own->db, job->zones);
+        ngx_post_event(&link->flush, &ngx_posted_events);
+        return;
     }
+    for (ngx_queue_t *q = ngx_queue_head(&link->jobs);
+         q != ngx_queue_sentinel(&link->jobs); q = ngx_queue_next(q)) {
+        const remote_job_t *one = ngx_queue_data(q, remote_job_t, queue);
+        sets[count++] = one->set;
+    }
+    store_mysql_begin_fetch(own->db, sets, count);
     ngx_post_event(&link->flush, &ngx_posted_events);
 }
 
@@ -206,7 +246,8 @@ close_connection(remote_link_t *link)
 
 
 const remote_driver_t remote_mysql = {
-    .jobs_max = 1,
+    .jobs_max = STORE_MYSQL_SETS_MAX,
+    .batches = 1,
     .connect = connect_to,
     .start = start,
     .close = close_connection,

@@ -31,6 +31,16 @@ unlink_job(remote_job_t *job)
 }
 
 
+void
+remote_job_requeue(remote_job_t *job)
+{
+    unlink_job(job);
+    job->is_queued = 1;
+    ngx_queue_insert_head(&job->store->waiting, &job->queue);
+    job->store->waiting_count++;
+}
+
+
 /* Says once that the store fails ... */
 static void
 note_trouble(remote_store_t *store, const char *verb, const char *error)
@@ -180,11 +190,8 @@ remote_link_failed(remote_link_t *link, const char *error)
             remote_job_end(job, DNS_ESTORE, text);
             continue;
         }
-        ngx_queue_remove(&job->queue);
         job->is_retried = 1;
-        job->is_queued = 1;
-        ngx_queue_insert_head(&store->waiting, &job->queue);
-        store->waiting_count++;
+        remote_job_requeue(job);
     }
     if (!was_ready) {
         connecting_failed(store, text);
@@ -249,8 +256,9 @@ free_link(remote_store_t *store)
     for (ngx_queue_t *q = ngx_queue_head(&store->links);
          q != ngx_queue_sentinel(&store->links); q = ngx_queue_next(q)) {
         remote_link_t *link = ngx_queue_data(q, remote_link_t, queue);
-        if (link->is_ready && !link->failed &&
-            link->job_count < store->driver->jobs_max &&
+        const ngx_uint_t max =
+            store->driver->batches ? 1 : store->driver->jobs_max;
+        if (link->is_ready && !link->failed && link->job_count < max &&
             (best == NULL || link->job_count < best->job_count)) {
             best = link;
             if (best->job_count == 0) {
@@ -263,18 +271,55 @@ free_link(remote_store_t *store)
 
 
 /* Gives waiting jobs to links, and opens links for what is left. */
+static remote_job_t *
+first_waiting(remote_store_t *store)
+{
+    return ngx_queue_empty(&store->waiting)
+               ? NULL
+               : ngx_queue_data(ngx_queue_head(&store->waiting), remote_job_t,
+                                queue);
+}
+
+
+static void
+give(remote_link_t *link, remote_job_t *job)
+{
+    unlink_job(job);
+    ngx_queue_insert_tail(&link->jobs, &job->queue);
+    job->link = link;
+    link->job_count++;
+}
+
+
+/* A link takes the fetches that wait, up to what it can do at once: the more
+   wait, the less each costs the database. */
+static void
+give_batch(remote_link_t *link)
+{
+    remote_store_t *store = link->store;
+    remote_job_t *job = first_waiting(store);
+    const ngx_uint_t alone = job->set == NULL || job->is_alone;
+    give(link, job);
+    while (!alone && link->job_count < store->driver->jobs_max &&
+           (job = first_waiting(store)) != NULL && job->set != NULL &&
+           !job->is_alone) {
+        give(link, job);
+    }
+}
+
+
 void
 remote_pump(remote_store_t *store)
 {
     remote_link_t *link;
-    while (!ngx_queue_empty(&store->waiting) &&
+    remote_job_t *job;
+    while ((job = first_waiting(store)) != NULL &&
            (link = free_link(store)) != NULL) {
-        remote_job_t *job = ngx_queue_data(ngx_queue_head(&store->waiting),
-                                           remote_job_t, queue);
-        unlink_job(job);
-        ngx_queue_insert_tail(&link->jobs, &job->queue);
-        job->link = link;
-        link->job_count++;
+        if (store->driver->batches) {
+            give_batch(link);
+        } else {
+            give(link, job);
+        }
         store->driver->start(link, job);
     }
     const ngx_uint_t connecting = store->link_count - store->ready_count;
@@ -322,6 +367,7 @@ remote_job_submit(remote_job_t *job)
     remote_store_t *store = job->store;
     job->link = NULL;
     job->is_retried = 0;
+    job->is_alone = 0;
     job->is_queued = 1;
     ngx_memzero(&job->event, sizeof(job->event));
     job->event.handler = on_job_event;
@@ -335,12 +381,14 @@ remote_job_submit(remote_job_t *job)
         return;
     }
     ngx_add_timer(&job->event, store->conf->timeout);
-    remote_pump(store);
+    if (!store->pump.posted) { /* with what else comes in this turn */
+        ngx_post_event(&store->pump, &ngx_posted_events);
+    }
 }
 
 
 static void
-on_back_off(ngx_event_t *ev)
+on_pump(ngx_event_t *ev)
 {
     remote_pump(ev->data);
 }
@@ -351,10 +399,13 @@ remote_pool_open(remote_store_t *store)
 {
     ngx_queue_init(&store->links);
     ngx_queue_init(&store->waiting);
-    store->back_off.handler = on_back_off;
+    store->back_off.handler = on_pump;
     store->back_off.data = store;
     store->back_off.log = worker_log();
     store->back_off.cancelable = 1;
+    store->pump.handler = on_pump;
+    store->pump.data = store;
+    store->pump.log = worker_log();
 }
 
 
@@ -362,6 +413,9 @@ void
 remote_pool_close(remote_store_t *store)
 {
     store->is_closing = 1;
+    if (store->pump.posted) {
+        ngx_delete_posted_event(&store->pump);
+    }
     while (!ngx_queue_empty(&store->links)) {
         close_link(ngx_queue_data(ngx_queue_head(&store->links), remote_link_t,
                                   queue));

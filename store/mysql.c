@@ -271,10 +271,12 @@ begin_statement(store_mysql_t *db, bool below)
 }
 
 void
-store_mysql_begin_fetch(store_mysql_t *db, dns_fetched_t *set)
+store_mysql_begin_fetch(store_mysql_t *db, dns_fetched_t *const *sets,
+                        unsigned count)
 {
     begin(db, MYSQL_EXECUTING);
-    db->set = set;
+    memcpy(db->sets, sets, count * sizeof(*sets));
+    db->set_count = count;
 
     if (!begin_statement(db, false) && !begin_statement(db, true)) {
         store_mysql_end(db, DNS_OK, "");
@@ -392,7 +394,9 @@ finish_fetch(store_mysql_t *db)
     }
 
     if (status == DNS_OK) {
-        dns_fetched_settle(db->set);
+        for (unsigned i = 0; i < db->set_count; i++) {
+            dns_fetched_settle(db->sets[i]);
+        }
     }
 
     if (db->error[0] != '\0') { /* it is told already */

@@ -7,7 +7,7 @@
  * stepped; between the steps the caller waits as it can, by a coroutine that
  * nginx wakes or by poll():
  *
- *     store_mysql_begin_fetch(db, set);
+ *     store_mysql_begin_fetch(db, &set, 1);
  *     store_mysql_wait_t wait;
  *     int ready = 0;
  *     while (store_mysql_step(db, ready, &wait) == STORE_MYSQL_WAITS) {
@@ -33,6 +33,7 @@ enum {
     STORE_MYSQL_ERROR_SIZE = 512, /* bytes of an error text and its NUL */
     STORE_MYSQL_ROWS_MAX = 20000, /* rows that one fetch may give */
     STORE_MYSQL_NAMES_MAX = 512,  /* names that one fetch may ask for */
+    STORE_MYSQL_SETS_MAX = 32,    /* of one fetch */
 };
 
 /*
@@ -114,16 +115,21 @@ DNS_EXPORT void store_mysql_on_skip(store_mysql_t *db, store_mysql_skip_t skip,
 /* Rows skipped since the connection was made. */
 DNS_EXPORT uint64_t store_mysql_skipped(const store_mysql_t *db);
 
-/* The jobs.  zones, set: borrowed until the job is done. */
+/* The jobs.  zones, sets: borrowed until the job is done. */
 DNS_EXPORT void store_mysql_begin_connect(store_mysql_t *db);
 
 /* Adds every zone; its generation changes with its SOA record. */
 DNS_EXPORT void store_mysql_begin_zones(store_mysql_t *db,
                                         dns_zone_list_t *zones);
 
-/* Fetches what the set wants, in one statement, and settles it.  After an
-   error the set may hold a part: free it. */
-DNS_EXPORT void store_mysql_begin_fetch(store_mysql_t *db, dns_fetched_t *set);
+/*
+ * Fetches what the sets want, in one statement for all records and one for what
+ * is below names, and settles them.  After an error they may hold a part: free
+ * them.  sets: count of at most STORE_MYSQL_SETS_MAX, copied.
+ */
+DNS_EXPORT void store_mysql_begin_fetch(store_mysql_t *db,
+                                        dns_fetched_t *const *sets,
+                                        unsigned count);
 
 /* ready: 0 for the first step of a job. */
 DNS_EXPORT store_mysql_step_t store_mysql_step(store_mysql_t *db, int ready,

@@ -18,8 +18,8 @@ static const char below_text[] =
 unsigned
 store_mysql_statement_names(unsigned statement)
 {
-    static const unsigned names[MYSQL_SIZES] = {4, 8, 24, 96,
-                                                STORE_MYSQL_NAMES_MAX};
+    static const unsigned names[MYSQL_SIZES] = {
+        4, 8, 16, 32, 64, 128, STORE_MYSQL_NAMES_MAX};
 
     return names[statement % MYSQL_SIZES];
 }
@@ -206,38 +206,85 @@ set_name(const store_mysql_t *db, const dns_want_t *want, mysql_name_t *name)
     }
 }
 
+static bool
+is_same_name(const mysql_name_t *a, const mysql_name_t *b)
+{
+    return a->zone_id == b->zone_id && a->name_size == b->name_size &&
+           memcmp(a->name, b->name, a->name_size) == 0;
+}
+
+/* Several queries want the same ancestors: each name is asked for once.  True:
+   the last one is new. */
+static bool
+take_name(store_mysql_t *db)
+{
+    static const uint8_t key[DNS_SIPHASH_KEY_SIZE] = {0};
+    const mysql_name_t *name = &db->names[db->name_count];
+    size_t at = dns_siphash(key, (const uint8_t *) name->name, name->name_size);
+
+    for (;; at++) {
+        uint16_t *slot = &db->name_slots[at % MYSQL_NAME_SLOTS];
+
+        if (*slot == 0) {
+            *slot = (uint16_t) ++db->name_count;
+            return true;
+        }
+
+        if (is_same_name(&db->names[*slot - 1], name)) {
+            return false;
+        }
+    }
+}
+
+static dns_status_t
+fill_from(store_mysql_t *db, const dns_fetched_t *set, bool below)
+{
+    dns_want_t want;
+
+    for (size_t at = 0; dns_fetched_next_wanted(set, &at, &want);) {
+        if (want.below != below) {
+            continue;
+        }
+
+        if (db->name_count == STORE_MYSQL_NAMES_MAX) {
+            return DNS_ELIMIT;
+        }
+
+        mysql_name_t *name = &db->names[db->name_count];
+
+        set_name(db, &want, name);
+
+        if (take_name(db)) {
+            bind_name(db, db->name_count - 1, below, name);
+        }
+    }
+
+    return DNS_OK;
+}
+
 dns_status_t
 store_mysql_fill(store_mysql_t *db, bool below)
 {
-    dns_want_t want;
-    unsigned used = 0;
+    dns_status_t status = DNS_OK;
 
     if (below && db->options.layout.zones != NULL &&
         db->options.layout.below == NULL) {
         return DNS_ENOTFOUND;
     }
 
-    for (size_t at = 0; dns_fetched_next_wanted(db->set, &at, &want);) {
-        if (want.below != below) {
-            continue;
-        }
+    memset(db->name_slots, 0, sizeof(db->name_slots));
+    db->name_count = 0;
 
-        if (used == STORE_MYSQL_NAMES_MAX) {
-            return DNS_ELIMIT;
-        }
-
-        set_name(db, &want, &db->names[used]);
-        bind_name(db, used, below, &db->names[used]);
-        used++;
+    for (unsigned i = 0; status == DNS_OK && i < db->set_count; i++) {
+        status = fill_from(db, db->sets[i], below);
     }
 
-    if (used == 0) {
-        return DNS_ENOTFOUND;
+    if (status != DNS_OK || db->name_count == 0) {
+        return status == DNS_OK ? DNS_ENOTFOUND : status;
     }
 
-    db->name_count = used;
-    db->statement = choose_statement(used, below);
-    pad(db, used, store_mysql_statement_names(db->statement), below);
+    db->statement = choose_statement(db->name_count, below);
+    pad(db, db->name_count, store_mysql_statement_names(db->statement), below);
     return DNS_OK;
 }
 
@@ -285,20 +332,38 @@ skip(store_mysql_t *db, const char *reason)
     }
 }
 
-/* A record of the row that is being read. */
+/* A record of the row that is being read, for each set that wants it. */
 static dns_status_t
 add_record(store_mysql_t *db, const store_record_t *record)
 {
-    dns_rrset_t set = {.type = record->type, .ttl = record->ttl};
-    dns_status_t status = dns_fetched_add(db->set, (uint32_t) db->row.zone_id,
-                                          db->row_name, &set, &record->rdata);
+    const dns_rrset_t set = {.type = record->type, .ttl = record->ttl};
+    bool is_full = false;
 
-    if (status == DNS_ELIMIT) {
-        skip(db, "too many records at one name");
-        return DNS_OK;
+    for (unsigned i = 0; i < db->set_count; i++) {
+        dns_status_t status =
+            dns_fetched_add(db->sets[i], (uint32_t) db->row.zone_id,
+                            db->row_name, &set, &record->rdata);
+
+        is_full = is_full || status == DNS_ELIMIT;
+
+        if (status == DNS_ENOMEM) {
+            return status;
+        }
     }
 
-    return status == DNS_ENOMEM ? status : DNS_OK;
+    if (is_full) {
+        skip(db, "too many records at one name");
+    }
+
+    return DNS_OK;
+}
+
+static void
+mark(store_mysql_t *db, int32_t zone_id)
+{
+    for (unsigned i = 0; i < db->set_count; i++) {
+        dns_fetched_mark(db->sets[i], (uint32_t) zone_id, db->row_name);
+    }
 }
 
 static void
@@ -331,7 +396,7 @@ read_record(store_mysql_t *db)
     const char *reason = NULL;
 
     /* A name whose only row cannot be read is there all the same. */
-    dns_fetched_mark(db->set, (uint32_t) row->zone_id, db->row_name);
+    mark(db, row->zone_id);
 
     if (db->options.layout.content_is_json) {
         const store_json_t json = {.text = row->content,
@@ -398,8 +463,7 @@ read_mark(store_mysql_t *db)
 {
     for (unsigned i = 0; i < db->name_count; i++) {
         if (is_asked(&db->names[i], &db->row)) {
-            dns_fetched_mark(db->set, (uint32_t) db->names[i].zone_id,
-                             db->row_name);
+            mark(db, db->names[i].zone_id);
         }
     }
 

@@ -29,7 +29,7 @@ struct dns_server_ask_s {
     unsigned has_ticket;       /* it is of a networked store's zone */
     ask_step_t step;
     dns_remote_t fetch;
-    unsigned rounds;       /* that stores were asked */
+    unsigned rounds;                 /* that stores were asked */
     dns_server_answered_pt answered; /* NULL: the client is gone */
     void *data;
     struct dns_ffi_hook hook;

@@ -61,10 +61,12 @@ struct remote_list_s {
    remote_job_end() and remote_link_failed(). */
 typedef struct {
     ngx_uint_t jobs_max; /* at once, on one link */
+    ngx_uint_t batches;  /* jobs are begun together, on a link that is idle */
     /* Begins to connect to the address, or to log in. */
     ngx_int_t (*connect)(remote_link_t *link, const char *address,
                          in_port_t port);
-    /* May end neither the job nor the link at once. */
+    /* Begins the job, or with batches all of the link's.  May end neither them
+       nor the link at once. */
     void (*start)(remote_link_t *link, remote_job_t *job);
     void (*close)(remote_link_t *link);
 } remote_driver_t;
@@ -97,6 +99,7 @@ struct remote_store_s {
     ngx_uint_t link_count;
     ngx_uint_t ready_count;
     ngx_queue_t waiting; /* jobs */
+    ngx_event_t pump;    /* posted: they are given to links */
     ngx_uint_t waiting_count;
 
     ngx_uint_t host;         /* the one in use */
@@ -126,6 +129,7 @@ void remote_job_submit(remote_job_t *job);
 
 /* From drivers. */
 void remote_job_end(remote_job_t *job, dns_status_t status, const char *error);
+void remote_job_requeue(remote_job_t *job); /* before all that wait */
 void remote_link_ready(remote_link_t *link);
 void remote_link_failed(remote_link_t *link, const char *error);
 

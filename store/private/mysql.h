@@ -7,9 +7,10 @@
 #include "store/mysql.h"
 
 enum {
-    MYSQL_SIZES = 5,                    /* statements for 4, 8, 24 ... names */
+    MYSQL_SIZES = 7,                    /* statements for 4, 8, 16 ... names */
     MYSQL_STATEMENTS = 2 * MYSQL_SIZES, /* for rows, then for what is below */
-    MYSQL_TYPE_SIZE = 32, /* bytes: longer type texts are wrong anyway */
+    MYSQL_NAME_SLOTS = 2048, /* a power of two, over twice the names */
+    MYSQL_TYPE_SIZE = 32,    /* bytes: longer type texts are wrong anyway */
     /* Every byte of a name's text escaped for LIKE, and "%." */
     MYSQL_PATTERN_SIZE = 2 * DNS_NAME_TEXT_SIZE + 4,
 };
@@ -83,13 +84,15 @@ struct store_mysql_s {
     MYSQL *connected;
     MYSQL_RES *rows;
 
-    dns_zone_list_t *zones; /* borrowed */
-    dns_fetched_t *set;     /* borrowed */
-    unsigned statement;     /* which of them this fetch uses */
-    char *text;             /* owned: of the statement being prepared */
-    mysql_name_t *names;    /* owned: STORE_MYSQL_NAMES_MAX */
-    unsigned name_count;    /* that the statement asks for */
-    MYSQL_BIND *parameters; /* owned: 3 for each name */
+    dns_zone_list_t *zones;                    /* borrowed */
+    dns_fetched_t *sets[STORE_MYSQL_SETS_MAX]; /* borrowed */
+    unsigned set_count;
+    unsigned statement;  /* which of them this fetch uses */
+    char *text;          /* owned: of the statement being prepared */
+    mysql_name_t *names; /* owned: STORE_MYSQL_NAMES_MAX */
+    unsigned name_count; /* that the statement asks for */
+    uint16_t name_slots[MYSQL_NAME_SLOTS]; /* by hash: number + 1; 0: free */
+    MYSQL_BIND *parameters;                /* owned: 3 for each name */
     mysql_row_t row;
     uint8_t row_name[DNS_NAME_MAX];
     dns_status_t row_status; /* of a JSON row's records */

@@ -85,7 +85,7 @@ list_zones(dns_zone_list_t *zones)
 static dns_status_t
 fetch_set(dns_fetched_t *set)
 {
-    store_mysql_begin_fetch(db, set);
+    store_mysql_begin_fetch(db, &set, 1);
     return run();
 }
 
