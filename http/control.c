@@ -27,6 +27,9 @@ http_control_end(http_ctx_t *ctx, ngx_int_t rc)
     if (ends_silently(rc)) {
         return rc;
     }
+    if (r->filter_finalize) { /* another response went in its place */
+        return NGX_ERROR;
+    }
     if (ctx->is_raw) {
         return http_output_end(ctx);
     }

@@ -1,6 +1,7 @@
 /* header_filter_by_lua* and body_filter_by_lua*. */
 
 #include "http/private/phases.h"
+#include "runtime/text.h"
 
 #define TAG ((ngx_buf_tag_t) &http_filters_init)
 
@@ -15,8 +16,8 @@ header_filter(ngx_http_request_t *r)
     if (conf->body_filter != NULL) {
         r->filter_need_in_memory = 1;
     }
-    if (conf->header_filter == NULL) {
-        return next_header_filter(r);
+    if (conf->header_filter == NULL || r->filter_finalize) {
+        return next_header_filter(r); /* or the error page that it asked for */
     }
     http_ctx_t *ctx = http_ctx(r);
     if (ctx == NULL || http_code_push(ctx, conf->header_filter) != NGX_OK) {
@@ -141,7 +142,8 @@ pass(http_ctx_t *ctx, const u_char *text, size_t size, ngx_uint_t last,
 }
 
 
-/* Runs the chunk with ngx.arg = {text, last}; the table stays on the stack. */
+/* Runs the chunk with ngx.arg = {text, last}; the table stays on the stack.
+   NGX_ERROR as well where it returns ngx.ERROR. */
 static ngx_int_t
 run(lua_State *L, http_ctx_t *ctx, http_code_t *code, ngx_chain_t *in,
     ngx_uint_t last)
@@ -155,10 +157,62 @@ run(lua_State *L, http_ctx_t *ctx, http_code_t *code, ngx_chain_t *in,
     lua_pushvalue(L, -2);
     lua_setfield(L, -2, "arg");
     lua_pop(L, 1);
-    if (http_code_push(ctx, code) != NGX_OK) {
+    if (http_code_push(ctx, code) != NGX_OK ||
+        resolua_run_function_sync(&ctx->base, 0, RESOLUA_BODY_FILTER, 1) !=
+            NGX_OK) {
         return NGX_ERROR;
     }
-    return resolua_run_function_sync(&ctx->base, 0, RESOLUA_BODY_FILTER, 0);
+    const ngx_int_t rc =
+        lua_isnumber(L, -1) && lua_tointeger(L, -1) == NGX_ERROR ? NGX_ERROR
+                                                                 : NGX_OK;
+    lua_pop(L, 1);
+    return rc;
+}
+
+
+/* (value): its text, put together where it is an array. */
+static int
+flatten(lua_State *L)
+{
+    const size_t size = resolua_text_size(L, 1);
+    u_char *text = lua_newuserdata(L, size + 1);
+    (void) resolua_text_copy(L, 1, text);
+    lua_pushlstring(L, (const char *) text, size);
+    return 1;
+}
+
+
+/* Pushes the text of ngx.arg[1], a string, unless it is nil. */
+static ngx_int_t
+push_result(lua_State *L, http_ctx_t *ctx, int arg)
+{
+    lua_rawgeti(L, arg, 1);
+    if (lua_isnil(L, -1) || lua_isstring(L, -1)) {
+        return NGX_OK;
+    }
+    lua_pushcfunction(L, flatten);
+    lua_insert(L, -2);
+    if (lua_pcall(L, 1, 1, 0) == 0) {
+        return NGX_OK;
+    }
+    ngx_log_error(NGX_LOG_ERR, ctx->base.log, 0,
+                  "body_filter_by_lua*: ngx.arg[1]: %s", lua_tostring(L, -1));
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+pass_result(lua_State *L, http_ctx_t *ctx, int arg, ngx_uint_t flush)
+{
+    size_t size = 0;
+    if (push_result(L, ctx, arg) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    const char *text = lua_tolstring(L, -1, &size);
+    lua_rawgeti(L, arg, 2);
+    const ngx_uint_t last = (ngx_uint_t) lua_toboolean(L, -1);
+    ctx->filter_ended = last ? 1 : 0;
+    return pass(ctx, (const u_char *) text, size, last, flush);
 }
 
 
@@ -183,15 +237,7 @@ body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     ngx_int_t rc = run(L, ctx, code, in, is_last(r, in));
     use_up(in);
     if (rc == NGX_OK) {
-        size_t size = 0;
-        lua_rawgeti(L, top + 1, 1);
-        lua_rawgeti(L, top + 1, 2);
-        const char *text = lua_tolstring(L, -2, &size);
-        const ngx_uint_t last = (ngx_uint_t) lua_toboolean(L, -1);
-        ctx->filter_ended = last ? 1 : 0;
-        rc = pass(ctx, (const u_char *) text, size, last, flush);
-    } else {
-        rc = NGX_ERROR;
+        rc = pass_result(L, ctx, top + 1, flush);
     }
     lua_settop(L, top);
     return rc;

@@ -197,6 +197,31 @@ note(ngx_http_request_t *r, const ngx_str_t *name, ngx_table_elt_t *h)
 }
 
 
+/* nginx writes Connection itself. */
+static int
+is_connection(const ngx_str_t *name)
+{
+    static const ngx_str_t connection = ngx_string("Connection");
+    return http_headers_same_name(name, &connection);
+}
+
+
+static int
+set_connection(ngx_http_request_t *r, const ngx_str_t *value)
+{
+    static const ngx_str_t close = ngx_string("close");
+    static const ngx_str_t keep = ngx_string("keep-alive");
+    static const ngx_str_t upgrade = ngx_string("upgrade");
+    if (http_headers_same_name(value, &close)) {
+        r->keepalive = 0;
+        return 1;
+    }
+    return http_headers_same_name(value, &keep) ||
+           (http_headers_same_name(value, &upgrade) &&
+            r->headers_out.status == NGX_HTTP_SWITCHING_PROTOCOLS);
+}
+
+
 /* Adds the value at index. */
 static void
 add(lua_State *L, http_ctx_t *ctx, const ngx_str_t *name, int index)
@@ -211,6 +236,9 @@ add(lua_State *L, http_ctx_t *ctx, const ngx_str_t *name, int index)
         if (set_length(r, &value) != NGX_OK) {
             luaL_error(L, "bad Content-Length: %s", value.data);
         }
+        return;
+    }
+    if (is_connection(name) && set_connection(r, &value)) {
         return;
     }
     ngx_table_elt_t *h = push(r, name, &value);
