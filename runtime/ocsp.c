@@ -42,6 +42,7 @@ get_responder(lua_State *L)
 {
     const char *wrong;
     const lua_Integer max = luaL_optinteger(L, 2, TEXT_MAX);
+    luaL_argcheck(L, max >= 0, 2, "bad size");
     STACK_OF(X509) *chain = check_chain(L, 1, &wrong);
     if (chain == NULL) {
         return resolua_ssl_fail(L, wrong);
@@ -55,15 +56,12 @@ get_responder(lua_State *L)
     }
     const char *url = sk_OPENSSL_STRING_value(urls, 0);
     const size_t size = ngx_strlen(url);
-    if ((lua_Integer) size <= max) {
-        lua_pushlstring(L, url, size);
-    } else {
-        lua_pushliteral(L, "truncated");
-        lua_pushnil(L);
-        lua_insert(L, -2);
-    }
+    const int fits = size <= (size_t) max;
+    lua_pushlstring(L, url, fits ? size : (size_t) max);
+    lua_pushliteral(L, "truncated");
     X509_email_free(urls);
-    return (lua_Integer) size <= max ? 1 : 2;
+    lua_pop(L, fits);
+    return fits ? 1 : 2;
 }
 
 
@@ -81,6 +79,7 @@ create_request(lua_State *L)
 {
     const char *wrong;
     const lua_Integer max = luaL_optinteger(L, 2, TEXT_MAX);
+    luaL_argcheck(L, max >= 0, 2, "bad size");
     STACK_OF(X509) *chain = check_chain(L, 1, &wrong);
     if (chain == NULL) {
         return resolua_ssl_fail(L, wrong);
@@ -104,14 +103,29 @@ create_request(lua_State *L)
         lua_pushlstring(L, (char *) der, (size_t) size);
     }
     OPENSSL_free(der);
-    return size <= max ? 1 : resolua_ssl_fail(L, "output buffer too small");
+    if (size <= max) {
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushfstring(L, "output buffer too small: %d > %d", size, (int) max);
+    return 2;
 }
 
 
-/* Does it say, validly and now, that the certificate is good?  NULL, or why
-   not. */
-static const char *
-check_status(OCSP_BASICRESP *basic, STACK_OF(X509) * chain)
+/* What a response does not pass is pushed as text; true: it does. */
+static int
+passes(lua_State *L, int ok, const char *wrong)
+{
+    if (!ok) {
+        lua_pushstring(L, wrong);
+    }
+    return ok;
+}
+
+
+/* Does it say, validly and now, that the certificate is good? */
+static int
+check_status(lua_State *L, OCSP_BASICRESP *basic, STACK_OF(X509) * chain)
 {
     int status;
     ASN1_GENERALIZEDTIME *from;
@@ -121,45 +135,57 @@ check_status(OCSP_BASICRESP *basic, STACK_OF(X509) * chain)
         id != NULL &&
         OCSP_resp_find_status(basic, id, &status, NULL, NULL, &from, &to) == 1;
     OCSP_CERTID_free(id);
-    if (!is_found) {
-        return "certificate status not found in the OCSP response";
+    if (!passes(L, is_found,
+                "certificate status not found in the OCSP response") ||
+        !passes(L, OCSP_check_validity(from, to, CLOCK_SKEW, -1) == 1,
+                "OCSP_check_validity() failed")) {
+        return 0;
     }
-    if (OCSP_check_validity(from, to, CLOCK_SKEW, -1) != 1) {
-        return "OCSP_check_validity failed";
+    if (status != V_OCSP_CERTSTATUS_GOOD) {
+        lua_pushfstring(L, "certificate status \"%s\" in the OCSP response",
+                        OCSP_cert_status_str(status));
     }
-    return status == V_OCSP_CERTSTATUS_GOOD      ? NULL
-           : status == V_OCSP_CERTSTATUS_REVOKED ? "certificate status "
-                                                   "\"revoked\" in the OCSP "
-                                                   "response"
-                                                 : "certificate status "
-                                                   "\"unknown\" in the OCSP "
-                                                   "response";
+    return status == V_OCSP_CERTSTATUS_GOOD;
 }
 
 
-/* The response is the issuer's, or of one whom the issuer lets answer: what
-   stands in the chain is trusted for that. */
-static const char *
-check_response(OCSP_RESPONSE *response, STACK_OF(X509) * chain)
+/* Is it the issuer's, or of one whom the issuer lets answer?  Their
+   certificates' own times are the client's to judge. */
+static int
+check_signature(OCSP_BASICRESP *basic, STACK_OF(X509) * chain)
 {
-    if (OCSP_response_status(response) != OCSP_RESPONSE_STATUS_SUCCESSFUL) {
-        return "OCSP response not successful";
+    X509_STORE *store = X509_STORE_new();
+    const int ok =
+        store != NULL &&
+        X509_STORE_add_cert(store, sk_X509_value(chain, 1)) == 1 &&
+        X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN |
+                                        X509_V_FLAG_NO_CHECK_TIME) == 1 &&
+        OCSP_basic_verify(basic, chain, store, 0) == 1;
+    X509_STORE_free(store);
+    return ok;
+}
+
+
+static int
+check_response(lua_State *L, OCSP_RESPONSE *response, STACK_OF(X509) * chain)
+{
+    if (!passes(L, response != NULL, "d2i_OCSP_RESPONSE() failed")) {
+        return 0;
+    }
+    const int status = OCSP_response_status(response);
+    if (status != OCSP_RESPONSE_STATUS_SUCCESSFUL) {
+        lua_pushfstring(L, "OCSP response not successful (%d: %s)", status,
+                        OCSP_response_status_str(status));
+        return 0;
     }
     OCSP_BASICRESP *basic = OCSP_response_get1_basic(response);
-    X509_STORE *store = X509_STORE_new();
-    const char *wrong = NULL;
-    if (basic == NULL || store == NULL) {
-        wrong = "OCSP_response_get1_basic() failed";
-    } else if (X509_STORE_add_cert(store, sk_X509_value(chain, 1)) != 1 ||
-               X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) != 1 ||
-               OCSP_basic_verify(basic, chain, store, 0) != 1) {
-        wrong = "OCSP_basic_verify() failed";
-    } else {
-        wrong = check_status(basic, chain);
-    }
-    X509_STORE_free(store);
+    const int ok =
+        passes(L, basic != NULL, "OCSP_response_get1_basic() failed") &&
+        passes(L, check_signature(basic, chain),
+               "OCSP_basic_verify() failed") &&
+        check_status(L, basic, chain);
     OCSP_BASICRESP_free(basic);
-    return wrong;
+    return ok;
 }
 
 
@@ -176,12 +202,12 @@ validate_response(lua_State *L)
         return resolua_ssl_fail(L, wrong);
     }
     OCSP_RESPONSE *response = d2i_OCSP_RESPONSE(NULL, &text, (long) size);
-    wrong = response != NULL ? check_response(response, chain)
-                             : "d2i_OCSP_RESPONSE() failed";
+    const int ok = check_response(L, response, chain);
     OCSP_RESPONSE_free(response);
     sk_X509_pop_free(chain, X509_free);
     ERR_clear_error();
-    return wrong == NULL ? resolua_ssl_succeed(L) : resolua_ssl_fail(L, wrong);
+    return ok ? resolua_ssl_succeed(L)
+              : resolua_ssl_fail(L, lua_tostring(L, -1));
 }
 
 

@@ -34,12 +34,13 @@ class Authority:
     def text(self, name):
         return self.path(name).read_text()
 
-    def issue(self, name, ocsp="http://127.0.0.1:1/ocsp"):
+    def issue(self, name, ocsp="http://127.0.0.1:1/ocsp",
+              usage="serverAuth,clientAuth"):
         folder = self.folder
         extensions = folder / f"{name}.ext"
         extensions.write_text(
             f"subjectAltName=DNS:{name}\nauthorityInfoAccess=OCSP;URI:{ocsp}"
-            "\nextendedKeyUsage=serverAuth,clientAuth\n")
+            f"\nextendedKeyUsage={usage}\n")
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                 "-nodes", "-keyout", folder / f"{name}.key", "-out",
                 folder / f"{name}.csr", "-subj", f"/CN={name}")
