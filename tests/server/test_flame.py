@@ -120,6 +120,7 @@ def test_odd_clients_of_the_control_socket(start):
                  b"sample -1\n", b"sample 99999\n", b"sample 1\n"):
         assert ask(data) == b""
         ask(data, end=False)
+    time.sleep(0.1)  # one at a time: the last has to be gone
     with socket.socket(socket.AF_UNIX) as first:
         first.connect(name)
         first.sendall(b"sample 1\n")
