@@ -500,18 +500,31 @@ static const char connect_source[] = "local tcp = ngx.socket.tcp\n"
 static ngx_msec_t
 check_timeout(lua_State *L, int arg, ngx_msec_t usual)
 {
-    if (lua_isnoneornil(L, arg)) {
-        return usual;
+    /* What is no number counts as 0: libraries rely on it. */
+    const lua_Number ms = lua_tonumber(L, arg);
+    if (ms < 0 || ms > 0x7fffffff) {
+        luaL_error(L, "bad timeout value");
     }
-    const lua_Number ms = luaL_checknumber(L, arg);
-    luaL_argcheck(L, ms >= 0 && ms <= 0x7fffffff, arg, "bad timeout value");
     return ms > 0 ? (ngx_msec_t) ms : usual;
+}
+
+
+static void
+check_count(lua_State *L, const char *name, int count)
+{
+    if (lua_gettop(L) != count) {
+        luaL_error(L,
+                   "ngx.socket %s: expecting %d arguments (including the "
+                   "object) but seen %d",
+                   name, count, lua_gettop(L));
+    }
 }
 
 
 int
 tcp_settimeout(lua_State *L)
 {
+    check_count(L, "settimeout", 2);
     tcp_t *tcp = tcp_check(L);
     const resolua_socket_conf_t *conf = tcp_conf(tcp);
     tcp->connect_timeout = check_timeout(L, 2, conf->connect_timeout);
@@ -524,6 +537,7 @@ tcp_settimeout(lua_State *L)
 int
 tcp_settimeouts(lua_State *L)
 {
+    check_count(L, "settimeouts", 4);
     tcp_t *tcp = tcp_check(L);
     const resolua_socket_conf_t *conf = tcp_conf(tcp);
     tcp->connect_timeout = check_timeout(L, 2, conf->connect_timeout);
