@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -430,6 +431,17 @@ finish_prepare(store_mysql_t *db)
     fail_statement(db);
 }
 
+/* libmariadb reads TLS as the socket is: it would block. */
+static void
+unblock(const store_mysql_t *db)
+{
+    int yes = 1;
+
+    if (db->options.ca_file != NULL) {
+        ioctl(mysql_get_socket(db->link), FIONBIO, &yes);
+    }
+}
+
 /* libmariadb's call is over: what follows. */
 static void
 advance(store_mysql_t *db)
@@ -439,6 +451,7 @@ advance(store_mysql_t *db)
         if (db->connected == NULL) {
             fail(db);
         } else {
+            unblock(db);
             store_mysql_end(db, DNS_OK, "");
         }
 
