@@ -186,14 +186,15 @@ is_writable_soon(ngx_socket_t fd)
 }
 
 
-void
-datagram_send(ngx_socket_t fd, ngx_log_t *log)
+static void
+send_all(ngx_socket_t fd, struct mmsghdr *messages, unsigned count,
+         ngx_log_t *log)
 {
     unsigned done = 0;
     ngx_uint_t waited = 0;
-    while (done < out_count) {
+    while (done < count) {
         const int sent =
-            sendmmsg(fd, out + done, out_count - done, MSG_DONTWAIT);
+            sendmmsg(fd, messages + done, count - done, MSG_DONTWAIT);
         if (sent > 0) {
             done += (unsigned) sent;
             waited = 0;
@@ -207,7 +208,7 @@ datagram_send(ngx_socket_t fd, ngx_log_t *log)
             if (!waited++ && is_writable_soon(fd)) {
                 continue;
             }
-            dns_counts.send_errors += out_count - done;
+            dns_counts.send_errors += count - done;
             break;
         }
         /* This one cannot be sent (no route, filtered, size); the next may. */
@@ -215,6 +216,13 @@ datagram_send(ngx_socket_t fd, ngx_log_t *log)
         dns_counts.send_errors++;
         done++;
     }
+}
+
+
+void
+datagram_send(ngx_socket_t fd, ngx_log_t *log)
+{
+    send_all(fd, out, out_count, log);
     out_count = 0;
 }
 
@@ -239,6 +247,56 @@ put_source(struct msghdr *m, const struct sockaddr *local)
         c->cmsg_len = CMSG_LEN(sizeof(info));
         m->msg_controllen = CMSG_SPACE(sizeof(info));
         memcpy(CMSG_DATA(c), &info, sizeof(info));
+    }
+}
+
+
+/* Replies that are late, for one descriptor. */
+static struct {
+    ngx_socket_t fd;
+    unsigned count;
+    struct mmsghdr messages[DATAGRAM_BATCH];
+    struct iovec vectors[DATAGRAM_BATCH];
+    ngx_sockaddr_t clients[DATAGRAM_BATCH];
+    union {
+        struct cmsghdr align;
+        uint8_t octets[CONTROL_SIZE];
+    } controls[DATAGRAM_BATCH];
+    uint8_t octets[DATAGRAM_BATCH][REPLY_STRIDE];
+} late;
+
+
+void
+datagram_late_send(ngx_log_t *log)
+{
+    send_all(late.fd, late.messages, late.count, log);
+    late.count = 0;
+}
+
+
+void
+datagram_late_put(const datagram_address_t *to, const uint8_t *octets,
+                  size_t size, ngx_log_t *log)
+{
+    if (late.count == DATAGRAM_BATCH || (late.count > 0 && late.fd != to->fd)) {
+        datagram_late_send(log);
+    }
+    const unsigned i = late.count++;
+    struct msghdr *m = &late.messages[i].msg_hdr;
+    late.fd = to->fd;
+    ngx_memcpy(late.octets[i], octets, size);
+    ngx_memcpy(&late.clients[i], to->client, to->client_size);
+    late.vectors[i].iov_base = late.octets[i];
+    late.vectors[i].iov_len = size;
+    ngx_memzero(m, sizeof(*m));
+    m->msg_name = &late.clients[i];
+    m->msg_namelen = to->client_size;
+    m->msg_iov = &late.vectors[i];
+    m->msg_iovlen = 1;
+    if (to->local != NULL) {
+        ngx_memzero(&late.controls[i], sizeof(late.controls[i]));
+        m->msg_control = &late.controls[i];
+        put_source(m, to->local);
     }
 }
 

@@ -51,6 +51,21 @@ void datagram_reply(unsigned i, size_t size);
 /* Sends what was put since the receive. */
 void datagram_send(ngx_socket_t fd, ngx_log_t *log);
 
+/* Where a late reply goes; local NULL: from the socket's own address. */
+typedef struct {
+    ngx_socket_t fd;
+    const struct sockaddr *client;
+    socklen_t client_size;
+    const struct sockaddr *local;
+} datagram_address_t;
+
+/* Replies out of the order of receiving: copied, and sent together by
+   datagram_late_send() or when there are many.  size: at most
+   DATAGRAM_REPLY_MAX. */
+void datagram_late_put(const datagram_address_t *to, const uint8_t *octets,
+                       size_t size, ngx_log_t *log);
+void datagram_late_send(ngx_log_t *log);
+
 /* One datagram outside of a batch; local NULL: from the socket's address.
    NGX_OK, NGX_AGAIN or NGX_ERROR (errno). */
 ngx_int_t datagram_send_one(ngx_socket_t fd, const struct sockaddr *client,

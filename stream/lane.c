@@ -5,7 +5,7 @@
 #include "server/ask.h"
 #include "server/statistics.h"
 #include "stream/datagram.h"
-#include "stream/serve.h"
+#include "stream/late.h"
 #include "stream/session.h"
 
 enum {
@@ -13,12 +13,44 @@ enum {
                         level-triggered, so the rest is not forgotten */
 };
 
-/* Datagrams of a batch that become sessions when it has been sent. */
+/* Datagrams of a batch that are gone on with when it has been sent. */
 typedef struct {
     unsigned count;
     uint8_t number[DATAGRAM_BATCH];
-    dns_server_ask_t *pending[DATAGRAM_BATCH]; /* what Lua has begun, or NULL */
+    dns_server_ask_t *ask[DATAGRAM_BATCH]; /* NULL: it becomes a session */
 } left_t;
+
+
+void
+lane_hold(lane_t *lane)
+{
+    if (lane->holders++ > 0) {
+        return;
+    }
+    lane->held_fd = fcntl(lane->listening->connection->fd, F_DUPFD_CLOEXEC, 0);
+    if (lane->held_fd == (ngx_socket_t) -1) {
+        lane->held_fd = lane->listening->connection->fd;
+        lane->is_borrowed = 1;
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, ngx_errno,
+                      "no descriptor for late answers: a reload would lose "
+                      "them");
+    }
+}
+
+
+void
+lane_release(lane_t *lane)
+{
+    if (--lane->holders > 0) {
+        return;
+    }
+    late_flush();
+    if (!lane->is_borrowed) {
+        (void) ngx_close_socket(lane->held_fd);
+    }
+    lane->is_borrowed = 0;
+    lane->held_fd = (ngx_socket_t) -1;
+}
 
 
 const ngx_stream_addr_conf_t *
@@ -66,10 +98,24 @@ conf_of_datagram(const ngx_listening_t *ls, unsigned number)
 
 
 static void
-leave(left_t *left, unsigned number, dns_server_ask_t *pending)
+leave(left_t *left, unsigned number, dns_server_ask_t *ask)
 {
     left->number[left->count] = (uint8_t) number;
-    left->pending[left->count++] = pending;
+    left->ask[left->count++] = ask;
+}
+
+
+static void
+leave_ask(left_t *left, unsigned number, const dns_server_call_t *call)
+{
+    dns_server_ask_t *ask = call->pending != NULL
+                                ? call->pending
+                                : dns_server_ask_new(call, ngx_cycle->log);
+    if (ask != NULL) {
+        leave(left, number, ask);
+    } else {
+        dns_counts.dropped++;
+    }
 }
 
 
@@ -100,9 +146,7 @@ handle(const ngx_listening_t *ls, unsigned number, left_t *left)
         datagram_reply(number, call.size);
         break;
     case DNS_SERVER_ASK:
-        leave(left, number,
-              call.pending != NULL ? call.pending
-                                   : dns_server_ask_new(&call, ngx_cycle->log));
+        leave_ask(left, number, &call);
         break;
     default:
         break;
@@ -129,11 +173,10 @@ handle_batch(lane_t *lane, ngx_connection_t *listener)
     dns_server_end();
     datagram_send(listener->fd, listener->log);
     for (unsigned i = 0; i < left.count; i++) {
-        serve_pending = left.pending[i];
-        session_of_datagram(lane, left.number[i]);
-        if (serve_pending != NULL) { /* no session could be made */
-            dns_server_ask_cancel(serve_pending);
-            serve_pending = NULL;
+        if (left.ask[i] != NULL) {
+            late_begin(lane, left.number[i], left.ask[i]);
+        } else {
+            session_of_datagram(lane, left.number[i]);
         }
     }
     return count;

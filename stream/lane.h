@@ -4,7 +4,8 @@
 /*
  * The express lane: our read handler in the place of nginx's own on UDP
  * listeners whose servers are all of ours.  It answers in batches what C can
- * answer in place, and makes a stream session of every other datagram.
+ * answer in place; the others are answered late (late.h), or, where nginx's
+ * phases have something to do, are stream sessions.
  */
 
 #include "stream/conf.h"
@@ -12,14 +13,20 @@
 /* One UDP listener of this worker. */
 typedef struct {
     ngx_listening_t *listening;
-    ngx_socket_t held_fd; /* a descriptor of the sessions' own, or -1: nginx
-                             closes the listener at a graceful end while they
-                             still owe their answers */
-    ngx_uint_t holders;   /* sessions that use it */
+    ngx_socket_t held_fd;     /* a descriptor of the sessions' own, or -1: nginx
+                                 closes the listener at a graceful end while they
+                                 still owe their answers */
+    ngx_uint_t holders;       /* sessions and late answers that use it */
+    unsigned is_borrowed : 1; /* it is the listener's own */
 } lane_t;
 
 /* In each worker, when nginx has set up its listeners. */
 ngx_int_t lane_init_process(ngx_cycle_t *cycle);
+
+/* For who owes an answer: keeps a descriptor that a graceful end does not
+   close, held_fd; without it (logged) that of the listener is used. */
+void lane_hold(lane_t *lane);
+void lane_release(lane_t *lane);
 
 /* The server that a local address belongs to. */
 const ngx_stream_addr_conf_t *lane_server(const ngx_listening_t *ls,

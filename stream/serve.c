@@ -6,9 +6,6 @@
 #include "stream/tcp.h"
 
 
-dns_server_ask_t *serve_pending;
-
-
 /* Lua has answered. */
 static void
 send_answer(void *data, const uint8_t *answer, size_t size)
@@ -76,12 +73,6 @@ serve_datagram(ngx_stream_session_t *s, const stream_conf_t *conf)
         .transport = DNS_OVER_UDP,
         .out = out,
     };
-    if (serve_pending != NULL) {
-        call.pending = serve_pending;
-        serve_pending = NULL;
-        ask_lua(s, &call);
-        return;
-    }
     dns_server_begin();
     const dns_server_verdict_t verdict = dns_server_answer(&call);
     dns_server_end();

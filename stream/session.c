@@ -61,9 +61,8 @@ release(void *data)
     if (hold->is_gone != NULL) {
         *hold->is_gone = 1;
     }
-    if (hold->is_holder && --lane->holders == 0) {
-        (void) ngx_close_socket(lane->held_fd);
-        lane->held_fd = (ngx_socket_t) -1;
+    if (hold->is_holder) {
+        lane_release(lane);
     }
 }
 
@@ -73,16 +72,7 @@ static void
 keep(ngx_connection_t *c, hold_t *hold)
 {
     lane_t *lane = hold->lane;
-    if (lane->holders == 0) {
-        lane->held_fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
-        if (lane->held_fd == (ngx_socket_t) -1) {
-            ngx_log_error(NGX_LOG_WARN, c->log, ngx_errno,
-                          "no descriptor for a datagram's session: a reload "
-                          "would lose its answer");
-            return;
-        }
-    }
-    lane->holders++;
+    lane_hold(lane);
     hold->is_holder = 1;
     c->fd = lane->held_fd;
 }

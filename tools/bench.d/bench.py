@@ -226,7 +226,7 @@ class Bench:
             write_queries(queries, share, kind)
             if name == "tcp":
                 return measure_tcp(server, self.arguments.seconds, queries)
-            if upstream is not None:  # every name is asked once
+            if upstream is not None or server.is_filled:  # ask all once
                 run_load(self.build, server.port, 2, 0, queries)
             return measure(server, self.build, self.arguments.seconds,
                            queries, self.arguments.dnsperf)

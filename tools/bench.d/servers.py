@@ -57,6 +57,7 @@ class Server:
     is_dns = True
     is_checked = True   # it answers what the zone holds
     upstream_port = 0   # of a forwarder
+    is_filled = False   # its cache is, before it is measured
 
     def __init__(self, root, build, folder, zone, port):
         self.root = root

@@ -115,6 +115,7 @@ class Mysql(Networked):
 
 class MysqlCached(Networked):
     name = "Resolua (MySQL, cached)"
+    is_filled = True
 
     @property
     def main(self):
@@ -168,6 +169,7 @@ negquery-cache-ttl={self.cache}
 class PowerDnsMysqlCached(PowerDnsMysql):
     name = "PowerDNS (MySQL, cached)"
     cache = 20
+    is_filled = True
 
 
 TABLES = {  # name: (title, database, servers, what is compared)

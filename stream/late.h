@@ -1,0 +1,20 @@
+#ifndef STREAM_LATE_H
+#define STREAM_LATE_H
+
+/*
+ * Datagrams that are answered later than the batch they came with: a hook
+ * sleeps, a database or an upstream is asked.  They need no session; answers
+ * that are ready in the same turn of the event loop leave by one sendmmsg().
+ */
+
+#include "server/ask.h"
+#include "stream/lane.h"
+
+/* Goes on with datagram number (datagram.h) of the last batch.  ask: owned from
+   now on. */
+void late_begin(lane_t *lane, unsigned number, dns_server_ask_t *ask);
+
+/* Sends what is ready, before the descriptor goes. */
+void late_flush(void);
+
+#endif
