@@ -27,6 +27,9 @@ struct dns_ffi_database_options {
     const char *ca_file;
     const char *prefix;
     const char *suffix;
+    const char *channel;
+    const char *sentinel;
+    const char *sentinel_password;
     const char *query_zones;
     const char *query_names;
     const char *query_below;

@@ -33,7 +33,8 @@ keep(const dns_server_ask_t *ask)
                           ask_answer.size) != DNS_OK) {
         return;
     }
-    response.ttl = ngx_min(response.ttl, dns_remote_ttl_cap());
+    response.ttl = ngx_min(response.ttl,
+                           dns_remote_ttl_cap(&ask->fetch, ask->query.qtype));
     dns_server_cache_put(ask->call.conf->view, &ask->query, &ask->ticket,
                          &response, ask_answer.octets);
 }

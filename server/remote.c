@@ -1,5 +1,6 @@
 #include "server/remote.h"
 
+#include "dns/type.h"
 #include "server/private/remote.h"
 
 /* Which store a zone is of, in the upper bits of its flags: 0 is the local
@@ -22,6 +23,9 @@ open_store(remote_store_t *store, const remote_conf_t *conf, ngx_uint_t number)
     store->records = records;
     remote_pool_open(store);
     remote_zones_open(store);
+    if (conf->is_redis) {
+        remote_watch_open(store);
+    }
 }
 
 
@@ -56,6 +60,7 @@ dns_remote_close(void)
     for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
         remote_pool_close(&remote_stores[i]);
         remote_zones_close(&remote_stores[i]);
+        remote_watch_close(&remote_stores[i]);
     }
     store_records_free(records);
     records = NULL;
@@ -86,14 +91,15 @@ dns_remote_find(const dns_name_t *name, const dns_name_t **apex)
 }
 
 
+/* The kept answer goes with the zone that holds the name; DS is its parent's,
+   whose changes do not touch that. */
 uint32_t
-dns_remote_ttl_cap(void)
+dns_remote_ttl_cap(const dns_remote_t *fetch, uint16_t type)
 {
-    time_t cap = remote_stores[0].conf->ttl_cap;
-    for (ngx_uint_t i = 1; i < dns_remote_count; i++) {
-        cap = ngx_min(cap, remote_stores[i].conf->ttl_cap);
-    }
-    return (uint32_t) cap;
+    const remote_store_t *store = &remote_stores[fetch->first_store - 1];
+    return type != DNS_TYPE_DS && remote_watch_is_on(store)
+               ? UINT32_MAX
+               : (uint32_t) store->conf->ttl_cap;
 }
 
 
@@ -138,12 +144,12 @@ list_of(dns_remote_t *fetch, ngx_uint_t i)
 static void
 note_zone(dns_remote_t *fetch, const dns_zone_t *zone)
 {
-    const uint32_t mark = zone->id ^ (zone->flags >> STORE_SHIFT << 28);
+    const uint32_t store = zone->flags >> STORE_SHIFT;
     if (fetch->zones_seen == 0) {
-        fetch->first_zone = mark;
-        fetch->first_zone_is_remote = zone->flags >> STORE_SHIFT != 0;
+        fetch->first_zone = zone->id;
+        fetch->first_store = store;
         fetch->zones_seen = 1;
-    } else if (fetch->first_zone != mark) {
+    } else if (fetch->first_zone != zone->id || fetch->first_store != store) {
         fetch->zones_seen = 2;
     }
 }

@@ -85,8 +85,8 @@ typedef struct {
     void *data;
     unsigned wanted; /* a bit for each store that is to be asked */
     unsigned zones_seen;
-    unsigned first_zone_is_remote;
-    uint32_t first_zone; /* what tells zones apart */
+    uint32_t first_store; /* 0: the local one */
+    uint32_t first_zone;
 } dns_remote_t;
 
 void dns_remote_begin(dns_remote_t *fetch);
@@ -104,11 +104,12 @@ void dns_remote_fetch(dns_remote_t *fetch, const dns_answer_t *answer,
 static inline ngx_uint_t
 dns_remote_is_of_one_zone(const dns_remote_t *fetch)
 {
-    return fetch->zones_seen == 1 && fetch->first_zone_is_remote;
+    return fetch->zones_seen == 1 && fetch->first_store != 0;
 }
 
-/* Seconds that an answer may be kept at most. */
-uint32_t dns_remote_ttl_cap(void);
+/* Seconds that an answer to a question for the type may be kept at most; it is
+   of one zone. */
+uint32_t dns_remote_ttl_cap(const dns_remote_t *fetch, uint16_t type);
 
 /* Not while a fetch is under way. */
 void dns_remote_end(dns_remote_t *fetch);

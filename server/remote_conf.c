@@ -16,6 +16,7 @@ enum {
     QUEUE_MAX = 65536,
     MYSQL_PORT = 3306,
     REDIS_PORT = 6379,
+    SENTINEL_PORT = 26379,
 };
 
 
@@ -83,7 +84,9 @@ add_host(ngx_conf_t *cf, remote_conf_t *conf, u_char *from, u_char *to)
     ngx_memzero(&url, sizeof(url));
     url.url.data = from;
     url.url.len = (size_t) (to - from);
-    url.default_port = conf->is_redis ? REDIS_PORT : MYSQL_PORT;
+    url.default_port = !conf->is_redis               ? MYSQL_PORT
+                       : conf->sentinel.data != NULL ? SENTINEL_PORT
+                                                     : REDIS_PORT;
     if (ngx_parse_url(cf->pool, &url) != NGX_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "dns_store: %s in \"%V\"",
                            url.err != NULL ? url.err : "error", &url.url);
@@ -273,6 +276,11 @@ static const struct {
     {ngx_string("query_records"), read_text,
      offsetof(remote_conf_t, query_records), MYSQL},
     {ngx_string("coredns"), read_text, offsetof(remote_conf_t, coredns), MYSQL},
+    {ngx_string("channel"), read_text, offsetof(remote_conf_t, channel), REDIS},
+    {ngx_string("sentinel"), read_text, offsetof(remote_conf_t, sentinel),
+     REDIS},
+    {ngx_string("sentinel_password"), read_text,
+     offsetof(remote_conf_t, sentinel_password), REDIS},
     {ngx_string("prefix"), read_text, offsetof(remote_conf_t, prefix), REDIS},
     {ngx_string("suffix"), read_text, offsetof(remote_conf_t, suffix), REDIS},
 };
@@ -424,15 +432,13 @@ remote_conf_read(ngx_conf_t *cf, const dns_store_conf_t *store,
     conf->ttl_cap = TTL_CAP;
     conf->connections = conf->is_redis ? REDIS_CONNECTIONS : MYSQL_CONNECTIONS;
     conf->queue = QUEUE;
-    if (read_url(cf, conf, &store->url) != NGX_OK) {
-        return NGX_ERROR;
-    }
     for (ngx_uint_t i = 0; i < store->options.nelts; i++) {
         if (read_option(cf, conf, &option[i]) != NGX_OK) {
             return NGX_ERROR;
         }
     }
-    return check(cf, conf);
+    return read_url(cf, conf, &store->url) == NGX_OK ? check(cf, conf)
+                                                     : NGX_ERROR;
 }
 
 

@@ -217,6 +217,9 @@ push_where(lua_State *L, const remote_conf_t *remote)
     set_text(L, "ca_file", &remote->ca_file);
     set_text(L, "prefix", &remote->prefix);
     set_text(L, "suffix", &remote->suffix);
+    set_text(L, "channel", &remote->channel);
+    set_text(L, "sentinel", &remote->sentinel);
+    set_text(L, "sentinel_password", &remote->sentinel_password);
     set_text(L, "query_zones", &remote->query_zones);
     set_text(L, "query_names", &remote->query_names);
     set_text(L, "query_below", &remote->query_below);

@@ -7,7 +7,9 @@
 
 /* A listing that takes long is not done over and over: it may use this part of
    the time. */
-enum { LISTING_SHARE = 20 };
+enum { LISTING_SHARE = 20, LISTING_PAUSE_MIN = 20 /* ms */ };
+
+enum { PURGED_ONE_BY_ONE = 1000 }; /* zones; more: all answers */
 
 extern ngx_module_t ngx_resolua_dns_module;
 
@@ -132,6 +134,51 @@ note_change(remote_store_t *store)
 }
 
 
+static void
+purge_zone(const uint8_t *apex, size_t size)
+{
+    if (dns_server_cache != NULL) {
+        dns_cache_purge_group(dns_server_cache, apex, size);
+    }
+}
+
+
+void
+remote_zones_purge(remote_store_t *store)
+{
+    const dns_zone_list_t *zones =
+        store->list != NULL ? store->list->zones : NULL;
+    const size_t count = zones != NULL ? dns_zone_list_count(zones) : 0;
+    if (count > PURGED_ONE_BY_ONE && dns_server_cache != NULL) {
+        dns_cache_purge_all(dns_server_cache);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const dns_zone_t *zone = dns_zone_list_at(zones, i);
+        purge_zone(zone->apex.octets, zone->apex.size);
+    }
+}
+
+
+/* At least from one listing to the next. */
+static ngx_msec_t
+pause_ms(const remote_store_t *store)
+{
+    return ngx_max(store->listing_took * LISTING_SHARE, LISTING_PAUSE_MIN);
+}
+
+
+/* As soon as a listing may be, or once more after the one under way. */
+static void
+list_soon(remote_store_t *store)
+{
+    store->list_again = 1;
+    if (!store->is_listing && !store->is_closing) {
+        ngx_add_timer(&store->poll, pause_ms(store));
+    }
+}
+
+
 /* Answers that were made from what has changed are not given any more. */
 static void
 purge_changed(remote_store_t *store, const dns_zone_list_t *new)
@@ -151,10 +198,26 @@ purge_changed(remote_store_t *store, const dns_zone_list_t *new)
             continue;
         }
         note_change(store);
-        if (dns_server_cache != NULL) {
-            dns_cache_purge_group(dns_server_cache, zone->apex.octets,
-                                  zone->apex.size);
-        }
+        purge_zone(zone->apex.octets, zone->apex.size);
+    }
+}
+
+
+void
+remote_zones_told(remote_store_t *store, const dns_name_t *apex,
+                  ngx_uint_t may_come_or_go)
+{
+    if (store->serial != (uint32_t) ngx_time()) {
+        note_change(store);
+    }
+    if (apex == NULL) {
+        remote_zones_purge(store);
+    } else {
+        purge_zone(apex->octets, apex->size);
+    }
+    if (apex == NULL || may_come_or_go || store->list == NULL ||
+        dns_zone_list_get(store->list->zones, apex->octets) == NULL) {
+        list_soon(store);
     }
 }
 
@@ -184,8 +247,8 @@ static void
 on_listed(remote_job_t *job, dns_status_t status)
 {
     remote_store_t *store = job->store;
-    const ngx_msec_t took = ngx_current_msec - store->listing_began;
     dns_zone_list_t *zones = job->zones;
+    store->listing_took = ngx_current_msec - store->listing_began;
     job->zones = NULL;
     store->is_listing = 0;
     if (status == DNS_OK) {
@@ -200,8 +263,10 @@ on_listed(remote_job_t *job, dns_status_t status)
     }
     end_waiters(store, status);
     if (!ngx_exiting && !store->is_closing) {
-        const ngx_msec_t pause = status == DNS_OK ? took * LISTING_SHARE : 0;
-        ngx_add_timer(&store->poll, ngx_max(store->conf->poll, pause));
+        const ngx_msec_t pause = status == DNS_OK ? pause_ms(store) : 0;
+        const ngx_msec_t poll =
+            store->list_again && status == DNS_OK ? 0 : store->conf->poll;
+        ngx_add_timer(&store->poll, ngx_max(poll, pause));
     }
 }
 
@@ -223,6 +288,7 @@ remote_zones_refresh(remote_store_t *store)
         return;
     }
     store->is_listing = 1;
+    store->list_again = 0;
     store->listing_seen = changes_now();
     store->listing_began = ngx_current_msec;
     job->store = store;

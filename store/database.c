@@ -7,6 +7,8 @@
 #include "dns/siphash.h"
 #include "store/private/database.h"
 
+enum { TEXTS = 14 }; /* of the options, besides hosts */
+
 static bool
 copy_text(const char **text)
 {
@@ -31,6 +33,9 @@ list_texts(store_database_options_t *o, const char **texts[])
     texts[count++] = &o->ca_file;
     texts[count++] = &o->prefix;
     texts[count++] = &o->suffix;
+    texts[count++] = &o->channel;
+    texts[count++] = &o->sentinel;
+    texts[count++] = &o->sentinel_password;
     texts[count++] = &o->layout.zones;
     texts[count++] = &o->layout.names;
     texts[count++] = &o->layout.below;
@@ -47,7 +52,7 @@ dns_status_t
 store_database_new(store_database_t **out,
                    const store_database_options_t *options)
 {
-    const char **texts[STORE_DATABASE_HOSTS_MAX + 11];
+    const char **texts[STORE_DATABASE_HOSTS_MAX + TEXTS];
     bool is_copied = true;
 
     if (options->host_count > STORE_DATABASE_HOSTS_MAX) {
@@ -82,7 +87,7 @@ store_database_new(store_database_t **out,
 void
 store_database_free(store_database_t *db)
 {
-    const char **texts[STORE_DATABASE_HOSTS_MAX + 11];
+    const char **texts[STORE_DATABASE_HOSTS_MAX + TEXTS];
 
     if (db == NULL) {
         return;

@@ -31,9 +31,14 @@ typedef struct {
     const char *ca_file; /* NULL: no TLS (MySQL) */
     const char *prefix;  /* of keys (Redis); NULL: none */
     const char *suffix;
-    unsigned timeout_ms;         /* of connecting and of each round trip */
-    store_mysql_layout_t layout; /* texts are copied; zones NULL: PowerDNS's,
-                                    which alone can be edited */
+    const char *channel;  /* Redis: where a commit publishes its zone; NULL:
+                             nowhere */
+    const char *sentinel; /* Redis: the hosts are sentinels, and this is the
+                             master's name; NULL: they are servers */
+    const char *sentinel_password; /* NULL: none */
+    unsigned timeout_ms;           /* of connecting and of each round trip */
+    store_mysql_layout_t layout;   /* texts are copied; zones NULL: PowerDNS's,
+                                      which alone can be edited */
     bool marks_rows; /* a zone's generation in listings changes with any of
                         its rows, not with its SOA alone; costs a walk over
                         all of them */

@@ -1,50 +1,10 @@
+#include "store/private/redis.h"
 
-#include <hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/private/redis_names.h"
-
 enum { GROUP_MAX = 32 }; /* fields in a command */
-
-typedef enum { LOGIN, ZONES, FETCH } kind_t;
-
-typedef struct {
-    kind_t kind;
-    void *job;           /* the caller's */
-    size_t replies_left; /* of its commands */
-    dns_status_t status; /* so far */
-    char error[STORE_REDIS_ERROR_SIZE];
-    uint32_t zone_count;
-    dns_zone_list_t *zones; /* borrowed */
-    dns_fetched_t *set;     /* borrowed */
-    /* Whose field is read next: replies come in the order of the wants. */
-    dns_want_t want;
-    size_t want_at;
-    bool below;
-} job_t;
-
-struct store_redis_s {
-    char prefix[STORE_REDIS_AFFIX_MAX + 1];
-    char suffix[STORE_REDIS_AFFIX_MAX + 1];
-    store_redis_skip_t skip;
-    void *skip_data;
-    store_redis_done_t done;
-    void *done_data;
-    store_records_t *records; /* borrowed */
-    redisReader *reader;      /* owned */
-    char *output;             /* owned */
-    size_t output_size;
-    size_t output_sent;
-    size_t output_room;
-    size_t received; /* since the last reply */
-    uint32_t serial;
-    uint64_t skipped;
-    job_t *jobs; /* owned: a ring of STORE_REDIS_JOBS_MAX */
-    unsigned first;
-    unsigned count;
-};
 
 /* The fields of a command. */
 typedef struct {
@@ -101,6 +61,9 @@ store_redis_new(store_redis_t **out, const store_redis_options_t *options,
     db->skip_data = options->skip_data;
     db->done = options->done;
     db->done_data = options->done_data;
+    db->node = options->node;
+    db->node_data = options->node_data;
+    db->is_cluster = options->is_cluster;
     db->records = records;
     *out = db;
     return DNS_OK;
@@ -129,6 +92,12 @@ store_redis_skipped(const store_redis_t *db)
     return db->skipped;
 }
 
+bool
+store_redis_notifies(const store_redis_t *db)
+{
+    return db->notifies;
+}
+
 unsigned
 store_redis_jobs(const store_redis_t *db)
 {
@@ -153,8 +122,8 @@ store_redis_sent(store_redis_t *db, size_t size)
     }
 }
 
-static void
-fail(job_t *job, dns_status_t status, const char *error)
+void
+redis_job_fail(redis_job_t *job, dns_status_t status, const char *error)
 {
     if (job->status == DNS_OK) {
         job->status = status;
@@ -162,18 +131,22 @@ fail(job_t *job, dns_status_t status, const char *error)
     }
 }
 
-static job_t *
-begin(store_redis_t *db, kind_t kind, void *data)
+redis_job_t *
+redis_job_begin(store_redis_t *db, redis_kind_t kind, void *data)
 {
-    job_t *job = &db->jobs[(db->first + db->count++) % STORE_REDIS_JOBS_MAX];
+    redis_job_t *job =
+        &db->jobs[(db->first + db->count++) % STORE_REDIS_JOBS_MAX];
 
-    memset(job, 0, offsetof(job_t, error));
+    memset(job, 0, offsetof(redis_job_t, error));
     job->error[0] = '\0';
     job->kind = kind;
     job->job = data;
     job->zones = NULL;
+    job->master = NULL;
+    job->watch = NULL;
     job->set = NULL;
     job->zone_count = 0;
+    job->replies_seen = 0;
     job->want_at = 0;
     job->below = false;
     return job;
@@ -181,7 +154,7 @@ begin(store_redis_t *db, kind_t kind, void *data)
 
 /* The front job is over. */
 static void
-finish(store_redis_t *db, job_t *job)
+finish(store_redis_t *db, redis_job_t *job)
 {
     void *data = job->job;
     const dns_status_t status = job->status;
@@ -213,11 +186,12 @@ reserve(store_redis_t *db, size_t size)
 }
 
 /* Takes what hiredis formatted. */
-static void
-put(store_redis_t *db, job_t *job, char *command, long long size)
+void
+redis_job_put(store_redis_t *db, redis_job_t *job, char *command,
+              long long size)
 {
     if (size < 0 || !reserve(db, (size_t) size)) {
-        fail(job, DNS_ENOMEM, "no memory for a command");
+        redis_job_fail(job, DNS_ENOMEM, "no memory for a command");
     } else {
         memcpy(db->output + db->output_size, command, (size_t) size);
         db->output_size += (size_t) size;
@@ -229,61 +203,20 @@ put(store_redis_t *db, job_t *job, char *command, long long size)
     }
 }
 
-void
-store_redis_begin_login(store_redis_t *db, const store_redis_account_t *account,
-                        void *data)
-{
-    job_t *job = begin(db, LOGIN, data);
-    char *command = NULL;
-    int size;
-
-    if (account->password != NULL) {
-        size = account->user == NULL
-                   ? redisFormatCommand(&command, "AUTH %s", account->password)
-                   : redisFormatCommand(&command, "AUTH %s %s", account->user,
-                                        account->password);
-        put(db, job, command, size);
-    }
-
-    if (account->database != 0) {
-        size = redisFormatCommand(&command, "SELECT %u", account->database);
-        put(db, job, command, size);
-    }
-
-    size = redisFormatCommand(&command, "PING");
-    put(db, job, command, size);
-}
-
 static void
-put_scan(store_redis_t *db, job_t *job, const char *cursor)
-{
-    char pattern[STORE_REDIS_PATTERN_SIZE];
-    char *command = NULL;
-
-    store_redis_pattern(db->prefix, db->suffix, pattern);
-
-    /* The types of keys are told apart by the server. */
-    int size = redisFormatCommand(
-        &command, "SCAN %s MATCH %s COUNT 1000 TYPE hash", cursor, pattern);
-
-    put(db, job, command, size);
-}
-
-void
-store_redis_begin_zones(store_redis_t *db, dns_zone_list_t *zones, void *data)
-{
-    job_t *job = begin(db, ZONES, data);
-
-    job->zones = zones;
-    put_scan(db, job, "0");
-}
-
-static void
-put_group(store_redis_t *db, job_t *job, const group_t *group, bool below)
+put_group(store_redis_t *db, redis_job_t *job, const group_t *group, bool below)
 {
     const char *words[GROUP_MAX + 4];
     int count = 0;
     char *command = NULL;
+
+    /* A zone whose slot is being moved to this node is read here as soon as it
+       is here. */
+    if (db->is_cluster) {
+        const int asking = redisFormatCommand(&command, "ASKING");
+
+        redis_job_put(db, job, command, asking);
+    }
 
     if (below) {
         words[count++] = "EVAL";
@@ -301,13 +234,13 @@ put_group(store_redis_t *db, job_t *job, const group_t *group, bool below)
 
     const long long size = redisFormatCommandArgv(&command, count, words, NULL);
 
-    put(db, job, command, size);
+    redis_job_put(db, job, command, size);
 }
 
 /* Commands for all names that are wanted for their records, or for what is
    below them: one for each zone as a rule. */
 static void
-put_wanted(store_redis_t *db, job_t *job, bool below)
+put_wanted(store_redis_t *db, redis_job_t *job, bool below)
 {
     group_t group = {.count = 0};
     uint32_t zone_id = 0;
@@ -340,57 +273,17 @@ put_wanted(store_redis_t *db, job_t *job, bool below)
 void
 store_redis_begin_fetch(store_redis_t *db, dns_fetched_t *set, void *data)
 {
-    job_t *job = begin(db, FETCH, data);
+    redis_job_t *job = redis_job_begin(db, FETCH, data);
 
     job->set = set;
     put_wanted(db, job, false);
     put_wanted(db, job, true);
 }
 
-static void
-add_zone(const store_redis_t *db, job_t *job, const redisReply *key)
-{
-    dns_zone_t zone = {.id = ++job->zone_count};
-
-    if (key->type != REDIS_REPLY_STRING ||
-        !store_redis_apex(db->prefix, db->suffix, key->str, key->len,
-                          &zone.apex)) {
-        return;
-    }
-
-    /* SCAN may give a key twice. */
-    dns_status_t status = dns_zone_list_add(job->zones, &zone);
-
-    if (status != DNS_OK && status != DNS_EEXIST) {
-        fail(job, status, dns_status_text(status));
-    }
-}
-
-static void
-read_zones(store_redis_t *db, job_t *job, const redisReply *reply)
-{
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-        reply->element[0]->type != REDIS_REPLY_STRING ||
-        reply->element[1]->type != REDIS_REPLY_ARRAY) {
-        fail(job, DNS_ESTORE, "not a reply to SCAN");
-        return;
-    }
-
-    const redisReply *keys = reply->element[1];
-
-    for (size_t i = 0; job->status == DNS_OK && i < keys->elements; i++) {
-        add_zone(db, job, keys->element[i]);
-    }
-
-    if (job->status == DNS_OK && strcmp(reply->element[0]->str, "0") != 0) {
-        put_scan(db, job, reply->element[0]->str);
-    }
-}
-
 /* What visit() of a field needs. */
 typedef struct {
     store_redis_t *db;
-    job_t *job;
+    redis_job_t *job;
 } field_t;
 
 static void
@@ -411,7 +304,7 @@ static void
 visit(void *data, const store_record_t *record, const char *reason)
 {
     const field_t *field = data;
-    job_t *job = field->job;
+    redis_job_t *job = field->job;
 
     if (record == NULL) {
         skip(field, reason);
@@ -426,12 +319,12 @@ visit(void *data, const store_record_t *record, const char *reason)
     if (status == DNS_ELIMIT) {
         skip(field, "too many records at one name");
     } else if (status == DNS_ENOMEM) {
-        fail(job, status, dns_status_text(status));
+        redis_job_fail(job, status, dns_status_text(status));
     }
 }
 
 static void
-read_field(store_redis_t *db, job_t *job, const redisReply *reply)
+read_field(store_redis_t *db, redis_job_t *job, const redisReply *reply)
 {
     field_t field = {db, job};
 
@@ -457,7 +350,7 @@ read_field(store_redis_t *db, job_t *job, const redisReply *reply)
 
 /* Records are asked for first, then what is below. */
 static bool
-next_want(job_t *job)
+next_want(redis_job_t *job)
 {
     for (;;) {
         while (dns_fetched_next_wanted(job->set, &job->want_at, &job->want)) {
@@ -475,17 +368,29 @@ next_want(job_t *job)
     }
 }
 
-static void
-read_fetch(store_redis_t *db, job_t *job, const redisReply *reply)
+/* Redis Cluster: another node has the zone. */
+static bool
+has_moved(const redisReply *error)
 {
+    return strncmp(error->str, "MOVED ", 6) == 0 ||
+           strncmp(error->str, "ASK ", 4) == 0;
+}
+
+static void
+read_fetch(store_redis_t *db, redis_job_t *job, const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_STATUS && db->is_cluster) {
+        return; /* to ASKING */
+    }
+
     if (reply->type != REDIS_REPLY_ARRAY) {
-        fail(job, DNS_ESTORE, "not a reply to HMGET");
+        redis_job_fail(job, DNS_ESTORE, "not a reply to HMGET");
         return;
     }
 
     for (size_t i = 0; i < reply->elements; i++) {
         if (!next_want(job)) {
-            fail(job, DNS_ESTORE, "more fields than were asked for");
+            redis_job_fail(job, DNS_ESTORE, "more fields than were asked for");
             return;
         }
 
@@ -494,10 +399,10 @@ read_fetch(store_redis_t *db, job_t *job, const redisReply *reply)
 }
 
 static void
-settle(job_t *job)
+settle(redis_job_t *job)
 {
     if (next_want(job)) {
-        fail(job, DNS_ESTORE, "fewer fields than were asked for");
+        redis_job_fail(job, DNS_ESTORE, "fewer fields than were asked for");
     } else {
         dns_fetched_settle(job->set);
     }
@@ -506,15 +411,16 @@ settle(job_t *job)
 static void
 read_reply(store_redis_t *db, const redisReply *reply)
 {
-    job_t *job = &db->jobs[db->first];
+    redis_job_t *job = &db->jobs[db->first];
 
     job->replies_left--;
 
-    if (reply->type == REDIS_REPLY_ERROR) {
-        fail(job, DNS_ESTORE, reply->str);
-    } else if (job->status == DNS_OK && job->kind == ZONES) {
-        read_zones(db, job, reply);
-    } else if (job->status == DNS_OK && job->kind == FETCH) {
+    if (job->kind != FETCH) {
+        redis_session_reply(db, job, reply);
+    } else if (reply->type == REDIS_REPLY_ERROR) {
+        redis_job_fail(job, has_moved(reply) ? DNS_NEEDS : DNS_ESTORE,
+                       reply->str);
+    } else if (job->status == DNS_OK) {
         read_fetch(db, job, reply);
     }
 

@@ -22,6 +22,7 @@
  * Each job's end is told to options.done, in order.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,13 +39,19 @@ enum {
 };
 
 /* The end of a job, which was given to begin.  DNS_ESTORE: an error reply;
-   DNS_ELIMIT, DNS_ENOMEM.  error: borrowed for the call.  May begin jobs. */
+   DNS_NEEDS: another node of the cluster has the zone; DNS_ELIMIT, DNS_ENOMEM.
+   error: borrowed for the call.  May begin jobs. */
 typedef void (*store_redis_done_t)(void *data, void *job, dns_status_t status,
                                    const char *error);
 
 /* Part of a field that is not served, and why; borrowed for the call. */
 typedef void (*store_redis_skip_t)(void *data, const char *name,
                                    const char *reason);
+
+/* A node of the cluster, as a listing tells them; address: borrowed for the
+   call, empty: the one that is asked. */
+typedef void (*store_redis_node_t)(void *data, const char *address,
+                                   uint16_t port, bool is_master);
 
 typedef struct store_redis_s store_redis_t;
 
@@ -55,6 +62,9 @@ typedef struct {
     void *skip_data;
     store_redis_done_t done;
     void *done_data;
+    bool is_cluster; /* one node of Redis Cluster, a master or a replica */
+    store_redis_node_t node;
+    void *node_data;
 } store_redis_options_t;
 
 /* records: borrowed.  DNS_ELIMIT: a prefix or suffix is too long. */
@@ -78,6 +88,7 @@ typedef struct {
     const char *user;     /* NULL: the default one */
     const char *password; /* NULL: none is asked for */
     unsigned database;
+    bool wants_master; /* it is an error to be at a replica */
 } store_redis_account_t;
 
 /* AUTH and SELECT, and a PING so that there is a reply.  account: borrowed for
@@ -85,6 +96,19 @@ typedef struct {
 DNS_EXPORT void store_redis_begin_login(store_redis_t *db,
                                         const store_redis_account_t *account,
                                         void *job);
+
+/* Where a sentinel says that the master is. */
+enum { STORE_REDIS_ADDRESS_SIZE = 256 };
+typedef struct {
+    char address[STORE_REDIS_ADDRESS_SIZE];
+    uint16_t port;
+} store_redis_master_t;
+
+/* Asks a sentinel, instead of logging in.  password: of the sentinel; NULL:
+   none; name: the master's; out: borrowed until the job's end. */
+DNS_EXPORT void store_redis_begin_master(store_redis_t *db,
+                                         const char *password, const char *name,
+                                         store_redis_master_t *out, void *job);
 
 /* Adds every zone.  Walks over the keys by SCAN: several round trips, and
    Redis serves others between. */
@@ -96,6 +120,29 @@ DNS_EXPORT void store_redis_begin_zones(store_redis_t *db,
  */
 DNS_EXPORT void store_redis_begin_fetch(store_redis_t *db, dns_fetched_t *set,
                                         void *job);
+
+/* Does Redis tell changes of hashes and keys?  As the last listing saw it. */
+DNS_EXPORT bool store_redis_notifies(const store_redis_t *db);
+
+/* What is told of changes.  channel: NULL: keyspace notifications alone.
+   subscribed(): from now on.  changed(): of a zone, or of any (apex NULL); its
+   key may have come or gone with it.  apex: borrowed for the call. */
+typedef struct {
+    unsigned database;
+    const char *channel;
+    void (*subscribed)(void *data);
+    void (*changed)(void *data, const dns_name_t *apex, bool may_come_or_go);
+    void *data;
+} store_redis_watch_t;
+
+/* Subscribes to changes; the job ends only by an error, and the connection is
+   good for nothing else.  watch: borrowed until then. */
+DNS_EXPORT void store_redis_begin_watch(store_redis_t *db,
+                                        const store_redis_watch_t *watch,
+                                        void *job);
+
+/* On a connection that watches: something that is replied to. */
+DNS_EXPORT DNS_MUST_USE dns_status_t store_redis_ping(store_redis_t *db);
 
 /* What is to be sent; borrowed until the next call. */
 DNS_EXPORT const char *store_redis_output(const store_redis_t *db,

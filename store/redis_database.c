@@ -562,6 +562,21 @@ write_node(store_database_t *db, const dns_name_t *name, const dns_node_t *old,
     return status;
 }
 
+/* Other servers are told with the commit. */
+static dns_status_t
+put_message(store_database_t *db)
+{
+    char zone[DNS_NAME_TEXT_SIZE];
+    const char *words[] = {"PUBLISH", db->options.channel, zone};
+
+    if (db->options.channel == NULL) {
+        return DNS_OK;
+    }
+
+    dns_name_to_text(zone, db->apex.octets);
+    return put_command(db, 3, words, NULL);
+}
+
 static dns_status_t
 append_all(store_database_t *db)
 {
@@ -614,7 +629,11 @@ static dns_status_t
 commit(store_database_t *db)
 {
     const link_t *link = db->link;
-    dns_status_t status = append_all(db);
+    dns_status_t status = put_message(db);
+
+    if (status == DNS_OK) {
+        status = append_all(db);
+    }
 
     db->is_committing = true;
 

@@ -18,8 +18,9 @@ local name_of = dns.name
 
 local HOSTS_MAX = 8
 local TIMEOUT = 10000 -- ms, of each round trip
-local OPTIONS = { socket = true, prefix = true, suffix = true, ca_file = true }
-local PORTS = { mysql = 3306, redis = 6379 }
+local OPTIONS = { socket = true, prefix = true, suffix = true, ca_file = true,
+    channel = true, sentinel = true, sentinel_password = true }
+local PORTS = { mysql = 3306, redis = 6379, sentinel = 26379 }
 
 local Database = {
     is_copied = true, -- each_record() reads from memory of its own: visit may
@@ -200,12 +201,13 @@ end
 
 --- The parts of a URL.
 -- @tparam string url scheme://[user[:password]@]host[:port][,...]/database,
---   and behind it ?name=value&... of socket, prefix, suffix, ca_file
+--   and behind it ?name=value&... of socket, prefix, suffix, ca_file, channel,
+--   sentinel, sentinel_password
 -- @treturn table|nil for open()
 -- @treturn string reason
 function database.parse(url)
     local scheme, rest = url:match("^(%a+)://(.*)$")
-    if not PORTS[scheme] then
+    if scheme ~= "mysql" and scheme ~= "redis" then
         return nil, url .. ": neither mysql://... nor redis://..."
     end
 
@@ -220,17 +222,17 @@ function database.parse(url)
         password = password ~= "" and unescape(password) or nil,
         database = name ~= "" and unescape(name) or nil,
     }
-    local reason
-    out.hosts, reason = parse_hosts(hosts or where, PORTS[scheme])
-    if not out.hosts then
-        return nil, reason
-    end
-
     for key, value in query:gmatch("([^&=]+)=([^&]*)") do
         if not OPTIONS[key] then
             return nil, key .. ": no such option of a store"
         end
         out[key] = unescape(value)
+    end
+
+    local reason
+    out.hosts, reason = parse_hosts(hosts or where, PORTS[out.sentinel and "sentinel" or scheme])
+    if not out.hosts then
+        return nil, reason
     end
 
     return out
@@ -261,6 +263,9 @@ function database.open(where)
     options.ca_file = where.ca_file
     options.prefix = where.prefix
     options.suffix = where.suffix
+    options.channel = where.channel
+    options.sentinel = where.sentinel
+    options.sentinel_password = where.sentinel_password
     options.timeout_ms = where.timeout or TIMEOUT
     options.is_redis = where.scheme == "redis" and 1 or 0
     options.marks_rows = where.marks_rows and 1 or 0

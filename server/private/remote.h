@@ -17,6 +17,8 @@ enum {
     REMOTE_SKIP_MARKS = 1024,
 };
 
+typedef struct remote_watch_s remote_watch_t;
+
 /* What the directive says; texts are zero-terminated. */
 typedef struct {
     ngx_str_t name; /* the URL without user and password, for the log */
@@ -31,6 +33,9 @@ typedef struct {
     ngx_str_t prefix;
     ngx_str_t suffix;
     ngx_str_t ca_file;
+    ngx_str_t channel;  /* Redis: where changes are told; empty: none */
+    ngx_str_t sentinel; /* the master's name: the hosts are sentinels */
+    ngx_str_t sentinel_password; /* data NULL: none */
     ngx_str_t
         query_zones; /* MySQL: of a layout of its own; empty: PowerDNS's */
     ngx_str_t query_names;
@@ -117,6 +122,9 @@ struct remote_store_s {
     ngx_msec_t listing_began;
     ngx_event_t poll;
     ngx_queue_t list_waiters; /* jobs without set */
+    ngx_msec_t listing_took;
+    unsigned list_again : 1; /* zones may have come during the listing */
+    remote_watch_t *watch;   /* Redis; owned */
     uint32_t serial; /* of zones that have none: when a change was seen */
     uint64_t skipped;
     uint32_t skip_marks[REMOTE_SKIP_MARKS]; /* what was logged */
@@ -156,6 +164,24 @@ void remote_list_release(remote_list_t *list);
 /* A zone has come or gone by an edit of ours: every worker is to list them
    anew before it answers. */
 void remote_zones_changed(void);
+
+/* Redis tells that a zone, or any (apex NULL), has changed, and whether it may
+   have come or gone. */
+void remote_zones_told(remote_store_t *store, const dns_name_t *apex,
+                       ngx_uint_t may_come_or_go);
+
+/* No kept answer of the store's zones is given any more. */
+void remote_zones_purge(remote_store_t *store);
+
+/* The connection on which Redis tells changes (remote_watch.c). */
+void remote_watch_open(remote_store_t *store);
+void remote_watch_close(remote_store_t *store);
+
+/* A listing was told, and whether keyspace notifications are on. */
+void remote_watch_listed(remote_store_t *store, ngx_uint_t notifies);
+
+/* Is every change told, so that answers may be kept for long? */
+ngx_uint_t remote_watch_is_on(const remote_store_t *store);
 
 /* The list to answer by; NULL: it is not known, or known to be old. */
 remote_list_t *remote_zones_current(remote_store_t *store);

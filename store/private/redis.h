@@ -1,0 +1,71 @@
+#ifndef STORE_PRIVATE_REDIS_H
+#define STORE_PRIVATE_REDIS_H
+
+/* A connection's protocol and the jobs on it: redis.c has the pipeline and
+   fetches, redis_session.c the log-in, listings and what Redis pushes. */
+
+#include <hiredis.h>
+#include <stdbool.h>
+
+#include "store/private/redis_names.h"
+
+typedef enum { LOGIN, MASTER, ZONES, FETCH, WATCH } redis_kind_t;
+
+typedef struct {
+    redis_kind_t kind;
+    void *job;           /* the caller's */
+    size_t replies_left; /* of its commands */
+    dns_status_t status; /* so far */
+    char error[STORE_REDIS_ERROR_SIZE];
+    uint32_t zone_count;
+    unsigned replies_seen;            /* of what goes before the first SCAN, or
+                                         of subscriptions */
+    dns_zone_list_t *zones;           /* borrowed */
+    store_redis_master_t *master;     /* borrowed */
+    const store_redis_watch_t *watch; /* borrowed */
+    dns_fetched_t *set;               /* borrowed */
+    /* Whose field is read next: replies come in the order of the wants. */
+    dns_want_t want;
+    size_t want_at;
+    bool below;
+} redis_job_t;
+
+struct store_redis_s {
+    char prefix[STORE_REDIS_AFFIX_MAX + 1];
+    char suffix[STORE_REDIS_AFFIX_MAX + 1];
+    store_redis_skip_t skip;
+    void *skip_data;
+    store_redis_done_t done;
+    void *done_data;
+    store_records_t *records; /* borrowed */
+    redisReader *reader;      /* owned */
+    char *output;             /* owned */
+    size_t output_size;
+    size_t output_sent;
+    size_t output_room;
+    size_t received; /* since the last reply */
+    uint32_t serial;
+    uint64_t skipped;
+    bool notifies;
+    bool is_cluster;
+    store_redis_node_t node;
+    void *node_data;
+    redis_job_t *jobs; /* owned: a ring of STORE_REDIS_JOBS_MAX */
+    unsigned first;
+    unsigned count;
+};
+
+redis_job_t *redis_job_begin(store_redis_t *db, redis_kind_t kind, void *data);
+
+/* Takes a command of the job that hiredis has formatted. */
+void redis_job_put(store_redis_t *db, redis_job_t *job, char *command,
+                   long long size);
+
+/* What goes wrong first is told at the job's end. */
+void redis_job_fail(redis_job_t *job, dns_status_t status, const char *error);
+
+/* Replies to what redis_session.c asks; errors as well. */
+void redis_session_reply(store_redis_t *db, redis_job_t *job,
+                         const redisReply *reply);
+
+#endif
