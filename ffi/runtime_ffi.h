@@ -67,6 +67,15 @@ RESOLUA_EXPORT double resolua_ffi_time(void); /* whole ones */
    yet, or none runs. */
 RESOLUA_EXPORT int resolua_ffi_context(void);
 
+struct resolua_ffi_text {
+    const char *octets; /* borrowed, till the request goes on */
+    size_t size;
+};
+
+/* A variable of the running request. */
+RESOLUA_EXPORT int resolua_ffi_variable(const char *name, size_t size,
+                                        struct resolua_ffi_text *out);
+
 /* Texts into out; the size comes back.  Room: 32 octets for md5 in hex (16 in
    binary), 20 for sha1, 4/3 and 3 more for base64, 3 times for escape_uri. */
 RESOLUA_EXPORT void resolua_ffi_md5(const char *text, size_t size, int in_hex,

@@ -63,6 +63,28 @@ http_var_get(lua_State *L)
 }
 
 
+ngx_int_t
+http_var_find(const resolua_request_t *base, const ngx_str_t *name,
+              ngx_str_t *value)
+{
+    u_char low[VARIABLE_NAME_MAX];
+    const http_ctx_t *ctx = base->data;
+    if ((base->phase & HTTP_ANY) == 0 || name->len > VARIABLE_NAME_MAX) {
+        return NGX_ERROR;
+    }
+    const ngx_uint_t hash = ngx_hash_strlow(low, name->data, name->len);
+    ngx_str_t lower = {name->len, low};
+    const ngx_http_variable_value_t *v =
+        ngx_http_get_variable(ctx->request, &lower, hash);
+    if (v == NULL || v->not_found) {
+        return NGX_DECLINED;
+    }
+    value->data = v->data;
+    value->len = v->len;
+    return NGX_OK;
+}
+
+
 /* The value at index, kept in the request's pool. */
 static void
 take_value(lua_State *L, int index, ngx_http_request_t *r,

@@ -129,6 +129,26 @@ resolua_ffi_context(void)
 }
 
 
+int
+resolua_ffi_variable(const char *name, size_t size,
+                     struct resolua_ffi_text *out)
+{
+    const resolua_request_t *r = resolua_running;
+    const ngx_str_t text = {size, octets(name)};
+    ngx_str_t value;
+    if (r == NULL || r->host->variable == NULL) {
+        return RESOLUA_FFI_OTHER;
+    }
+    const ngx_int_t rc = r->host->variable(r, &text, &value);
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? RESOLUA_FFI_NONE : RESOLUA_FFI_OTHER;
+    }
+    out->octets = (const char *) value.data;
+    out->size = value.len;
+    return RESOLUA_FFI_OK;
+}
+
+
 void
 resolua_ffi_md5(const char *text, size_t size, int in_hex, char *out)
 {

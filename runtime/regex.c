@@ -9,6 +9,7 @@
 enum {
     CACHE_MAX = 1024, /* compiled expressions of option "o" */
     DFA_WORKSPACE = 1000,
+    GC_STEP = 4, /* KiB */
     STACK_START = 32768, /* octets */
     COUNT_AT = 1,        /* where a cache has the number of its expressions */
 };
@@ -144,13 +145,22 @@ compile(lua_State *L, int pattern_arg, const char *options, int *failed)
         return NULL;
     }
     if (re->wants_jit) { /* without it, it is only slower */
-        (void) pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE);
+        uint32_t all = PCRE2_UTF;
+        const int rc = pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE);
+        (void) pcre2_pattern_info(re->code, PCRE2_INFO_ALLOPTIONS, &all);
+        /* pcre2_jit_match() looks at nothing, not at the subject's UTF-8. */
+        re->is_plain_jit = rc == 0 && re->match_options == 0 && !re->is_dfa &&
+                           (all & PCRE2_UTF) == 0;
     }
     re->data = pcre2_match_data_create_from_pattern(re->code, NULL);
     if (re->data == NULL) {
         luaL_error(L, "no memory");
     }
     note_names(re);
+    if (!re->is_cached) {
+        /* Lua's collector does not see what PCRE2 has allocated. */
+        (void) lua_gc(L, LUA_GCSTEP, GC_STEP);
+    }
     return re;
 }
 
@@ -264,6 +274,10 @@ regex_run(const regex_t *re, const ngx_str_t *subject, size_t from)
 {
     int workspace[DFA_WORKSPACE];
     pcre2_match_context *match_context_here = context_here();
+    if (re->is_plain_jit) {
+        return pcre2_jit_match(re->code, subject->data, subject->len, from, 0,
+                               re->data, match_context_here);
+    }
     if (re->is_dfa) {
         return pcre2_dfa_match(re->code, subject->data, subject->len, from,
                                re->match_options, re->data, match_context_here,

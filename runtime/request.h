@@ -49,13 +49,17 @@ typedef struct resolua_socket_conf_s resolua_socket_conf_t;
 /* Each member may be NULL: the API then is disabled for that host.  The
    lua_CFunctions find the request with resolua_request() (vm.h). */
 typedef struct {
-    const char *subsystem;    /* "stream" or "http", ngx.config.subsystem */
-    lua_CFunction print;      /* ngx.print(...) */
-    lua_CFunction say;        /* ngx.say(...) */
-    lua_CFunction flush;      /* ngx.flush(wait?) */
-    lua_CFunction eof;        /* ngx.eof() */
-    lua_CFunction var_get;    /* (ngx.var, name): one value */
-    lua_CFunction var_set;    /* (ngx.var, name, value): none */
+    const char *subsystem; /* "stream" or "http", ngx.config.subsystem */
+    lua_CFunction print;   /* ngx.print(...) */
+    lua_CFunction say;     /* ngx.say(...) */
+    lua_CFunction flush;   /* ngx.flush(wait?) */
+    lua_CFunction eof;     /* ngx.eof() */
+    lua_CFunction var_get; /* (ngx.var, name): one value */
+    lua_CFunction var_set; /* (ngx.var, name, value): none */
+    /* Variable's value, borrowed, as var_get gives it.  NGX_DECLINED: it has
+       none; NGX_ERROR: var_get says what is wrong. */
+    ngx_int_t (*variable)(const resolua_request_t *r, const ngx_str_t *name,
+                          ngx_str_t *value);
     lua_CFunction req_socket; /* ngx.req.socket(raw?) */
     lua_CFunction index;      /* (ngx, name): a field that ngx has not */
     lua_CFunction newindex;   /* (ngx, name, value) */
@@ -84,10 +88,10 @@ struct resolua_request_s {
     const resolua_host_t *host; /* borrowed */
     void *data;                 /* the adapter's own, borrowed */
     void *owner;                /* for settle(), outlives the request */
-    ngx_pool_t *pool; /* borrowed, outlives the request; NULL: a timer */
-    ngx_log_t *log;             /* borrowed */
-    ngx_uint_t phase;           /* the one bit of the running phase */
-    resolua_thread_t *entry;    /* NULL between runs */
+    ngx_pool_t *pool;        /* borrowed, outlives the request; NULL: a timer */
+    ngx_log_t *log;          /* borrowed */
+    ngx_uint_t phase;        /* the one bit of the running phase */
+    resolua_thread_t *entry; /* NULL between runs */
     resolua_thread_t *threads;  /* all that belong to the running chunk */
     resolua_thread_t *on_abort; /* of ngx.on_abort, among threads, or NULL */
     resolua_cleanup_t *cleanups;

@@ -52,6 +52,28 @@ variable_get(lua_State *L)
 }
 
 
+ngx_int_t
+variable_find(const resolua_request_t *r, const ngx_str_t *name,
+              ngx_str_t *value)
+{
+    u_char room[NAME_MAX_SIZE];
+    const stream_context_t *context = r->data;
+    if (name->len > sizeof(room)) {
+        return NGX_ERROR;
+    }
+    const ngx_uint_t key = ngx_hash_strlow(room, name->data, name->len);
+    ngx_str_t lower = {name->len, room};
+    const ngx_stream_variable_value_t *v =
+        ngx_stream_get_variable(context->session, &lower, key);
+    if (v == NULL || v->not_found) {
+        return NGX_DECLINED;
+    }
+    value->data = v->data;
+    value->len = v->len;
+    return NGX_OK;
+}
+
+
 static ngx_stream_variable_t *
 find(lua_State *L, ngx_stream_session_t *s, const ngx_str_t *name,
      ngx_uint_t key)

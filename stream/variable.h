@@ -5,6 +5,8 @@
 
 #include "stream/context.h"
 
+ngx_int_t variable_find(const resolua_request_t *r, const ngx_str_t *name,
+                        ngx_str_t *value);
 int variable_get(lua_State *L);
 int variable_set(lua_State *L);
 

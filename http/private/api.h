@@ -48,6 +48,8 @@ int http_req_raw_header(lua_State *L);
 /* ngx.req.socket(raw?) */
 int http_req_socket(lua_State *L);
 
+ngx_int_t http_var_find(const resolua_request_t *base, const ngx_str_t *name,
+                        ngx_str_t *value);
 int http_var_get(lua_State *L);
 int http_var_set(lua_State *L);
 

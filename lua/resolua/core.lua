@@ -7,7 +7,8 @@ local ffi = require "ffi"
 
 ffi.cdef(require "dns.cdef_runtime")
 
-for _, name in ipairs { "shared", "regex", "text", "clock", "context" } do
+for _, name in ipairs { "shared", "regex", "text", "clock", "context",
+        "variable" } do
     require("resolua." .. name).install(ngx)
 end
 

@@ -6,6 +6,7 @@ local compile = require "resolua.regex_compile"
 
 local C = ffi.C
 local new_table = require "table.new"
+local concat = table.concat
 local find_text, sub = string.find, string.sub
 local type = type
 
@@ -115,12 +116,60 @@ local function find_by(slow)
     end
 end
 
+local pieces = {} -- of the text that gsub makes; nothing yields meanwhile
+
+-- The new text and how many; or nothing, where an empty match or an error needs
+-- more care.
+local function replace(subject, expression, by, limit)
+    local size, at, count, n = #subject, 0, 0, 0
+    while count < limit do
+        local rc = C.resolua_ffi_regex_match(expression.pointer, subject, size,
+            at, ends)
+        if rc ~= OK then
+            if rc ~= NONE then
+                return
+            end
+            break
+        end
+        local from, to = ends[0], ends[1]
+        if from == to or from < at then
+            return
+        end
+        pieces[n + 1] = sub(subject, at + 1, from)
+        pieces[n + 2] = by
+        n = n + 2
+        count = count + 1
+        at = to
+    end
+    if count == 0 then
+        return subject, 0
+    end
+    pieces[n + 1] = sub(subject, at + 1)
+    return concat(pieces, "", 1, n + 1), count
+end
+
+local function replace_by(slow, limit)
+    return function(subject, pattern, by, options)
+        local expression = type(by) == "string" and not find_text(by, "$", 1, true)
+            and look_up(subject, pattern, options)
+        if expression then
+            local text, count = replace(subject, expression, by, limit)
+            if text then
+                return text, count
+            end
+        end
+        return slow(subject, pattern, by, options)
+    end
+end
+
 local regex = {}
 
 function regex.install(ngx)
     room = compile.cache_max()
     ngx.re.match = match_by(ngx.re.match)
     ngx.re.find = find_by(ngx.re.find)
+    ngx.re.sub = replace_by(ngx.re.sub, 1)
+    ngx.re.gsub = replace_by(ngx.re.gsub, math.huge)
 end
 
 return regex

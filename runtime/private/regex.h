@@ -23,6 +23,7 @@ typedef struct {
     unsigned is_dfa : 1;
     unsigned is_cached : 1;
     unsigned wants_jit : 1;
+    unsigned is_plain_jit : 1; /* needs no checks of pcre2_match() */
 } regex_t;
 
 /* The expression at an argument, on top of the stack; NULL: *failed values say

@@ -206,3 +206,50 @@ def test_clock_and_context(start):
     """ % HOT))
     for _ in range(3):
         assert server.http("/t").text == "nil\n%d\nnew\ntrue0\n" % HOT
+
+
+def test_sub_and_gsub(start):
+    assert run(start, r"""
+        local gsub, sub = ngx.re.gsub, ngx.re.sub
+        local function show(...) ngx.say(table.concat({ ... }, " ")) end
+        local wrong = 0
+        for i = 1, %d do
+            local text, n = gsub("a" .. i .. "b2", "[0-9]+", "-", "jo")
+            if text ~= "a-b-" or n ~= 2 then wrong = wrong + 1 end
+            text, n = sub("a" .. i .. "b2", "[0-9]+", "-", "jo")
+            if text ~= "a-b2" or n ~= 1 then wrong = wrong + 1 end
+        end
+        ngx.say(wrong)
+        show(gsub("abc", "x", "-", "jo"))
+        show(gsub("abc", "", "-", "jo"))
+        show(gsub("abc", "b*", "-", "jo"))
+        show(gsub("ab12", "([a-z])([0-9])", "$2$1", "jo"))
+        show(gsub("a.b", "[.]", "", "jo"))
+        show(gsub("aXbX", "x", function(m) return "[" .. m[0] .. "]" end, "ijo"))
+        show(gsub("a1", "(?<=a)1", "!", "jo"))
+        show(gsub("", "a", "b", "jo"))
+        show(gsub("aaa", "a", "b", "jo"))
+        show(gsub("\195\164x", "(*UTF).", "c", "jo"))
+    """ % HOT) == ["0", "abc 0", "-a-b-c- 4", "-a--c- 4", "a1b2 1", "ab 1", "a[X]b[X] 2", "a! 1", " 0", "bbb 3",
+                   "cc 2"]
+
+
+def test_variables(start):
+    server = start(http_lua("""
+        local wrong = 0
+        for i = 1, %d do
+            ngx.var.v = i
+            if ngx.var.v ~= tostring(i) or ngx.var.none
+                or ngx.var.URI ~= "/t" or ngx.var["arg_a"] ~= "x"
+                then wrong = wrong + 1 end
+        end
+        ngx.say(wrong, ngx.var.arg_none, ngx.var[1])
+        ngx.say((pcall(function() return ngx.var[{}] end)))
+        ngx.timer.at(0, function() ngx.shared.d:set("e",
+            (select(2, pcall(function() return ngx.var.uri end)))) end)
+        ngx.sleep(0.01)
+        ngx.say(ngx.shared.d:get("e"))
+    """ % HOT, location='set $v "";', http="lua_shared_dict d 1m;"))
+    lines = server.http("/t?a=x").text.splitlines()
+    assert lines[:2] == ["0nilnil", "false"]
+    assert "API disabled in the context of ngx.timer" in lines[2]
