@@ -103,31 +103,27 @@ finish(http_capture_t *capture)
 }
 
 
-/* nginx ends the subrequest with rc; after an error page it does so again. */
+/* nginx ends the subrequest with rc.  A status without a response is what the
+   script gets; error pages are for clients. */
 static ngx_int_t
 on_finalize(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 {
     http_capture_t *capture = data;
+    const int fails = rc == NGX_ERROR;
     if (capture->is_done) {
         return NGX_OK;
     }
     if (sr->connection->error || rc == NGX_HTTP_REQUEST_TIME_OUT ||
-        rc == NGX_HTTP_CLIENT_CLOSED_REQUEST) {
-        return rc; /* the client is gone: the whole request ends */
-    }
-    const int fails = rc == NGX_ERROR || rc == NGX_HTTP_CLOSE;
-    if (!fails && !capture->has_header &&
-        (rc >= NGX_HTTP_SPECIAL_RESPONSE || rc == NGX_HTTP_CREATED ||
-         rc == NGX_HTTP_NO_CONTENT)) {
-        return rc;
+        rc == NGX_HTTP_CLIENT_CLOSED_REQUEST || rc == NGX_HTTP_CLOSE) {
+        return rc; /* the whole request ends */
     }
     if (!fails && (sr->buffered || sr->postponed)) {
-        return rc;
+        return rc; /* there will be another end */
     }
-    capture->status = rc == NGX_ERROR ? NGX_HTTP_INTERNAL_SERVER_ERROR
-                      : rc > NGX_OK   ? (ngx_uint_t) rc
-                                      : NGX_HTTP_OK;
-    capture->is_truncated = fails && capture->has_header;
+    capture->status = fails         ? NGX_HTTP_INTERNAL_SERVER_ERROR
+                      : rc > NGX_OK ? (ngx_uint_t) rc
+                                    : NGX_HTTP_OK;
+    capture->is_truncated = fails || rc >= NGX_HTTP_SPECIAL_RESPONSE;
     finish(capture);
     return NGX_OK;
 }

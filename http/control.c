@@ -140,8 +140,16 @@ control_exec(lua_State *L)
     ngx_http_request_t *r = ctx->request;
     ngx_uint_t flags = 0;
     size_t size;
+    const int count = lua_gettop(L);
+    if (count != 1 && count != 2) {
+        return luaL_error(L, "expecting one or two arguments, but got %d",
+                          count);
+    }
+    resolua_run_check_exit(L, NGX_OK);
     const char *text = luaL_checklstring(L, 1, &size);
-    luaL_argcheck(L, size > 0, 1, "The uri argument is empty");
+    if (size == 0) {
+        return luaL_error(L, "The uri argument is empty");
+    }
     if (r->header_sent) {
         return luaL_error(L, "attempt to call ngx.exec after sending out "
                              "response headers");
@@ -172,9 +180,13 @@ control_redirect(lua_State *L)
 {
     ngx_http_request_t *r = http_lua_request(L, HTTP_RESPONDING);
     size_t size;
+    if (lua_gettop(L) != 1 && lua_gettop(L) != 2) {
+        return luaL_error(L, "expecting one or two arguments");
+    }
     const char *uri = luaL_checklstring(L, 1, &size);
     const lua_Integer status =
         luaL_optinteger(L, 2, NGX_HTTP_MOVED_TEMPORARILY);
+    resolua_run_check_exit(L, (ngx_int_t) status);
     if (status != 301 && status != 302 && status != 303 && status != 307 &&
         status != 308) {
         return luaL_error(L, "only ngx.HTTP_MOVED_TEMPORARILY, "

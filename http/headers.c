@@ -114,21 +114,34 @@ ngx_str_t
 http_headers_check_name(lua_State *L, int arg)
 {
     ngx_str_t name;
-    name.data = (u_char *) luaL_checklstring(L, arg, &name.len);
+    if (!lua_isstring(L, arg)) {
+        luaL_error(L, "bad 'name' argument: string expected, got %s",
+                   luaL_typename(L, arg));
+    }
+    name.data = (u_char *) lua_tolstring(L, arg, &name.len);
     return name;
 }
 
 
-/* Octets that would end a header line early are written as %XX. */
+/* Octets that would end a header line early are written as %XX; in a name,
+   which has more of them in unsafe, those beyond ASCII too. */
+static int
+is_unsafe(u_char octet, const char *unsafe)
+{
+    const int is_name = *unsafe != '\0';
+    if (octet < ' ' || octet == 0x7F) {
+        return octet != '\t' || is_name;
+    }
+    return is_name && (octet >= 0x80 || ngx_strchr(unsafe, octet) != NULL);
+}
+
+
 static size_t
 count_unsafe(const ngx_str_t *text, const char *unsafe)
 {
     size_t count = 0;
     for (size_t i = 0; i < text->len; i++) {
-        count +=
-            text->data[i] < ' ' || text->data[i] == 0x7F
-                ? text->data[i] != '\t' || *unsafe != '\0'
-                : *unsafe != '\0' && ngx_strchr(unsafe, text->data[i]) != NULL;
+        count += is_unsafe(text->data[i], unsafe) ? 1 : 0;
     }
     return count;
 }
@@ -151,8 +164,7 @@ copy_escaped(lua_State *L, ngx_http_request_t *r, const ngx_str_t *text,
     }
     u_char *to = copy.data;
     for (size_t i = 0; i < text->len; i++) {
-        const ngx_str_t octet = {1, &text->data[i]};
-        if (count_unsafe(&octet, unsafe) > 0) {
+        if (is_unsafe(text->data[i], unsafe)) {
             *to++ = '%';
             *to++ = (u_char) hex[text->data[i] >> 4];
             *to++ = (u_char) hex[text->data[i] & 15];

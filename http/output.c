@@ -174,13 +174,16 @@ http_output_end(http_ctx_t *ctx)
 
 
 /* How much is gathered before nginx's filters see it.  A body filter in Lua is
-   called for each piece that a script writes. */
+   called for each piece that a script writes; of a subrequest that fails
+   everything up to then is captured. */
 static size_t
 gather_size(ngx_http_request_t *r)
 {
     const ngx_http_core_loc_conf_t *clcf =
         ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-    return http_loc_conf(r)->body_filter != NULL ? 0 : clcf->postpone_output;
+    return http_loc_conf(r)->body_filter != NULL || r != r->main
+               ? 0
+               : clcf->postpone_output;
 }
 
 
@@ -350,6 +353,9 @@ http_flush(lua_State *L)
     }
     if (gathers_all(r)) {
         return fail(L, "buffering");
+    }
+    if (!r->header_sent && ctx->output.first == NULL) {
+        return fail(L, "nothing to flush");
     }
     if (r->connection->error || pass_with_flush(ctx) == NGX_ERROR) {
         return fail(L, "nginx output filter error");

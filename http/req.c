@@ -48,7 +48,10 @@ static int
 set_method(lua_State *L)
 {
     ngx_http_request_t *r = http_lua_request(L, HTTP_ANY & ~RESOLUA_LOG);
-    const lua_Integer id = luaL_checkinteger(L, 1);
+    if (!lua_isnumber(L, 1)) {
+        return luaL_error(L, "bad method number");
+    }
+    const lua_Integer id = lua_tointeger(L, 1);
     if (http_req_set_method(r, (ngx_uint_t) id) != NGX_OK) {
         return luaL_error(L, "unsupported HTTP method: %d", (int) id);
     }

@@ -40,7 +40,9 @@ set_uri_args(lua_State *L)
     } else if (lua_type(L, 1) == LUA_TSTRING || lua_type(L, 1) == LUA_TNUMBER) {
         lua_settop(L, 1);
     } else {
-        return luaL_argerror(L, 1, "string, number, or table expected");
+        lua_pushfstring(L, "string, number, or table expected, but got %s",
+                        luaL_typename(L, 1));
+        return luaL_argerror(L, 1, lua_tostring(L, -1));
     }
     const char *text = lua_tolstring(L, -1, &size);
     r->args.data = http_lua_copy(L, r, text, size);
@@ -50,15 +52,36 @@ set_uri_args(lua_State *L)
 }
 
 
-static int
-is_safe(const char *uri, size_t size)
+/* Raises an error that names the first octet that would break a line. */
+static void
+check_safe(lua_State *L, const char *uri, size_t size)
 {
+    static const char hex[] = "0123456789abcdef";
+    luaL_Buffer shown;
+    size_t at = 0;
+    while (at < size && (u_char) uri[at] >= ' ' && uri[at] != 0x7F) {
+        at++;
+    }
+    if (at == size) {
+        return;
+    }
+    luaL_buffinit(L, &shown);
     for (size_t i = 0; i < size; i++) {
-        if ((u_char) uri[i] < ' ' || uri[i] == 0x7F) {
-            return 0;
+        const u_char octet = (u_char) uri[i];
+        if (octet >= ' ' && octet != 0x7F) {
+            luaL_addchar(&shown, uri[i]);
+        } else {
+            const char escaped[] = {'\\', 'x', hex[octet >> 4],
+                                    hex[octet & 15]};
+            luaL_addlstring(&shown, escaped, sizeof(escaped));
         }
     }
-    return 1;
+    luaL_pushresult(&shown);
+    luaL_error(L,
+               "unsafe byte \"0x%c%c\" in uri \"%s\" (maybe you want to set "
+               "the 'binary' argument?)",
+               hex[(u_char) uri[at] >> 4], hex[(u_char) uri[at] & 15],
+               lua_tostring(L, -1));
 }
 
 
@@ -71,14 +94,19 @@ set_uri(lua_State *L)
     size_t size;
     const char *uri = luaL_checklstring(L, 1, &size);
     const int jump = lua_toboolean(L, 2);
-    luaL_argcheck(L, size > 0, 1, "attempt to use zero-length uri");
-    if (!lua_toboolean(L, 3) && !is_safe(uri, size)) {
-        return luaL_error(L, "unsafe byte in uri");
+    if (size == 0) {
+        return luaL_error(L, "attempt to use zero-length uri");
+    }
+    if (!lua_toboolean(L, 3)) {
+        check_safe(L, uri, size);
     }
     if (jump &&
         (ctx->base.phase & (RESOLUA_REWRITE | RESOLUA_SERVER_REWRITE)) == 0) {
         return luaL_error(L, "API disabled in the context of %s_by_lua*",
                           resolua_phase_name(ctx->base.phase));
+    }
+    if (jump) {
+        resolua_run_check_exit(L, NGX_OK);
     }
     r->uri.data = http_lua_copy(L, r, uri, size);
     r->uri.len = size;

@@ -307,6 +307,10 @@ put_header(lua_State *L, int keep)
             lua_pushvalue(L, 2);
         }
         const ngx_str_t value = http_headers_copy_value(L, r, -1);
+        if (value.len == 0) { /* as if there were none */
+            lua_pop(L, 1);
+            continue;
+        }
         if (http_req_add_header(r, &name, &value) != NGX_OK) {
             return luaL_error(L, "no memory");
         }

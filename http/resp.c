@@ -238,7 +238,8 @@ add(lua_State *L, http_ctx_t *ctx, const ngx_str_t *name, int index)
         }
         return;
     }
-    if (is_connection(name) && set_connection(r, &value)) {
+    if (value.len == 0 || name->len == 0 ||
+        (is_connection(name) && set_connection(r, &value))) {
         return;
     }
     ngx_table_elt_t *h = push(r, name, &value);
@@ -253,9 +254,9 @@ static void
 set(lua_State *L, http_ctx_t *ctx, const ngx_str_t *name, int index)
 {
     const int is_array = lua_istable(L, index);
-    const int count = lua_isnil(L, index) ? 0
-                      : is_array          ? (int) lua_objlen(L, index)
-                                          : 1;
+    const int is_none = lua_isnil(L, index) ||
+                        (lua_isstring(L, index) && lua_objlen(L, index) == 0);
+    const int count = is_none ? 0 : is_array ? (int) lua_objlen(L, index) : 1;
     clear(ctx, name);
     for (int i = 1; i <= count; i++) {
         if (is_array) {
@@ -426,7 +427,7 @@ get_headers(lua_State *L)
     lua_createtable(L, 0, 16);
     const int table = lua_gettop(L);
     push_specials(L, r, want.raw, table);
-    push_field(L, "Connection", r->keepalive ? "keep-alive" : "close", want.raw,
+    push_field(L, "connection", r->keepalive ? "keep-alive" : "close", want.raw,
                table);
     const ngx_int_t rc = http_headers_push(L, &r->headers_out.headers, &want);
     if (!want.raw) {
@@ -470,6 +471,7 @@ http_resp_default_type(ngx_http_request_t *r)
 {
     const http_ctx_t *ctx = http_ctx_find(r);
     if (r->headers_out.content_type.len > 0 ||
+        r->headers_out.status == NGX_HTTP_NOT_MODIFIED ||
         !http_loc_conf(r)->use_default_type ||
         (ctx != NULL && ctx->type_cleared)) {
         return NGX_OK;

@@ -91,9 +91,9 @@ set_body(lua_State *L, ngx_http_request_t *sr, int options)
         luaL_error(L, "Bad http request body");
     } else if (!forwards || !has_body(sr->parent)) {
         sr->request_body = NULL;
-        if (writes || sr->headers_in.content_length != NULL ||
+        if (sr->headers_in.content_length != NULL ||
             sr->headers_in.transfer_encoding != NULL) {
-            rc = http_req_set_length(sr, writes ? 0 : -1);
+            rc = http_req_set_length(sr, -1);
         }
     }
     lua_pop(L, 1);
@@ -131,6 +131,10 @@ set_variables(lua_State *L, ngx_http_request_t *sr, int options)
         if (lua_type(L, -2) != LUA_TSTRING) {
             luaL_error(L, "attempt to use a non-string key in the \"vars\" "
                           "option table");
+        }
+        if (!lua_isstring(L, -1)) {
+            luaL_error(L, "attempt to use bad variable value type %s",
+                       luaL_typename(L, -1));
         }
         http_var_assign(L, sr, vars + 1, vars + 2);
         lua_settop(L, vars + 1);
@@ -170,8 +174,12 @@ start(lua_State *L, http_capture_t *capture, int uri_index, int options)
     ngx_str_t args;
     if (lua_isnoneornil(L, options)) {
         options = 0;
-    } else {
-        luaL_checktype(L, options, LUA_TTABLE);
+    } else if (!lua_istable(L, options)) {
+        luaL_error(L,
+                   "expecting table as the 2nd argument for subrequest %d, "
+                   "but got %s",
+                   (int) (capture - capture->group->captures),
+                   luaL_typename(L, options));
     }
     check_target(L, r, uri_index, options, &uri, &args);
     const ngx_uint_t method = check_method(L, options);
@@ -206,6 +214,10 @@ new_group(lua_State *L, size_t count)
 static int
 capture(lua_State *L)
 {
+    const int count = lua_gettop(L);
+    if (count != 1 && count != 2) {
+        return luaL_error(L, "expecting one or two arguments");
+    }
     lua_settop(L, 2);
     http_captures_t *group = new_group(L, 1);
     start(L, &group->captures[0], 1, 2);
@@ -213,25 +225,43 @@ capture(lua_State *L)
 }
 
 
+/* The subrequest that the entry i of the array at 1 asks for. */
+static void
+start_entry(lua_State *L, http_captures_t *group, int i)
+{
+    enum { ENTRY = 2, URI, OPTIONS };
+    lua_rawgeti(L, 1, i + 1);
+    if (!lua_istable(L, ENTRY)) {
+        luaL_error(L, "the query argument %d is not a table, but a %s", i,
+                   luaL_typename(L, ENTRY));
+    }
+    const size_t count = lua_objlen(L, ENTRY);
+    if (count != 1 && count != 2) {
+        luaL_error(L, "query argument %d expecting one or two arguments", i);
+    }
+    lua_rawgeti(L, ENTRY, 1);
+    lua_rawgeti(L, ENTRY, 2);
+    start(L, &group->captures[i], URI, OPTIONS);
+    lua_settop(L, 1);
+}
+
+
 /* ngx.location.capture_multi({{uri, options?}, ...}) */
 static int
 capture_multi(lua_State *L)
 {
-    enum { URI = 3, OPTIONS };
+    if (lua_gettop(L) != 1) {
+        return luaL_error(L, "only one argument is expected, but got %d",
+                          lua_gettop(L));
+    }
     luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 1);
     const size_t count = lua_objlen(L, 1);
-    luaL_argcheck(L, count > 0, 1,
-                  "at least one subrequest should be specified");
+    if (count == 0) {
+        return luaL_error(L, "at least one subrequest should be specified");
+    }
     http_captures_t *group = new_group(L, count);
     for (size_t i = 0; i < count; i++) {
-        lua_rawgeti(L, 1, (int) i + 1);
-        luaL_argcheck(L, lua_istable(L, 2), 1,
-                      "the query argument should be a table");
-        lua_rawgeti(L, 2, 1);
-        lua_rawgeti(L, 2, 2);
-        start(L, &group->captures[i], URI, OPTIONS);
-        lua_settop(L, 1);
+        start_entry(L, group, (int) i);
     }
     return http_captures_wait(L, group);
 }

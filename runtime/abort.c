@@ -58,14 +58,14 @@ on_abort(lua_State *L)
         resolua_check_phase(L, 0);
     }
     resolua_thread_t *self = resolua_thread(L);
-    luaL_checktype(L, 1, LUA_TFUNCTION);
-    lua_settop(L, 1);
     if (!r->host->watches_client(r)) {
         return fail(L, "lua_check_client_abort is off");
     }
     if (r->on_abort != NULL) {
         return fail(L, "duplicate call");
     }
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
     resolua_thread_t *t = thread_new(L, self->request);
     if (t == NULL) {
         return fail(L, "no memory");

@@ -27,6 +27,9 @@ ngx_int_t resolua_run_sync(resolua_request_t *r, resolua_code_t *code,
 ngx_int_t resolua_run_function_sync(resolua_request_t *r, int nargs,
                                     ngx_uint_t phase, int nresults);
 
+/* Raises an error where resolua_run_exit(L, code) would. */
+void resolua_run_check_exit(lua_State *L, ngx_int_t code);
+
 /* Ends the running chunk from within, as ngx.exit does; use as
    `return resolua_run_exit(L, code)`. */
 int resolua_run_exit(lua_State *L, ngx_int_t code);

@@ -7,13 +7,17 @@ typedef struct {
 
 
 static void
-fail(lua_State *L, int arg, const char *kind)
+fail(lua_State *L, place_t place, const char *kind)
 {
+    if (place.depth > 0) {
+        lua_pushfstring(L, "bad data type %s found", kind);
+        luaL_argerror(L, place.arg, lua_tostring(L, -1));
+    }
     lua_pushfstring(L,
-                    "string, number, boolean, nil, or array table expected, "
-                    "got %s",
+                    "string, number, boolean, nil, ngx.null, or array table "
+                    "expected, but got %s",
                     kind);
-    luaL_argerror(L, arg, lua_tostring(L, -1));
+    luaL_argerror(L, place.arg, lua_tostring(L, -1));
 }
 
 
@@ -78,7 +82,7 @@ value_size(lua_State *L, int index, place_t place)
             return sizeof("null") - 1;
         }
     }
-    fail(L, place.arg, luaL_typename(L, index));
+    fail(L, place, luaL_typename(L, index));
     return 0;
 }
 

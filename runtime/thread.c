@@ -402,14 +402,22 @@ has_pinned(const resolua_request_t *r)
 }
 
 
+void
+resolua_run_check_exit(lua_State *L, ngx_int_t code)
+{
+    if (lua_getexdata(L) != NULL && !ends_everything(code) &&
+        has_pinned(resolua_request(L))) {
+        luaL_error(L, "attempt to abort with pending subrequests");
+    }
+}
+
+
 int
 resolua_run_exit(lua_State *L, ngx_int_t code)
 {
     resolua_request_t *r = resolua_request(L);
     resolua_thread_t *t = lua_getexdata(L);
-    if (t != NULL && !ends_everything(code) && has_pinned(r)) {
-        return luaL_error(L, "attempt to abort with pending subrequests");
-    }
+    resolua_run_check_exit(L, code);
     r->exit_code = code < NGX_OK ? NGX_ERROR : code; /* never NGX_AGAIN */
     r->exited = 1;
     if (t == NULL) {

@@ -295,7 +295,11 @@ static int
 timer_sleep(lua_State *L)
 {
     const lua_Number seconds = luaL_checknumber(L, 1);
-    luaL_argcheck(L, seconds >= 0 && seconds < 2e9, 1, "delay out of range");
+    if (!(seconds >= 0 && seconds < 2e9)) {
+        lua_pushinteger(L, (lua_Integer) (seconds * 1000));
+        return luaL_error(L, "invalid sleep duration \"%s\"",
+                          lua_tostring(L, -1));
+    }
     return resolua_wait_timer(L, (ngx_msec_t) (seconds * 1000));
 }
 

@@ -115,3 +115,28 @@ def test_the_connection_header(start):
         got = b"".join(iter(lambda: s.recv(4096), b""))
     assert got.lower().count(b"\r\nconnection: close\r\n") == 1
     assert got.lower().count(b"\r\nconnection:") == 1
+
+
+@pytest.mark.parametrize("code, header", [
+    ("ngx.header.x = ''", []),
+    ("ngx.header.x = 'a' ngx.header.x = ''", []),
+    ("ngx.header.x = {'', 'b', ''}", ["x: b"]),
+    ("ngx.header['x y'] = 'a'", ["x%20y: a"]),
+    ("ngx.header['x\\195\\169'] = 'a'", ["x%C3%A9: a"]),
+    ("ngx.header[''] = 'a'", []),
+    ("ngx.header.x_y = 'a'", ["x-y: a"]),
+    ("ngx.header.x = 'a\\r\\nb'", ["x: a%0D%0Ab"]),
+    ("ngx.header.x = {1, 2} ngx.header.x = nil", []),
+])
+def test_odd_headers(start, code, header):
+    server = start(http_lua(code + " ngx.print('x')"))
+    head = fetch(server, "/t").split(b"\r\n\r\n")[0].decode()
+    own = [line for line in head.split("\r\n")[1:]
+           if line.split(":")[0] not in ("Server", "Date", "Content-Type",
+                                         "Transfer-Encoding", "Connection")]
+    assert own == header
+
+
+def test_flush_of_nothing(start):
+    server = start(http_lua("ngx.print(select(2, ngx.flush(true)))"))
+    assert server.http("/t").text == "nothing to flush"
