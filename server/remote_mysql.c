@@ -4,11 +4,22 @@
 #include "server/private/remote.h"
 #include "store/mysql.h"
 
+#include <ngx_thread_pool.h>
+
+/* A connection with TLS that is made on a thread. */
+typedef struct {
+    store_mysql_t *db;   /* owned */
+    remote_link_t *link; /* NULL: it has been closed meanwhile */
+} connecting_t;
+
 /* The driver's part of a link. */
 typedef struct {
-    store_mysql_t *db;
-    int events; /* what libmariadb waits for */
+    store_mysql_t *db; /* owned, unless connecting */
+    int events;        /* what libmariadb waits for */
+    connecting_t *connecting;
 } mysql_link_t;
+
+static ngx_str_t thread_pool_name = ngx_string("default");
 
 static void step(remote_link_t *link, int ready);
 
@@ -174,6 +185,67 @@ on_skip(void *data, uint64_t id, const char *name, const char *reason)
 }
 
 
+/* On the other thread. */
+static void
+connect_there(void *data, ngx_log_t *log)
+{
+    const connecting_t *connecting = data;
+    (void) log;
+    store_mysql_connect(connecting->db);
+}
+
+
+static void
+on_connected(ngx_event_t *ev)
+{
+    ngx_thread_task_t *task = ev->data;
+    const connecting_t connecting = *(const connecting_t *) task->ctx;
+    remote_link_t *link = connecting.link;
+    ngx_free(task);
+    if (link == NULL) {
+        store_mysql_free(connecting.db);
+        return;
+    }
+    mysql_link_t *own = link->protocol;
+    own->connecting = NULL;
+    if (store_mysql_status(own->db) == DNS_OK &&
+        watch(link, store_mysql_socket(own->db)) != NGX_OK) {
+        remote_link_failed(link, "no free connection");
+        return;
+    }
+    finish(link);
+}
+
+
+/* libmariadb blocks in the handshake of TLS. */
+static ngx_int_t
+connect_on_thread(remote_link_t *link)
+{
+    mysql_link_t *own = link->protocol;
+    ngx_thread_pool_t *pool =
+        ngx_thread_pool_get((ngx_cycle_t *) ngx_cycle, &thread_pool_name);
+    ngx_thread_task_t *task =
+        ngx_calloc(sizeof(*task) + sizeof(connecting_t), ngx_cycle->log);
+    if (task == NULL) {
+        return NGX_ERROR;
+    }
+    connecting_t *connecting = (connecting_t *) (task + 1);
+    connecting->db = own->db;
+    connecting->link = link;
+    task->ctx = connecting;
+    task->handler = connect_there;
+    task->event.handler = on_connected;
+    task->event.data = task;
+    task->event.log = ngx_cycle->log;
+    if (pool == NULL || ngx_thread_task_post(pool, task) != NGX_OK) {
+        ngx_free(task);
+        return NGX_ERROR;
+    }
+    own->connecting = connecting;
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 connect_to(remote_link_t *link, const char *address, in_port_t port)
 {
@@ -203,9 +275,12 @@ connect_to(remote_link_t *link, const char *address, in_port_t port)
         return NGX_ERROR;
     }
     store_mysql_on_skip(own->db, on_skip, link->store);
-    store_mysql_begin_connect(own->db);
     link->flush.handler = on_start;
     link->flush.data = link;
+    if (conf->ca_file.len > 0) {
+        return connect_on_thread(link);
+    }
+    store_mysql_begin_connect(own->db);
     ngx_post_event(&link->flush, &ngx_posted_events);
     return NGX_OK;
 }
@@ -237,6 +312,10 @@ close_connection(remote_link_t *link)
 {
     mysql_link_t *own = link->protocol;
     forget_connection(link);
+    if (own != NULL && own->connecting != NULL) {
+        own->connecting->link = NULL; /* on_connected() frees what it has */
+        own->db = NULL;
+    }
     if (own != NULL) {
         store_mysql_free(own->db);
         ngx_free(own);

@@ -71,6 +71,7 @@ static void
 set_options(store_mysql_t *db)
 {
     unsigned seconds = db->options.timeout_ms / 1000 + 1;
+    unsigned no = 0;
     my_bool yes = 1;
 
     mysql_options(db->link, MYSQL_OPT_NONBLOCK, NULL);
@@ -78,6 +79,8 @@ set_options(store_mysql_t *db)
     mysql_options(db->link, MYSQL_OPT_READ_TIMEOUT, &seconds);
     mysql_options(db->link, MYSQL_OPT_WRITE_TIMEOUT, &seconds);
     mysql_options(db->link, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    /* A server could else ask for any file of ours. */
+    mysql_options(db->link, MYSQL_OPT_LOCAL_INFILE, &no);
 
     if (db->options.ca_file != NULL) {
         mysql_ssl_set(db->link, NULL, NULL, db->options.ca_file, NULL, NULL);
@@ -489,6 +492,24 @@ advance(store_mysql_t *db)
     case MYSQL_IDLE:
         break;
     }
+}
+
+void
+store_mysql_connect(store_mysql_t *db)
+{
+    const store_mysql_options_t *o = &db->options;
+
+    begin(db, MYSQL_CONNECTING);
+    db->connected =
+        mysql_real_connect(db->link, o->host, o->user, o->password, o->database,
+                           o->port, o->host == NULL ? o->unix_socket : NULL, 0);
+    advance(db);
+}
+
+int
+store_mysql_socket(const store_mysql_t *db)
+{
+    return mysql_get_socket(db->link);
 }
 
 static bool

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -10,6 +11,8 @@ import dns.exception
 import pytest
 
 from databases import MariaDb
+from lua_conf import Peer
+from resolua_server import HOST, wait_for
 from service_conf import SAMPLE, resolua
 from stores import MySqlZones
 
@@ -73,3 +76,23 @@ def test_others_are_answered_while_the_database_stands_still(start, zones, tmp_p
     while not is_answered(server, "www.a.test"):
         assert time.time() < deadline, server.log()
         time.sleep(0.05)
+
+
+def test_others_are_answered_while_a_handshake_stands_still(start, zones, tmp_path):
+    """A greeting that offers TLS, then nothing."""
+    def serve(connection):
+        with socket.create_connection((HOST, zones.db.port)) as database:
+            connection.sendall(database.recv(1000))
+        connection.recv(1000)
+        time.sleep(2)
+    peer = Peer(serve)
+    server = start(CONF % (peer.port, tmp_path / "cert"), run=False)
+    resolua(server, "zone", "load", SAMPLE)
+    server.start()
+    wait_for(lambda: peer.count)
+    for _ in range(50):
+        begin = time.time()
+        assert is_answered(server, "www.example.test")
+        assert time.time() - begin < 0.2
+        time.sleep(0.01)
+    peer.close()
