@@ -1,15 +1,17 @@
 #include "dns/fetched.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct {
     uint32_t zone_id;
     bool rows_known;
     bool below_wanted;
     bool below_known;
-    bool exists; /* has records or descendants */
-    dns_name_t apex;
+    bool exists;            /* has records or descendants */
+    const dns_name_t *apex; /* own_apex, or that of another entry */
     dns_name_t name;
+    dns_name_t own_apex;
     dns_node_builder_t builder; /* owned */
 } entry_t;
 
@@ -17,6 +19,7 @@ struct dns_fetched_s {
     const dns_zone_list_t *zones; /* borrowed */
     entry_t **entries;            /* owned, and each of them */
     size_t count;
+    size_t made; /* entries that have memory */
     size_t capacity;
     size_t last; /* rows of one name come together */
 };
@@ -42,13 +45,21 @@ dns_fetched_free(dns_fetched_t *set)
         return;
     }
 
-    for (size_t i = 0; i < set->count; i++) {
+    for (size_t i = 0; i < set->made; i++) {
         dns_node_builder_free(&set->entries[i]->builder);
         free(set->entries[i]);
     }
 
     free(set->entries);
     free(set);
+}
+
+void
+dns_fetched_reset(dns_fetched_t *set, const dns_zone_list_t *zones)
+{
+    set->zones = zones;
+    set->count = 0;
+    set->last = 0;
 }
 
 static bool
@@ -190,6 +201,41 @@ reserve(dns_fetched_t *set)
     return DNS_OK;
 }
 
+/* Only the part that is used. */
+static void
+copy_name(dns_name_t *to, const dns_name_t *from)
+{
+    to->size = from->size;
+    to->label_count = from->label_count;
+    memcpy(to->octets, from->octets, from->size);
+    memcpy(to->label_at, from->label_at,
+           (from->label_count + 1u) * sizeof(to->label_at[0]));
+}
+
+/* One from a query before, or a new one. */
+static entry_t *
+next_entry(dns_fetched_t *set)
+{
+    if (set->count == set->made) {
+        entry_t *entry = calloc(1, sizeof(*entry));
+
+        if (entry != NULL) {
+            set->entries[set->made++] = entry;
+        }
+
+        return entry;
+    }
+
+    entry_t *entry = set->entries[set->count];
+
+    entry->rows_known = false;
+    entry->below_wanted = false;
+    entry->below_known = false;
+    entry->exists = false;
+    entry->builder.size = 0;
+    return entry;
+}
+
 static dns_status_t
 want(dns_fetched_t *set, const dns_zone_t *zone, const dns_name_t *name)
 {
@@ -206,16 +252,26 @@ want(dns_fetched_t *set, const dns_zone_t *zone, const dns_name_t *name)
         return status;
     }
 
-    entry_t *entry = calloc(1, sizeof(*entry));
+    entry_t *entry = next_entry(set);
 
     if (entry == NULL) {
         return DNS_ENOMEM;
     }
 
+    const entry_t *before =
+        set->count > 0 ? set->entries[set->count - 1] : NULL;
+
     entry->zone_id = zone->id;
-    entry->apex = zone->apex;
-    entry->name = *name;
-    set->entries[set->count++] = entry;
+    copy_name(&entry->name, name);
+
+    if (before != NULL && before->zone_id == zone->id) {
+        entry->apex = before->apex;
+    } else {
+        copy_name(&entry->own_apex, &zone->apex);
+        entry->apex = &entry->own_apex;
+    }
+
+    set->count++;
     return DNS_OK;
 }
 
@@ -257,7 +313,7 @@ dns_fetched_next_wanted(const dns_fetched_t *set, size_t *at, dns_want_t *out)
 
         if (!entry->rows_known ||
             (entry->below_wanted && !entry->below_known)) {
-            *out = (dns_want_t){entry->zone_id, &entry->apex, &entry->name,
+            *out = (dns_want_t){entry->zone_id, entry->apex, &entry->name,
                                 entry->rows_known};
             (*at)++;
             return true;
@@ -308,6 +364,40 @@ dns_fetched_add(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name,
 
     return dns_node_builder_add(&entry->builder, type_and_ttl->type,
                                 type_and_ttl->ttl, rdata->octets, rdata->size);
+}
+
+dns_status_t
+dns_fetched_put_node(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name,
+                     const dns_node_t *node)
+{
+    dns_name_t lower;
+
+    dns_name_set(&lower, name);
+
+    entry_t *entry = find(set, zone_id, lower.octets, lower.size);
+
+    if (entry == NULL) {
+        return DNS_ENOTFOUND;
+    }
+
+    if (!entry->exists) {
+        mark(set, zone_id, &lower);
+    }
+
+    return dns_node_builder_reset(&entry->builder, node);
+}
+
+dns_node_t
+dns_fetched_node(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name)
+{
+    dns_name_t lower;
+
+    dns_name_set(&lower, name);
+
+    const entry_t *entry = find(set, zone_id, lower.octets, lower.size);
+
+    return entry == NULL ? (dns_node_t){NULL, 0}
+                         : dns_node_builder_node(&entry->builder);
 }
 
 void

@@ -45,6 +45,10 @@ DNS_EXPORT DNS_MUST_USE dns_status_t
 dns_fetched_new(dns_fetched_t **out, const dns_zone_list_t *zones);
 DNS_EXPORT void dns_fetched_free(dns_fetched_t *set);
 
+/* Empty again, for another query; keeps its memory. */
+DNS_EXPORT void dns_fetched_reset(dns_fetched_t *set,
+                                  const dns_zone_list_t *zones);
+
 /* The set as a source; borrows it. */
 DNS_EXPORT dns_source_t dns_fetched_source(dns_fetched_t *set);
 
@@ -65,6 +69,17 @@ DNS_EXPORT bool dns_fetched_next_wanted(const dns_fetched_t *set, size_t *at,
 DNS_EXPORT DNS_MUST_USE dns_status_t
 dns_fetched_add(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name,
                 const dns_rrset_t *type_and_ttl, const dns_rdata_t *rdata);
+
+/* All records of a wanted name at once: as dns_fetched_add() of each to one
+   that has none. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+dns_fetched_put_node(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name,
+                     const dns_node_t *node);
+
+/* What has been added to a name; empty if it was not wanted.  Borrowed until
+   more is. */
+DNS_EXPORT dns_node_t dns_fetched_node(dns_fetched_t *set, uint32_t zone_id,
+                                       const uint8_t *name);
 
 /* Something exists at or below name: all wanted names from there up to the
    apex exist too, with or without records. */

@@ -12,6 +12,11 @@ remote_store_t remote_stores[DNS_REMOTE_STORES_MAX];
 
 static store_records_t *records;
 
+/* Recycled. */
+enum { FREE_SETS = 256 };
+static dns_fetched_t *free_sets[FREE_SETS];
+static ngx_uint_t free_set_count;
+
 
 static void
 open_store(remote_store_t *store, const remote_conf_t *conf, ngx_uint_t number)
@@ -113,12 +118,35 @@ dns_remote_begin(dns_remote_t *fetch)
 }
 
 
+static void
+give_back(dns_fetched_t *set)
+{
+    if (set != NULL && free_set_count < FREE_SETS) {
+        free_sets[free_set_count++] = set;
+    } else {
+        dns_fetched_free(set);
+    }
+}
+
+
+static dns_status_t
+take_set(dns_fetched_t **set, const dns_zone_list_t *zones)
+{
+    if (free_set_count == 0) {
+        return dns_fetched_new(set, zones);
+    }
+    *set = free_sets[--free_set_count];
+    dns_fetched_reset(*set, zones);
+    return DNS_OK;
+}
+
+
 void
 dns_remote_end(dns_remote_t *fetch)
 {
     for (ngx_uint_t i = 0; i < DNS_REMOTE_STORES_MAX; i++) {
         if (fetch->lists[i] != NULL) {
-            dns_fetched_free(fetch->sets[i]);
+            give_back(fetch->sets[i]);
             remote_list_release(fetch->lists[i]);
             fetch->sets[i] = NULL;
             fetch->lists[i] = NULL;
@@ -246,7 +274,7 @@ sort_needs(dns_remote_t *fetch, const dns_answer_t *answer)
         dns_fetched_t **set = &fetch->sets[number - 1];
         dns_status_t status = DNS_OK;
         if (*set == NULL) {
-            status = dns_fetched_new(set, fetch->lists[number - 1]->zones);
+            status = take_set(set, fetch->lists[number - 1]->zones);
         }
         if (status == DNS_OK) {
             status = dns_fetched_want_all(*set, need, 1);

@@ -16,13 +16,22 @@ dns_status_t
 store_records_new(store_records_t **out)
 {
     *out = malloc(sizeof(**out));
-    return *out == NULL ? DNS_ENOMEM : DNS_OK;
+
+    if (*out == NULL) {
+        return DNS_ENOMEM;
+    }
+
+    (*out)->memo = (json_memo_t){0};
+    return DNS_OK;
 }
 
 void
 store_records_free(store_records_t *records)
 {
-    free(records);
+    if (records != NULL) {
+        json_memo_free(&records->memo);
+        free(records);
+    }
 }
 
 void

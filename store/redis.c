@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/private/records.h"
+
 enum { GROUP_MAX = 32 }; /* fields in a command */
 
 /* The fields of a command. */
@@ -323,29 +325,56 @@ visit(void *data, const store_record_t *record, const char *reason)
     }
 }
 
+/* What the text was found to mean before; else it is parsed, and remembered
+   unless something of it is not served. */
+static void
+read_json(store_redis_t *db, redis_job_t *job, const redisReply *reply)
+{
+    const json_memo_key_t key = {reply->str, reply->len, db->serial};
+    const uint8_t *name = job->want.name->octets;
+    const uint64_t skipped = db->skipped;
+    field_t field = {db, job};
+    dns_node_t node;
+
+    if (json_memo_find(&db->records->memo, &key, &node)) {
+        dns_status_t status =
+            dns_fetched_put_node(job->set, job->want.zone_id, name, &node);
+
+        if (status == DNS_ENOMEM) {
+            redis_job_fail(job, status, dns_status_text(status));
+        }
+
+        return;
+    }
+
+    const store_json_t json = {.text = reply->str,
+                               .size = reply->len,
+                               .serial = db->serial,
+                               .visit = visit,
+                               .data = &field};
+
+    /* visit() was told of what is wrong. */
+    (void) !store_records_from_json(db->records, &json);
+    node = dns_fetched_node(job->set, job->want.zone_id, name);
+
+    if (db->skipped == skipped && job->status == DNS_OK) {
+        json_memo_put(&db->records->memo, &key, &node);
+    }
+}
+
 static void
 read_field(store_redis_t *db, redis_job_t *job, const redisReply *reply)
 {
-    field_t field = {db, job};
-
-    if (reply->type == REDIS_REPLY_INTEGER) {
-        dns_fetched_mark(job->set, job->want.zone_id, job->want.name->octets);
+    if (reply->type != REDIS_REPLY_INTEGER &&
+        reply->type != REDIS_REPLY_STRING) {
         return;
     }
-
-    if (reply->type != REDIS_REPLY_STRING) {
-        return;
-    }
-
-    store_json_t json = {.text = reply->str,
-                         .size = reply->len,
-                         .serial = db->serial,
-                         .visit = visit,
-                         .data = &field};
 
     dns_fetched_mark(job->set, job->want.zone_id, job->want.name->octets);
-    /* visit() was told of what is wrong. */
-    (void) !store_records_from_json(db->records, &json);
+
+    if (reply->type == REDIS_REPLY_STRING) {
+        read_json(db, job, reply);
+    }
 }
 
 /* Records are asked for first, then what is below. */

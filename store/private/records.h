@@ -2,6 +2,7 @@
 #define STORE_PRIVATE_RECORDS_H
 
 #include "dns/rdata.h"
+#include "store/private/json_memo.h"
 #include "store/records.h"
 
 enum {
@@ -14,6 +15,7 @@ struct store_records_s {
     size_t text_size;
     bool is_full; /* something did not fit text */
     uint8_t rdata[DNS_RDATA_MAX];
+    json_memo_t memo;
 };
 
 void records_rewind(store_records_t *r);
