@@ -244,9 +244,11 @@ put_group(store_redis_t *db, redis_job_t *job, const group_t *group, bool below)
 static void
 put_wanted(store_redis_t *db, redis_job_t *job, bool below)
 {
-    group_t group = {.count = 0};
+    group_t group; /* large: only what is used of it is written */
     uint32_t zone_id = 0;
     dns_want_t want;
+
+    group.count = 0;
 
     for (size_t at = 0; dns_fetched_next_wanted(job->set, &at, &want);) {
         if (want.below != below) {
