@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lua_conf import http_lua
-from resolua_server import HOST, free_port
+from resolua_server import HOST, free_port, wait_for
 from service_conf import resolua
 from upstream import Upstream
 
@@ -246,3 +246,31 @@ def test_many_at_once(ask):
         show(good)
     """ % slow.port) == [[50]]
     slow.stop()
+
+
+def test_in_stream_and_timers(start):
+    upstream = Upstream(9)
+    ask = """
+        local r = require("resty.dns.resolver"):new {
+            nameservers = { { "127.0.0.1", %d } } }
+        local address = r:query("www.test")[1].address
+    """ % upstream.port
+    server = start("""
+        stream {
+            init_worker_by_lua_block {
+                ngx.timer.at(0, function()
+                    %s
+                    package.loaded.found = address
+                end)
+            }
+            server {
+                listen 127.0.0.1:@DNS@ udp;
+                content_by_lua_block {
+                    %s
+                    ngx.req.socket():send(address .. " "
+                        .. tostring(package.loaded.found))
+                }
+            }
+        }""" % (ask, ask), env={"LUA_PATH": ";;"})
+    wait_for(lambda: server.send_raw(b"x") == b"192.0.0.9 192.0.0.9")
+    upstream.stop()
