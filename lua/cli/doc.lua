@@ -5,6 +5,8 @@
 
 local paths = require "cli.paths"
 
+local COLUMNS = 79
+
 local HELP = [[
 usage: resolua doc [NAME ...]
 
@@ -41,6 +43,20 @@ local function cells_of(line)
     return cells
 end
 
+-- Lines that fit a terminal, four columns in.
+local function wrapped(text)
+    local lines, line = {}, "   "
+    for word in text:gmatch("%S+") do
+        if #line + 1 + #word > COLUMNS then
+            lines[#lines + 1] = line
+            line = "   "
+        end
+        line = line .. " " .. word
+    end
+    lines[#lines + 1] = line
+    return table.concat(lines, "\n")
+end
+
 local function row_text(header, cells)
     local lines = { plain(cells[1]) }
     for i = 2, #cells do
@@ -48,7 +64,7 @@ local function row_text(header, cells)
         if cells[i] ~= "" and i < #cells then
             lines[#lines + 1] = ("    %s: %s"):format(title, plain(cells[i]))
         elseif cells[i] ~= "" then
-            lines[#lines + 1] = "\n    " .. plain(cells[i])
+            lines[#lines + 1] = "\n" .. wrapped(plain(cells[i]))
         end
     end
     return table.concat(lines, "\n")
@@ -159,6 +175,9 @@ end
 
 local function show(entries, asked)
     local found, how = find(entries, asked)
+    if #found == 0 then -- ngx.shared.DICT.incr, tcpsock:receive
+        found, how = find(entries, asked:match("[^.:]*$"))
+    end
     if #found == 0 then
         io.stderr:write("resolua doc: nothing is written about ", asked, "\n")
         return 1

@@ -1,5 +1,6 @@
 """resolua run and resolua doc."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -200,3 +201,47 @@ def test_doc_misses():
 def test_doc_lists():
     names = doc()[1].splitlines()
     assert "dns_serve" in names and names == sorted(names)
+
+
+def documented():
+    return {name.lower() for name in doc()[1].splitlines()}
+
+
+def test_doc_takes_other_names():
+    assert doc("ngx.shared.DICT.incr")[1].startswith("dict:incr(")
+    assert doc("tcpsock:receiveany")[1].startswith("sock:receiveany(")
+    assert all(len(line) < 80 for line in doc("ngx.pipe")[1].splitlines())
+
+
+def test_every_function_is_documented(run):
+    code, out, errors = run("-e", """
+        local function walk(prefix, t)
+            for name, value in pairs(t) do
+                if type(value) == "function" and name:find("^%l") then
+                    print(prefix .. name)
+                elseif type(value) == "table" and type(name) == "string"
+                        and name ~= "shared" and name ~= "arg" then
+                    walk(prefix .. name .. ".", value)
+                end
+            end
+        end
+        walk("ngx.", ngx)
+    """)
+    assert code == 0, errors
+    missing = set(out.split()) - documented()
+    assert not missing
+
+
+def test_every_directive_is_documented():
+    names = documented()
+    found = set()
+    for folder in ("runtime", "http", "stream", "server"):
+        for path in (ROOT / folder).rglob("*.[ch]"):
+            found |= set(re.findall(
+                r'"((?:lua|dns)_[a-z_0-9]+|[a-z_]+_by_lua(?:_[a-z]+)?)"',
+                path.read_text()))
+    # Hooks' names without their "_by_lua_block".
+    found -= {"dns_answer", "dns_log", "dns_query"}
+    missing = {n for n in found if n not in names and not any(
+        known.endswith("*") and n.startswith(known[:-1]) for known in names)}
+    assert not missing
