@@ -401,6 +401,25 @@ dns_fetched_node(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name)
 }
 
 void
+dns_fetched_restart(dns_fetched_t *set)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        entry_t *entry = set->entries[i];
+
+        if (!entry->rows_known) {
+            dns_node_builder_free(&entry->builder);
+            entry->builder = (dns_node_builder_t){0};
+        }
+
+        /* If an earlier round had told it, it is asked once more. */
+        if (!entry->below_known &&
+            dns_node_builder_node(&entry->builder).size == 0) {
+            entry->exists = false;
+        }
+    }
+}
+
+void
 dns_fetched_settle(dns_fetched_t *set)
 {
     for (size_t i = 0; i < set->count; i++) {

@@ -86,6 +86,10 @@ DNS_EXPORT dns_node_t dns_fetched_node(dns_fetched_t *set, uint32_t zone_id,
 DNS_EXPORT void dns_fetched_mark(dns_fetched_t *set, uint32_t zone_id,
                                  const uint8_t *name);
 
+/* What was given of names that are wanted is forgotten: they are asked for from
+   the beginning. */
+DNS_EXPORT void dns_fetched_restart(dns_fetched_t *set);
+
 /* All that was wanted is known now. */
 DNS_EXPORT void dns_fetched_settle(dns_fetched_t *set);
 

@@ -21,6 +21,7 @@
 
 /* NAME=VALUE behind the first word of dns_store. */
 typedef struct {
+    ngx_str_t word; /* the whole of it */
     ngx_str_t name;
     ngx_str_t value;
 } dns_store_option_t;

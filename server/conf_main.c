@@ -82,6 +82,7 @@ read_option(const ngx_str_t *word, dns_store_option_t *option)
     if (equals == NULL || equals == word->data) {
         return NGX_DECLINED;
     }
+    option->word = *word;
     option->name.data = word->data;
     option->name.len = (size_t) (equals - word->data);
     option->value.data = equals + 1;

@@ -113,6 +113,7 @@ dns_remote_begin(dns_remote_t *fetch)
 {
     ngx_memzero(fetch, offsetof(dns_remote_t, job));
     fetch->job.data = fetch;
+    fetch->began = ngx_current_msec;
     fetch->wanted = 0;
     fetch->zones_seen = 0;
 }
@@ -299,6 +300,17 @@ fail_later(ngx_event_t *ev)
 static void next_store(dns_remote_t *fetch);
 
 
+/* However many rounds a query takes, together they have the time of one. */
+static void
+set_store(dns_remote_t *fetch, ngx_uint_t number)
+{
+    const ngx_msec_t timeout = remote_stores[number].conf->timeout;
+    const ngx_msec_t used = ngx_current_msec - fetch->began;
+    fetch->job.store = &remote_stores[number];
+    fetch->job.timeout = used < timeout ? timeout - used : 1;
+}
+
+
 static void
 on_fetched(remote_job_t *job, dns_status_t status)
 {
@@ -320,7 +332,7 @@ next_store(dns_remote_t *fetch)
         i++;
     }
     fetch->wanted &= ~(1u << i);
-    fetch->job.store = &remote_stores[i];
+    set_store(fetch, i);
     fetch->job.set = fetch->sets[i];
     fetch->job.zones = NULL;
     fetch->job.done = on_fetched;
@@ -336,7 +348,7 @@ wait_for_list(dns_remote_t *fetch)
     while (i + 1 < dns_remote_count && fetch->lists[i] != NULL) {
         i++;
     }
-    fetch->job.store = &remote_stores[i];
+    set_store(fetch, i);
     fetch->job.done = on_fetched;
     remote_zones_wait(&fetch->job);
     remote_zones_refresh(&remote_stores[i]);

@@ -67,9 +67,11 @@ struct remote_job_s {
     dns_zone_list_t *zones; /* ... it lists the zones */
     void (*done)(remote_job_t *job, dns_status_t status);
     void *data;
-    ngx_event_t event; /* its deadline */
+    ngx_event_t event;  /* its deadline */
+    ngx_msec_t timeout; /* until then */
+    ngx_msec_t started; /* when it got its connection */
+    unsigned retries;
     unsigned is_queued : 1;
-    unsigned is_retried : 1;
     unsigned is_alone : 1; /* not in a batch with others: it is too large */
 };
 
@@ -83,6 +85,7 @@ typedef struct {
     remote_job_t job;
     dns_remote_done_pt done;
     void *data;
+    ngx_msec_t began;
     unsigned wanted; /* a bit for each store that is to be asked */
     unsigned zones_seen;
     uint32_t first_store; /* 0: the local one */

@@ -178,12 +178,33 @@ read_text(ngx_conf_t *cf, remote_conf_t *conf, size_t offset,
 
 
 static ngx_int_t
+read_path(ngx_conf_t *cf, remote_conf_t *conf, size_t offset,
+          const ngx_str_t *value)
+{
+    ngx_str_t *path = (ngx_str_t *) ((u_char *) conf + offset);
+    ngx_file_info_t info;
+    *path = *value;
+    if (ngx_conf_full_name(cf->cycle, path, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    if (ngx_file_info(path->data, &info) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "dns_store: \"%V\" cannot be read", path);
+        return NGX_ERROR;
+    }
+    return NGX_OK;
+}
+
+
+/* The readers of numbers: NGX_DECLINED: it is none. */
+static ngx_int_t
 read_ms(ngx_conf_t *cf, remote_conf_t *conf, size_t offset,
         const ngx_str_t *value)
 {
+    (void) cf;
     const ngx_int_t ms = ngx_parse_time((ngx_str_t *) value, 0);
     if (ms == NGX_ERROR || ms == 0) {
-        return complain(cf, value, "not a time");
+        return NGX_DECLINED;
     }
     *(ngx_msec_t *) ((u_char *) conf + offset) = (ngx_msec_t) ms;
     return NGX_OK;
@@ -194,9 +215,10 @@ static ngx_int_t
 read_seconds(ngx_conf_t *cf, remote_conf_t *conf, size_t offset,
              const ngx_str_t *value)
 {
+    (void) cf;
     const ngx_int_t seconds = ngx_parse_time((ngx_str_t *) value, 1);
     if (seconds == NGX_ERROR) {
-        return complain(cf, value, "not a time");
+        return NGX_DECLINED;
     }
     *(time_t *) ((u_char *) conf + offset) = seconds;
     return NGX_OK;
@@ -207,11 +229,12 @@ static ngx_int_t
 read_number(ngx_conf_t *cf, remote_conf_t *conf, size_t offset,
             const ngx_str_t *value)
 {
+    (void) cf;
     const ngx_int_t number = ngx_atoi(value->data, value->len);
     const ngx_int_t max =
         offset == offsetof(remote_conf_t, queue) ? QUEUE_MAX : CONNECTIONS_MAX;
     if (number < 1 || number > max) {
-        return complain(cf, value, "not a number within the bounds");
+        return NGX_DECLINED;
     }
     *(ngx_uint_t *) ((u_char *) conf + offset) = (ngx_uint_t) number;
     return NGX_OK;
@@ -266,7 +289,7 @@ static const struct {
     {ngx_string("socket"), read_text, offsetof(remote_conf_t, socket), BOTH},
     {ngx_string("mirror"), read_text, offsetof(remote_conf_t, mirror), BOTH},
     {ngx_string("password_file"), read_password, 0, BOTH},
-    {ngx_string("ca_file"), read_text, offsetof(remote_conf_t, ca_file), MYSQL},
+    {ngx_string("ca_file"), read_path, offsetof(remote_conf_t, ca_file), MYSQL},
     {ngx_string("query_zones"), read_text, offsetof(remote_conf_t, query_zones),
      MYSQL},
     {ngx_string("query_names"), read_text, offsetof(remote_conf_t, query_names),
@@ -300,7 +323,14 @@ read_option(ngx_conf_t *cf, remote_conf_t *conf,
             (options[i].kind == REDIS && !conf->is_redis)) {
             return complain(cf, &option->name, "not an option of this store");
         }
-        return options[i].read(cf, conf, options[i].offset, &option->value);
+        const ngx_int_t rc =
+            options[i].read(cf, conf, options[i].offset, &option->value);
+        return rc == NGX_DECLINED
+                   ? complain(cf, &option->word,
+                              options[i].read == read_number
+                                  ? "not a number within the bounds"
+                                  : "not a time")
+                   : rc;
     }
     return complain(cf, &option->name, "no such option");
 }

@@ -28,13 +28,15 @@ static dns_server_conf_t conf = {.udp_size = UDP_SIZE};
 static ngx_int_t go_on(lua_answer_t *a);
 
 
+/* A store's failure is an answer too; the log was told by who saw it. */
 static int
-push_result(lua_State *L, const lua_answer_t *a, ngx_int_t rc)
+push_result(lua_State *L, lua_answer_t *a, ngx_int_t rc)
 {
     if (rc != NGX_OK) {
-        lua_pushnil(L);
-        lua_pushliteral(L, "a networked store failed");
-        return 2;
+        a->call.size = dns_server_failure(&a->call, &a->query,
+                                          DNS_EDE_NO_REACHABLE_AUTHORITY);
+        a->is_final = 1;
+        a->leaves_zones = 0;
     }
     lua_pushlstring(L, (const char *) a->out, a->call.size);
     lua_createtable(L, 0, 2);

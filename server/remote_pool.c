@@ -7,6 +7,7 @@ enum {
     BACK_OFF_MAX = 5000,
     BACK_OFF_DOUBLINGS = 6,
     SETTLED_ROUNDS = 2, /* of listing the zones */
+    RETRIES_MAX = 3,    /* of a job, on connections that have done none */
 };
 
 
@@ -35,6 +36,9 @@ void
 remote_job_requeue(remote_job_t *job)
 {
     unlink_job(job);
+    if (job->set != NULL) {
+        dns_fetched_restart(job->set);
+    }
     job->is_queued = 1;
     ngx_queue_insert_head(&job->store->waiting, &job->queue);
     job->store->waiting_count++;
@@ -76,6 +80,7 @@ remote_job_end(remote_job_t *job, dns_status_t status, const char *error)
     remote_store_t *store = job->store;
     if (job->link != NULL) {
         job->link->is_used = 1;
+        job->link->has_worked |= status == DNS_OK;
     }
     unlink_job(job);
     if (job->event.timer_set) {
@@ -142,7 +147,8 @@ fail_waiting(remote_store_t *store, const char *error)
 }
 
 
-/* No connection can be made: the next host, and after all of them a pause. */
+/* No connection can be made: the next host, and after all of them, and the
+   first once more, a pause. */
 static void
 connecting_failed(remote_store_t *store, const char *error)
 {
@@ -150,18 +156,17 @@ connecting_failed(remote_store_t *store, const char *error)
     if (store->conf->host_count > 1) {
         store->host = (store->host + 1) % store->conf->host_count;
     }
-    if (store->failures < ngx_max(store->conf->host_count, 1)) {
+    if (store->failures <= ngx_max(store->conf->host_count, 1)) {
         remote_pump(store);
         return;
     }
-    if (store->ready_count > 0) {
-        return;
-    }
-    note_trouble(store, "cannot be reached", error);
     if (!store->back_off.timer_set) {
         ngx_add_timer(&store->back_off, back_off_ms(store));
     }
-    fail_waiting(store, error);
+    if (store->ready_count == 0) {
+        note_trouble(store, "cannot be reached", error);
+        fail_waiting(store, error);
+    }
 }
 
 
@@ -170,6 +175,7 @@ remote_link_failed(remote_link_t *link, const char *error)
 {
     remote_store_t *store = link->store;
     const ngx_uint_t was_ready = link->is_ready;
+    const ngx_uint_t has_worked = link->has_worked;
     char text[REMOTE_ERROR_SIZE];
     ngx_queue_t jobs;
     (void) ngx_cpystrn((u_char *) text, (u_char *) error, sizeof(text));
@@ -182,15 +188,15 @@ remote_link_failed(remote_link_t *link, const char *error)
     }
     close_link(link);
     /* A connection that has gone away is replaced, and the jobs are done once
-       more; in their order. */
+       more; in their order.  What a query itself may have caused is tried a
+       few times only. */
     while (!ngx_queue_empty(&jobs)) {
         remote_job_t *job =
             ngx_queue_data(ngx_queue_last(&jobs), remote_job_t, queue);
-        if (job->is_retried) {
+        if (!has_worked && ++job->retries > RETRIES_MAX) {
             remote_job_end(job, DNS_ESTORE, text);
             continue;
         }
-        job->is_retried = 1;
         remote_job_requeue(job);
     }
     if (!was_ready) {
@@ -287,6 +293,7 @@ give(remote_link_t *link, remote_job_t *job)
     unlink_job(job);
     ngx_queue_insert_tail(&link->jobs, &job->queue);
     job->link = link;
+    job->started = ngx_current_msec;
     link->job_count++;
 }
 
@@ -354,6 +361,9 @@ on_job_event(ngx_event_t *ev)
         remote_job_end(job, DNS_ESTORE, "too many queries wait for it");
         return;
     }
+    if (link != NULL) {
+        link->failed = 1; /* what follows does not take it */
+    }
     remote_job_end(job, DNS_ESTORE, "timeout");
     if (link != NULL) { /* it may hang; its other jobs are done elsewhere */
         remote_link_failed(link, "timeout");
@@ -362,17 +372,25 @@ on_job_event(ngx_event_t *ev)
 
 
 void
-remote_job_submit(remote_job_t *job)
+remote_job_begin(remote_job_t *job)
 {
-    remote_store_t *store = job->store;
     job->link = NULL;
-    job->is_retried = 0;
+    job->retries = 0;
     job->is_alone = 0;
-    job->is_queued = 1;
+    job->is_queued = 0;
     ngx_memzero(&job->event, sizeof(job->event));
     job->event.handler = on_job_event;
     job->event.data = job;
     job->event.log = worker_log();
+}
+
+
+void
+remote_job_submit(remote_job_t *job)
+{
+    remote_store_t *store = job->store;
+    remote_job_begin(job);
+    job->is_queued = 1;
     ngx_queue_insert_tail(&store->waiting, &job->queue);
     store->waiting_count++;
     if ((store->back_off.timer_set && store->ready_count == 0) ||
@@ -380,7 +398,7 @@ remote_job_submit(remote_job_t *job)
         ngx_post_event(&job->event, &ngx_posted_events);
         return;
     }
-    ngx_add_timer(&job->event, store->conf->timeout);
+    ngx_add_timer(&job->event, job->timeout);
     if (!store->pump.posted) { /* with what else comes in this turn */
         ngx_post_event(&store->pump, &ngx_posted_events);
     }

@@ -83,9 +83,8 @@ remote_list_release(remote_list_t *list)
 void
 remote_zones_wait(remote_job_t *job)
 {
-    job->is_queued = 0;
-    job->link = NULL;
-    ngx_memzero(&job->event, sizeof(job->event)); /* it has no deadline */
+    remote_job_begin(job);
+    ngx_add_timer(&job->event, job->timeout);
     ngx_queue_insert_tail(&job->store->list_waiters, &job->queue);
 }
 
@@ -248,11 +247,11 @@ on_listed(remote_job_t *job, dns_status_t status)
 {
     remote_store_t *store = job->store;
     dns_zone_list_t *zones = job->zones;
-    store->listing_took = ngx_current_msec - store->listing_began;
     job->zones = NULL;
     store->is_listing = 0;
     if (status == DNS_OK) {
         store->seen = store->listing_seen;
+        store->listing_took = ngx_current_msec - job->started;
         take_list(store, zones);
     } else {
         dns_zone_list_free(zones);
@@ -290,9 +289,9 @@ remote_zones_refresh(remote_store_t *store)
     store->is_listing = 1;
     store->list_again = 0;
     store->listing_seen = changes_now();
-    store->listing_began = ngx_current_msec;
     job->store = store;
     job->set = NULL;
+    job->timeout = store->conf->timeout;
     job->done = on_listed;
     remote_job_submit(job);
 }

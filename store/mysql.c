@@ -73,6 +73,12 @@ set_options(store_mysql_t *db)
     unsigned seconds = db->options.timeout_ms / 1000 + 1;
     unsigned no = 0;
     my_bool yes = 1;
+    char wait[64];
+
+    /* A query that nobody waits for any more does not hold its connection in
+       the database until a locked table is free again. */
+    snprintf(wait, sizeof(wait), "SET SESSION lock_wait_timeout = %u", seconds);
+    mysql_options(db->link, MYSQL_INIT_COMMAND, wait);
 
     mysql_options(db->link, MYSQL_OPT_NONBLOCK, NULL);
     mysql_options(db->link, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
@@ -200,8 +206,8 @@ store_mysql_end(store_mysql_t *db, dns_status_t status, const char *error)
 static bool
 is_lost(unsigned code)
 {
-    return code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST ||
-           code == CR_CONN_HOST_ERROR || code == CR_CONNECTION_ERROR ||
+    /* Errors of libmariadb itself: what it read was cut off, or no reply. */
+    return (code >= CR_MIN_ERROR && code <= CR_MAX_ERROR) ||
            code == ER_SERVER_SHUTDOWN || code == ER_CONNECTION_KILLED;
 }
 

@@ -147,7 +147,6 @@ redis_job_begin(store_redis_t *db, redis_kind_t kind, void *data)
     job->master = NULL;
     job->watch = NULL;
     job->set = NULL;
-    job->zone_count = 0;
     job->replies_seen = 0;
     job->want_at = 0;
     job->below = false;

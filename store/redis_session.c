@@ -199,7 +199,10 @@ read_slots(store_redis_t *db, redis_job_t *job, const redisReply *reply)
 static void
 add_zone(const store_redis_t *db, redis_job_t *job, const redisReply *key)
 {
-    dns_zone_t zone = {.id = ++job->zone_count};
+    /* A job that is done once more may find some zones there. */
+    dns_zone_t zone = {
+        .id = (uint32_t) dns_zone_list_count(job->zones) + 1,
+    };
 
     if (key->type != REDIS_REPLY_STRING ||
         !store_redis_apex(db->prefix, db->suffix, key->str, key->len,

@@ -348,12 +348,16 @@ local function finish_edit(edit, ok, reason)
 end
 
 local function needs_zone(store, zone)
-    if not store:zone(zone) then
-        complain("resolua: ", zone, ": no such zone")
-        return nil
+    local found, reason = store:zone(zone)
+    local edit
+    if found then
+        edit, reason = store:edit(zone)
+    end
+    if not edit then
+        complain("resolua: ", zone, ": ", reason)
     end
 
-    return store:edit(zone)
+    return edit
 end
 
 -- A TTL and data where the data itself may begin with a number (MX 10 mail):

@@ -90,6 +90,7 @@ struct remote_link_s {
     ngx_event_t flush; /* Redis: commands are to be sent */
     unsigned is_ready : 1;
     unsigned is_used : 1; /* since its timer was set */
+    unsigned has_worked : 1;
     unsigned failed : 1;
     char error[REMOTE_ERROR_SIZE];
 };
@@ -119,7 +120,6 @@ struct remote_store_s {
     unsigned is_listing : 1;
     uint64_t seen;         /* changes of zones that the list knows of ... */
     uint64_t listing_seen; /* ... and that the one under way will */
-    ngx_msec_t listing_began;
     ngx_event_t poll;
     ngx_queue_t list_waiters; /* jobs without set */
     ngx_msec_t listing_took;
@@ -134,6 +134,10 @@ extern remote_store_t remote_stores[DNS_REMOTE_STORES_MAX];
 
 /* Jobs.  done() is called later, never from here. */
 void remote_job_submit(remote_job_t *job);
+
+/* A job that waits for something else than a connection: sets it up, without a
+   deadline yet. */
+void remote_job_begin(remote_job_t *job);
 
 /* From drivers. */
 void remote_job_end(remote_job_t *job, dns_status_t status, const char *error);

@@ -17,7 +17,6 @@ typedef struct {
     size_t replies_left; /* of its commands */
     dns_status_t status; /* so far */
     char error[STORE_REDIS_ERROR_SIZE];
-    uint32_t zone_count;
     unsigned replies_seen;            /* of what goes before the first SCAN, or
                                          of subscriptions */
     dns_zone_list_t *zones;           /* borrowed */

@@ -2,6 +2,8 @@
 notices, the error log says it once, and all is well when they are back."""
 
 import concurrent.futures
+import contextlib
+import itertools
 import os
 import re
 import socket
@@ -39,8 +41,8 @@ http {
     }
 }
 """
-TIMEOUT = 0.5  # seconds, of the stores below
-OPTIONS = "timeout=500ms poll=100ms ttl_cap=1h"
+TIMEOUT = 0.4  # seconds, of the stores below
+OPTIONS = "timeout=400ms poll=50ms ttl_cap=1h"
 LMDB_ZONE = """\
 $ORIGIN lmdb.test.
 @ 60 SOA ns1 hostmaster 7 3600 600 86400 60
@@ -140,9 +142,9 @@ def setting(request, start, mysql, redis):
     one.proxy.stop()
 
 
-def ask_in_turn(server, names, at_once=500):
+def ask_in_turn(server, names, at_once=500, responses=None):
     """One query for each name over UDP, so many under way; the responses."""
-    responses = []
+    responses = [] if responses is None else responses
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         s.connect((HOST, server.port("DNS")))
@@ -153,7 +155,8 @@ def ask_in_turn(server, names, at_once=500):
                 query = dns.message.make_query(name, "A")
                 query.id = number
                 s.send(query.to_wire())
-            responses += [s.recv(4096) for _ in some]
+            for _ in some:
+                responses.append(s.recv(4096))
     return responses
 
 
@@ -210,4 +213,310 @@ def test_thousands_of_failing_queries_leave_nothing_behind(setting, fault):
     assert server.workers_memory() < memory + (8 << 20)
     assert len(setting.log_lines(FAILS)) == 1
     setting.recover()
-    assert rcodes(ask_in_turn(server, names[:500])) == {dns.rcode.NXDOMAIN}
+    assert rcodes(ask_in_turn(server, names[:100], 5)) == {dns.rcode.NXDOMAIN}
+
+
+def test_a_slow_store_costs_a_query_the_timeout_once(setting):
+    """However often the store is asked for it: each link of a chain comes in
+    time, all of them do not."""
+    zone = f"slow{setting.kind}.test"
+    setting.zones.make(zone, [
+        *((f"c{i}", "CNAME", 60, f"c{i + 1}.{zone}.") for i in range(8)),
+        ("c8", "A", 60, "192.0.2.8")])
+    server = setting.serve()
+    wait_for_answer(server, f"c8.{zone}", "A", ["192.0.2.8"])
+    setting.proxy.delay = 0.3 * TIMEOUT
+    setting.proxy.mode = "delay"
+    began = time.monotonic()
+    response = server.query(f"c0.{zone}", use_edns=0)
+    assert response.rcode() == dns.rcode.SERVFAIL
+    assert time.monotonic() - began < 2 * TIMEOUT
+    setting.zones.drop(zone)
+
+
+@pytest.mark.parametrize("mode", ["refuse", "hole"])
+def test_a_store_that_is_away_at_the_start(setting, mode):
+    setting.proxy.mode = mode
+    server = setting.serve()
+    for name, text in ((f"www.{setting.other.kind}.test", "192.0.2.80"),
+                       ("www.lmdb.test", "192.0.2.90")):
+        wait_for_answer(server, name, "A", [text])
+    # Nobody knows whether the store has it.
+    began = time.monotonic()
+    assert is_failure(setting.ask())
+    assert time.monotonic() - began < 2 * TIMEOUT
+    server.wait_for_log(FAILS)
+    setting.recover()
+    assert server.query("www.unknown.test").rcode() == dns.rcode.REFUSED
+    assert len(setting.log_lines(FAILS)) == 1
+
+
+def test_renamed_queries_fail_as_others_do(setting):
+    server = setting.serve(server="""
+        dns_query_by_lua_block {
+            local q = ...
+            if q.name:find("^new") then
+                q:rewrite("www." .. q.name:match("%.(.*)"))
+            end
+        }""")
+    setting.warm_up()
+    assert texts(setting.ask("new")) == ["192.0.2.80"]
+    for mode in ("refuse", "hole"):
+        setting.fail(mode)
+        for number in range(3):
+            response = setting.ask(f"new{number}")
+            assert is_failure(response) and ede(response) in ([22], [23])
+    setting.proxy.mode = "pass"
+    wait_for(lambda: texts(setting.ask("new")) == ["192.0.2.80"])
+    assert "the zone store failed" not in server.log()
+
+
+def test_renamed_queries_of_a_store_that_is_away_at_the_start(setting):
+    setting.proxy.mode = "hole"
+    setting.serve(server="""
+        dns_query_by_lua_block {
+            local q = ...
+            q:rewrite("www." .. q.name:match("%.(.*)"))
+        }""", workers=1)
+    assert is_failure(setting.ask("new"))
+    setting.proxy.mode = "pass"
+    wait_for(lambda: texts(setting.ask("new")) == ["192.0.2.80"])
+
+
+def test_killed_connections_are_not_seen_by_clients(setting):
+    server = setting.serve("timeout=5s poll=100ms")
+    setting.warm_up()
+    names = [f"k{i}.wild.{setting.kind}.test" for i in range(3000)]
+    responses = []
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        asking = pool.submit(ask_in_turn, server, names, 50, responses)
+        while not asking.done():
+            count = len(responses)
+            setting.zones.kill_connections()
+            wait_for(lambda: asking.done() or len(responses) > count + 50)
+    assert rcodes(asking.result()) == {dns.rcode.NOERROR}
+    # And while nobody asks.
+    for number in range(5):
+        setting.zones.kill_connections()
+        assert texts(setting.ask(f"later{number}.wild")) == ["192.0.2.99"]
+    assert not setting.log_lines(FAILS)
+
+
+def test_another_host_takes_over(setting):
+    second = Proxy(setting.zones.port)
+    url = setting.zones.url().replace(
+        f":{setting.zones.port}",
+        f":{setting.proxy.port},{HOST}:{second.port}")
+    server = setting.serve(url=url)
+    setting.warm_up()
+    names = (f"f{i}.wild" for i in itertools.count())
+    assert texts(setting.ask(next(names))) == ["192.0.2.99"]
+    assert second.accepted == 0
+    # One that refuses is not even noticed.
+    setting.fail("refuse")
+    for _ in range(5):
+        assert texts(setting.ask(next(names))) == ["192.0.2.99"]
+    assert second.accepted > 0 and not setting.log_lines(FAILS)
+    # One that says nothing costs its queries the timeout, then the next one
+    # is taken.
+    setting.proxy.mode = "pass"
+    second.mode = "hole"
+    assert is_failure(setting.ask(next(names)))
+    wait_for(lambda: texts(setting.ask(next(names))) == ["192.0.2.99"])
+    server.wait_for_log(RECOVERS)
+    second.stop()
+
+
+def test_a_password_that_is_wrong_for_a_while(setting):
+    url = setting.zones.url(setting.proxy.port).replace("secret", "mistaken")
+    server = setting.serve(url=url)
+    wait_for_answer(server, "www.lmdb.test", "A", ["192.0.2.90"])
+    assert is_failure(setting.ask())
+    line = server.wait_for_log(FAILS)[0]
+    assert re.search("Access denied|WRONGPASS|invalid", line), line
+    assert "mistaken" not in server.log()
+    if setting.kind == "mysql":
+        setting.zones.db.run("SET PASSWORD FOR resolua@'%' ="
+                             " PASSWORD('mistaken')")
+    else:
+        setting.zones.db.run("ACL", "SETUSER", "default", ">mistaken")
+    setting.recover()
+    if setting.kind == "mysql":
+        setting.zones.db.run("SET PASSWORD FOR resolua@'%' ="
+                             " PASSWORD('secret')")
+    else:
+        setting.zones.db.run("ACL", "SETUSER", "default", "<mistaken")
+    assert len(setting.log_lines(FAILS)) == 1
+
+
+def test_a_database_with_no_place_for_us(setting):
+    zones = setting.zones
+    server = setting.serve(OPTIONS + " max_connections=4")
+    setting.warm_up()
+    limit(zones, 2 if setting.kind == "mysql" else zones.connections() + 1)
+    setting.proxy.cut()
+    names = [f"p{i}.{setting.kind}.test" for i in range(300)]
+    # What it takes is enough for some time.
+    wait_for(lambda: setting.ask("x").rcode() == dns.rcode.NXDOMAIN)
+    rcodes(ask_in_turn(server, names, 100))
+    assert rcodes(ask_in_turn(server, names[:20], 1)) == {dns.rcode.NXDOMAIN}
+    limit(zones, None)
+    wait_for(lambda: rcodes(ask_in_turn(server, names, 100))
+             == {dns.rcode.NXDOMAIN})
+
+
+def limit(zones, count):
+    """How many connections the database takes from us; None: any number."""
+    if zones.kind == "mysql":
+        zones.db.run("ALTER USER resolua@'%' WITH MAX_USER_CONNECTIONS"
+                     f" {count or 0}")
+    else:
+        zones.db.run("CONFIG", "SET", "maxclients", str(count or 10000))
+
+
+@pytest.fixture
+def mysql_setting(start, mysql, redis):
+    one = Setting(start, mysql, redis)
+    yield one
+    one.proxy.stop()
+
+
+def test_a_missing_table(mysql_setting):
+    setting, db = mysql_setting, mysql_setting.zones.db
+    server = setting.serve()
+    setting.warm_up()
+    db.run("RENAME TABLE records TO elsewhere")
+    for number in range(20):
+        assert is_failure(setting.ask(f"m{number}"))
+        setting.check_others()
+    assert "doesn't exist" in server.wait_for_log(FAILS)[0]
+    db.run("RENAME TABLE elsewhere TO records")
+    setting.recover()
+    assert len(setting.log_lines(FAILS)) == 1
+    assert len(setting.log_lines(RECOVERS)) == 1
+
+
+def test_a_locked_table(mysql_setting):
+    """Queries that were given up do not pile up in the database."""
+    setting, db = mysql_setting, mysql_setting.zones.db
+    server = setting.serve("timeout=300ms poll=100ms ttl_cap=1h"
+                           " max_connections=4")
+    setting.warm_up()
+    numbers = itertools.count()
+    with locked(db):
+        wait_for(lambda: is_failure(setting.ask(f"l{next(numbers)}")))
+        for _ in range(10):
+            some = [f"l{next(numbers)}.mysql.test" for _ in range(20)]
+            assert rcodes(ask_in_turn(server, some)) == {dns.rcode.SERVFAIL}
+            setting.check_others()
+        assert setting.zones.connections() <= 30  # not 4 for each 300 ms
+    setting.recover()
+    assert len(setting.log_lines(FAILS)) == 1
+    assert len(setting.log_lines(RECOVERS)) == 1
+
+
+@contextlib.contextmanager
+def locked(db):
+    holder = subprocess.Popen(
+        ["mariadb", "--no-defaults", f"--socket={db.socket}", "-uroot", "dns"],
+        stdin=subprocess.PIPE, text=True)
+    holder.stdin.write("LOCK TABLES records WRITE;\n")
+    holder.stdin.flush()
+    try:
+        yield
+    finally:
+        holder.communicate(timeout=10)
+
+
+def test_a_database_that_is_killed_and_comes_back(mysql_setting):
+    setting = mysql_setting
+    setting.serve(url=setting.zones.url())
+    setting.warm_up()
+    setting.zones.db.stop(kill=True)
+    for number in range(5):
+        assert is_failure(setting.ask(f"r{number}"))
+        setting.check_others()
+    setting.zones.db.start()
+    setting.recover()
+    assert len(setting.log_lines(FAILS)) == 1
+
+
+def test_edits_of_a_store_that_is_down_are_refused(setting):
+    server = setting.serve()
+    setting.warm_up()
+    path = f"/dns/zones/{setting.kind}.test/www/A"
+    body = '{"ttl": 60, "records": ["192.0.2.1"]}'
+    setting.fail("refuse")
+    for _ in range(3):
+        reply = server.http(path, "PUT", body)
+        assert reply.status in (500, 502, 503) and reply.json()["error"]
+        setting.check_others()
+    setting.fail("hole")  # the edit waits, and nobody with it
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = pool.submit(server.http, path, "PUT", body)
+        wait_for(lambda: setting.proxy.pairs)
+        for _ in range(5):
+            setting.check_others()
+        assert not waiting.done()
+        setting.fail("refuse")
+        assert waiting.result(10).status in (500, 502, 503)
+    setting.proxy.mode = "pass"
+    wait_for(lambda: texts(setting.ask()) == ["192.0.2.80"])
+    assert server.http(path, "PUT", body.replace("2.1", "2.80")).status == 200
+
+
+def test_a_random_name_flood_leaves_the_others_alone(setting):
+    server = setting.serve("timeout=2s poll=100ms ttl_cap=1h queue=64")
+    setting.warm_up()
+    setting.proxy.delay = 0.05
+    setting.proxy.mode = "delay"
+    answered = 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
+        flood.connect((HOST, server.port("DNS")))
+        for number in range(3000):
+            flood.send(dns.message.make_query(
+                f"x{number}.{setting.kind}.test", "A").to_wire())
+            if number % 100 == 0:
+                setting.check_others()
+                answered += 1
+    assert answered == 30
+    assert len(setting.log_lines(FAILS)) <= 1
+    setting.proxy.mode = "pass"
+    wait_for(lambda: setting.ask("calm").rcode() == dns.rcode.NXDOMAIN)
+
+
+# Configurations.
+
+@pytest.mark.parametrize("directive, message", [
+    ("mysql://u:p@127.0.0.1/dns speed=1", 'dns_store "speed": no such option'),
+    ("mysql://u:p@127.0.0.1/dns timeout=soon", '"timeout=soon": not a time'),
+    ("mysql://u:p@127.0.0.1/dns timeout=0", '"timeout=0": not a time'),
+    ("mysql://u:p@127.0.0.1/dns poll=-1s", '"poll=-1s": not a time'),
+    ("mysql://u:p@127.0.0.1/dns ttl_cap=x", '"ttl_cap=x": not a time'),
+    ("mysql://u:p@127.0.0.1/dns queue=0", '"queue=0": not a number'),
+    ("redis://127.0.0.1/ max_connections=many",
+     '"max_connections=many": not a number'),
+    ("redis://127.0.0.1/ max_connections=100000",
+     '"max_connections=100000": not a number'),
+    ("mysql://u:p@127.0.0.1/", "a database is missing"),
+    ("mysql://u:p@127.0.0.1", "a database is missing"),
+    ("redis://127.0.0.1/dns", '"dns": not a database\'s number'),
+    ("mysql://u:p@no-such-host.invalid/dns",
+     'host not found in "no-such-host.invalid"'),
+    ("mysql://u:p@127.0.0.1:99999/dns", "invalid port"),
+    ("mysql://u:p@/dns", "neither a host nor socket=PATH"),
+    ("mysql://u:p@127.0.0.1/dns socket=/tmp/s",
+     "both a host and socket=PATH"),
+    ("mysql://u:p@/dns socket=/%s" % ("s" * 200), "too long a path"),
+    ("mysql://u:p@127.0.0.1/dns prefix=x", '"prefix": not an option'),
+    ("redis://127.0.0.1/ ca_file=x", '"ca_file": not an option'),
+    ("mysql://u:p@127.0.0.1/dns password_file=none", 'none" cannot be read'),
+    ("mysql://u:p@127.0.0.1/dns timeout", '"timeout": not of the form'),
+    ("postgres://u:p@127.0.0.1/dns", "not a store"),
+    ("mysql://u:p@127.0.0.1/dns ca_file=/none.pem", "/none.pem"),
+])
+def test_configuration_errors_say_what_is_wrong(start, directive, message):
+    server = start(f"dns_store {directive};\nstream {{ }}", run=False)
+    code, said = server.test_configuration()
+    server.allow_log("dns_store")
+    assert code != 0 and message in said, said

@@ -39,6 +39,29 @@ fetch_rows(const memory_t *m, dns_fetched_t *set, const dns_want_t *want)
     }
 }
 
+/* A round that ends in the middle, with records that are gone later. */
+static void
+fetch_and_restart(dns_fetched_t *set)
+{
+    dns_rrset_t a = {.type = DNS_TYPE_A, .ttl = 1};
+    dns_rdata_t rdata = {(const uint8_t *) "\1\2\3\4", 4};
+    dns_want_t want;
+
+    for (size_t at = 0; dns_fetched_next_wanted(set, &at, &want);) {
+        if (want.below) {
+            dns_fetched_mark(set, want.zone_id, want.name->octets);
+        } else {
+            assert_int_equal(dns_fetched_add(set, want.zone_id,
+                                             want.name->octets, &a, &rdata),
+                             DNS_OK);
+        }
+    }
+
+    dns_fetched_restart(set);
+}
+
+static bool restarts; /* each round is made twice */
+
 static void
 fetch_round(const memory_t *m, dns_fetched_t *set, const dns_answer_t *answer)
 {
@@ -47,6 +70,10 @@ fetch_round(const memory_t *m, dns_fetched_t *set, const dns_answer_t *answer)
 
     assert_int_equal(
         dns_fetched_want_all(set, answer->needs, answer->need_count), DNS_OK);
+
+    if (restarts) {
+        fetch_and_restart(set);
+    }
 
     for (size_t at = 0; dns_fetched_next_wanted(set, &at, &want); wanted++) {
         fetch_rows(m, set, &want);
@@ -150,6 +177,14 @@ gives_the_answers_of_a_complete_source(void **state)
 }
 
 static void
+a_restart_leaves_nothing_of_what_came_before(void **state)
+{
+    restarts = true;
+    gives_the_answers_of_a_complete_source(state);
+    restarts = false;
+}
+
+static void
 fetches_once_for_what_exists_and_once_more_for_absence_or_a_link(void **state)
 {
     load(*state);
@@ -240,6 +275,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(gives_the_answers_of_a_complete_source),
+        TEST(a_restart_leaves_nothing_of_what_came_before),
         TEST(fetches_once_for_what_exists_and_once_more_for_absence_or_a_link),
         TEST(finds_the_deepest_zone_without_asking),
         TEST(finds_each_of_many_zones),

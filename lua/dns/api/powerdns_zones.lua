@@ -545,7 +545,11 @@ function zones.serve(context, parts)
     if not handler then
         return nil
     end
-    if not context.grant:reads(zone) or not context.store:zone(zone) then
+    local found, reason, kind = context.store:zone(zone)
+    if not found and kind ~= "not found" then
+        return send_store_error(reason, kind)
+    end
+    if not found or not context.grant:reads(zone) then
         return http.send_error(404, "Could not find domain '"
             .. canonical(name_of.normalize(zone)) .. "'")
     end

@@ -156,8 +156,9 @@ function rrsets.serve(context, zone, owner_text, type_text)
     if not grant:reads(zone) then
         return access.send_denied("see the zone")
     end
-    if not store:zone(zone) then
-        return http.send_error(404, "zone: no such zone")
+    local found, reason, kind = store:zone(zone)
+    if not found then
+        return http.send_store_error("zone", reason, kind)
     end
 
     local owner, rtype = parse_path(zone, owner_text, type_text)
