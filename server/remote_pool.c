@@ -390,14 +390,15 @@ remote_job_submit(remote_job_t *job)
 {
     remote_store_t *store = job->store;
     remote_job_begin(job);
-    job->is_queued = 1;
-    ngx_queue_insert_tail(&store->waiting, &job->queue);
-    store->waiting_count++;
     if ((store->back_off.timer_set && store->ready_count == 0) ||
-        store->waiting_count > store->conf->queue) {
+        store->waiting_count >= store->conf->queue) {
+        ngx_queue_init(&job->queue); /* no connection may take it any more */
         ngx_post_event(&job->event, &ngx_posted_events);
         return;
     }
+    job->is_queued = 1;
+    ngx_queue_insert_tail(&store->waiting, &job->queue);
+    store->waiting_count++;
     ngx_add_timer(&job->event, job->timeout);
     if (!store->pump.posted) { /* with what else comes in this turn */
         ngx_post_event(&store->pump, &ngx_posted_events);
