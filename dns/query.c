@@ -217,6 +217,7 @@ init_query(dns_query_t *query, const uint8_t *packet, size_t packet_size,
     query->qtype = 0;
     query->qclass = 0;
     query->question_size = 0;
+    query->has_no_question = false;
     query->tsig_at = 0;
     query->transport = transport;
     memset(&query->edns, 0, sizeof(query->edns));
@@ -260,6 +261,7 @@ judge(dns_query_t *query, reader_t *r)
     }
 
     if (query->question_size == 0) {
+        query->has_no_question = opcode == DNS_OPCODE_QUERY;
         return DNS_RCODE_FORMERR;
     }
 

@@ -42,6 +42,7 @@ typedef struct {
     uint16_t qclass;
     uint16_t question_size; /* octets of the question section; 0: none */
     uint16_t tsig_at;       /* offset of the TSIG record; 0: none (RFC 8945) */
+    bool has_no_question;   /* of a query that is right but for that */
     dns_transport_t transport;
     dns_query_edns_t edns;
     dns_name_t qname; /* lower case; the packet holds the case as sent */

@@ -558,6 +558,38 @@ read_known(rdata_reader_t *r, uint16_t type, const token_t *first)
                                     : read_fields(r, fields);
 }
 
+/* Digests by type, where their kind stands and how long each kind is: RFC 4034
+   section 5.1.3 and RFC 6605, RFC 4255 and RFC 6594, RFC 8976 section 5.3. */
+static const struct {
+    uint16_t type;
+    uint8_t kind_at; /* octets; the digest follows */
+    uint8_t sizes[5];
+} digests[] = {
+    {DNS_TYPE_DS, 3, {0, 20, 32, 0, 48}},
+    {DNS_TYPE_CDS, 3, {0, 20, 32, 0, 48}},
+    {DNS_TYPE_SSHFP, 1, {0, 20, 32, 0, 0}},
+    {DNS_TYPE_ZONEMD, 5, {0, 48, 64, 0, 0}},
+};
+
+/* Kinds that are not known may be of any length. */
+static bool
+has_whole_digest(uint16_t type, const uint8_t *rdata, size_t size)
+{
+    for (size_t i = 0; i < sizeof(digests) / sizeof(digests[0]); i++) {
+        if (digests[i].type != type) {
+            continue;
+        }
+
+        uint8_t kind = rdata[digests[i].kind_at];
+        size_t wanted =
+            kind < sizeof(digests[i].sizes) ? digests[i].sizes[kind] : 0;
+
+        return wanted == 0 || size - digests[i].kind_at - 1 == wanted;
+    }
+
+    return true;
+}
+
 bool
 rdata_read(rdata_reader_t *r, uint16_t type)
 {
@@ -587,8 +619,12 @@ rdata_read(rdata_reader_t *r, uint16_t type)
         return false;
     }
 
-    return dns_rdata_check(type, r->out, r->size) == DNS_OK ||
-           rdata_fail(r, &first, "rdata that is valid for its type");
+    if (dns_rdata_check(type, r->out, r->size) != DNS_OK) {
+        return rdata_fail(r, &first, "rdata that is valid for its type");
+    }
+
+    return has_whole_digest(type, r->out, r->size) ||
+           rdata_fail(r, &first, "a digest as long as its kind is");
 }
 
 dns_status_t

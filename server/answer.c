@@ -277,6 +277,35 @@ answer_with_hooks(dns_server_call_t *call)
 }
 
 
+/* A client may ask for a cookie alone (RFC 7873 section 5.4). */
+static ngx_uint_t
+asks_for_cookie(const dns_server_call_t *call)
+{
+    const dns_query_t *query = &worker.query;
+    dns_option_t cookie;
+    return query->has_no_question && call->conf->cookie_secret.len > 0 &&
+           query->edns.is_present &&
+           dns_option_find(query->edns.options, query->edns.options_size,
+                           DNS_OPTION_COOKIE, &cookie);
+}
+
+
+static dns_server_verdict_t
+send_cookie(dns_server_call_t *call)
+{
+    uint8_t octets[DNS_EDNS_OPTIONS_MAX];
+    dns_answer_options_t options;
+    dns_query_t plain = worker.query;
+    plain.edns.is_present = 0; /* the OPT comes with the cookie */
+    const size_t size = dns_query_error(&plain, DNS_RCODE_NOERROR, call->out);
+    dns_server_options(call, &worker.query, octets, &options);
+    call->size = dns_response_put_opt(
+        &worker.query, &options, DNS_RCODE_NOERROR, call->out, size,
+        dns_query_response_limit(&worker.query, call->conf->udp_size));
+    return DNS_SERVER_SEND;
+}
+
+
 dns_server_verdict_t
 dns_server_answer(dns_server_call_t *call)
 {
@@ -287,7 +316,8 @@ dns_server_answer(dns_server_call_t *call)
     }
     if (dns_query_parse(&worker.query, call->packet, call->packet_size,
                         call->transport, &rcode) != DNS_OK) {
-        return send_error(call, rcode);
+        return asks_for_cookie(call) ? send_cookie(call)
+                                     : send_error(call, rcode);
     }
     if (dns_server_has_hooks(conf) && !call->skip_hooks) {
         return answer_with_hooks(call);

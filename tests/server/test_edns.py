@@ -129,6 +129,18 @@ def test_cookies(server):
     assert again.rcode() == 0 and options_of(again)[10][:8] == b"12345678"
 
 
+def test_a_cookie_alone(server):
+    """RFC 7873 section 5.4: a query without question."""
+    def alone(options):
+        return (struct.pack("!6H", 7, 0, 0, 0, 0, 1) + opt(options=options))
+    wire = server.send_raw(alone(option(10, b"12345678")))
+    message = dns.message.from_wire(wire)
+    assert message.rcode() == 0 and not message.question
+    assert len(options_of(message)[10]) == 24
+    for options in (b"", option(3), option(10, b"123")):
+        assert dns.message.from_wire(server.send_raw(alone(options))).rcode() == 1
+
+
 def test_keepalive_on_tcp_alone(server):
     query = dns.message.make_query("www.edns.test", "A", use_edns=0,
                                    options=[dns.edns.GenericOption(11, b"")])
