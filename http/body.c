@@ -85,11 +85,9 @@ read_body(lua_State *L)
 static int
 discard_body(lua_State *L)
 {
-    ngx_http_request_t *r = http_lua_request(L, HTTP_RESPONDING);
-    const ngx_int_t rc = ngx_http_discard_request_body(r);
-    if (rc == NGX_OK && r->request_body == NULL && !r->discard_body) {
-        r->request_body = ngx_pcalloc(r->pool, sizeof(*r->request_body));
-    }
+    http_ctx_t *ctx = http_lua_ctx(L, HTTP_RESPONDING);
+    const ngx_int_t rc = ngx_http_discard_request_body(ctx->request);
+    ctx->body_discarded = 1;
     return rc >= NGX_HTTP_SPECIAL_RESPONSE ? resolua_run_exit(L, rc) : 0;
 }
 

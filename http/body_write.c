@@ -7,7 +7,8 @@
 static ngx_http_request_body_t *
 new_body(lua_State *L, ngx_http_request_t *r)
 {
-    if (r->request_body == NULL && !r->discard_body) {
+    if (r == r->main && r->request_body == NULL &&
+        !http_ctx_find(r)->body_discarded) {
         luaL_error(L, "request body not read yet");
     }
     const ngx_http_request_body_t *before = r->request_body;

@@ -33,7 +33,8 @@ http_control_end(http_ctx_t *ctx, ngx_int_t rc)
     if (ctx->is_raw) {
         return http_output_end(ctx);
     }
-    if (r->header_sent && rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+    if ((r->header_sent || ctx->output.first != NULL) &&
+        rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         ngx_log_error(NGX_LOG_ERR, ctx->base.log, 0,
                       "attempt to set status %i via ngx.exit after sending out "
                       "the response status %ui",

@@ -8,7 +8,8 @@ static const char *
 refuse_body(const http_ctx_t *ctx)
 {
     const ngx_http_request_t *r = ctx->request;
-    return r->request_body != NULL ? "request body already exists"
+    return r->request_body != NULL || ctx->socket != NULL
+               ? "request body already exists"
            : r->discard_body       ? "request body discarded"
            : r->headers_in.chunked ? "chunked request bodies not supported yet"
            : r->headers_in.content_length_n <= 0 ? "no body"
@@ -87,10 +88,6 @@ http_req_socket(lua_State *L)
     }
     if (r->stream != NULL) {
         return fail(L, "http v2 not supported yet");
-    }
-    if (ctx->socket != NULL && !is_raw) {
-        resolua_client_socket_push_again(L, ctx->socket);
-        return 1;
     }
     const char *reason = is_raw ? refuse_raw(ctx) : refuse_body(ctx);
     if (reason != NULL) {

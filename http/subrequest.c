@@ -89,7 +89,11 @@ set_body(lua_State *L, ngx_http_request_t *sr, int options)
         rc = http_req_set_body(sr, &body);
     } else if (type != LUA_TNIL) {
         luaL_error(L, "Bad http request body");
-    } else if (!forwards || !has_body(sr->parent)) {
+    } else if (forwards && has_body(sr->parent)) {
+        if (sr->headers_in.content_length == NULL) { /* it came in chunks */
+            rc = http_req_set_length(sr, sr->headers_in.content_length_n);
+        }
+    } else {
         sr->request_body = NULL;
         if (sr->headers_in.content_length != NULL ||
             sr->headers_in.transfer_encoding != NULL) {

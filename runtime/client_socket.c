@@ -52,14 +52,6 @@ resolua_client_socket_push(lua_State *L, resolua_request_t *r,
 }
 
 
-void
-resolua_client_socket_push_again(lua_State *L,
-                                 const resolua_client_socket_t *socket)
-{
-    lua_rawgeti(L, LUA_REGISTRYINDEX, socket->self_ref);
-}
-
-
 ngx_uint_t
 resolua_client_socket_reads(const resolua_client_socket_t *socket)
 {

@@ -27,10 +27,6 @@ resolua_client_socket_t *
 resolua_client_socket_push(lua_State *L, resolua_request_t *r,
                            const resolua_client_t *client);
 
-/* Pushes the same once more. */
-void resolua_client_socket_push_again(lua_State *L,
-                                      const resolua_client_socket_t *socket);
-
 ngx_uint_t resolua_client_socket_reads(const resolua_client_socket_t *socket);
 ngx_uint_t resolua_client_socket_writes(const resolua_client_socket_t *socket);
 

@@ -22,6 +22,13 @@ resolua_thread_limit(ngx_int_t cached)
 }
 
 
+/* Phases that others of the same kind may follow. */
+enum {
+    DECLINABLE = RESOLUA_SERVER_REWRITE | RESOLUA_REWRITE | RESOLUA_ACCESS |
+                 RESOLUA_PRECONTENT | RESOLUA_PREREAD
+};
+
+
 resolua_thread_t *
 resolua_thread(lua_State *L)
 {
@@ -418,6 +425,9 @@ resolua_run_exit(lua_State *L, ngx_int_t code)
     resolua_request_t *r = resolua_request(L);
     resolua_thread_t *t = lua_getexdata(L);
     resolua_run_check_exit(L, code);
+    if (code == NGX_DECLINED && (r->phase & DECLINABLE)) {
+        code = NGX_OK;
+    }
     r->exit_code = code < NGX_OK ? NGX_ERROR : code; /* never NGX_AGAIN */
     r->exited = 1;
     if (t == NULL) {

@@ -58,6 +58,7 @@ typedef struct {
     unsigned type_cleared : 1; /* ngx.header.content_type = nil */
     unsigned reading_body : 1; /* for lua_need_request_body */
     unsigned body_pending : 1; /* nginx still reads it */
+    unsigned body_discarded : 1;
     unsigned body_gathers : 1; /* between init_body and finish_body */
 } http_ctx_t;
 

@@ -47,12 +47,13 @@ def test_exit(start, phase, status):
     assert server.http("/").status == status
 
 
-def test_exit_ok_goes_on(start):
+@pytest.mark.parametrize("code", ["OK", "DECLINED"])
+def test_exit_ok_goes_on(start, code):
     server = start(locations("""location / {
-        rewrite_by_lua_block { ngx.exit(ngx.OK) }
-        access_by_lua_block { ngx.exit(ngx.OK) }
+        rewrite_by_lua_block { ngx.exit(ngx.%s) }
+        access_by_lua_block { ngx.exit(ngx.%s) }
         content_by_lua_block { ngx.say("content") }
-    }"""))
+    }""" % (code, code)))
     assert server.http("/").text == "content\n"
 
 

@@ -335,6 +335,13 @@ def test_http_10(start):
     assert got.count(b"abcd") == 2
 
 
+def test_http_10_with_an_error_of_its_own(start):
+    server = start(http_lua("ngx.status = 403 ngx.print('mine') "
+                            "ngx.exit(403)"))
+    got = exchange(server, get(version=b"1.0"))
+    assert got.startswith(b"HTTP/1.1 403 ") and got.endswith(b"\r\n\r\nmine")
+
+
 def test_http_10_without_gathering(start):
     server = start(http_lua("ngx.print('ab') ngx.flush(true) ngx.print('cd')",
                             location="lua_http10_buffering off;"))

@@ -236,6 +236,7 @@ def test_a_chunked_body_is_forwarded(start):
         ngx.req.read_body()
         ngx.print(ngx.location.capture("/proxied", {method = 8}).body)
         ngx.print("|", ngx.location.capture("/proxied").body)
+        ngx.print("|", ngx.location.capture("/echo", {method = 8}).body)
     """, server=ECHO))
     with socket.create_connection((HOST, server.port("HTTP")), 5) as s:
         s.sendall(b"POST /t HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
@@ -243,6 +244,16 @@ def test_a_chunked_body_is_forwarded(start):
                   b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
         got = b"".join(iter(lambda: s.recv(4096), b""))
     assert b"POST - abcde 5" in got and b"|GET - - -" in got
+    assert b"|POST - abcde 5" in got.replace(b"\r\n", b"")
+
+
+def test_a_subrequest_may_have_a_body_made_for_it(start):
+    _, text = ask(start, "show(ngx.location.capture('/s'))",
+                  "location /s { access_by_lua_block { } "
+                  "rewrite_by_lua_block { ngx.req.set_body_data('made') } "
+                  "content_by_lua_block { ngx.print(ngx.req.get_body_data()) "
+                  "} }")
+    assert text == "200 made false\n"
 
 
 def test_headers_are_inherited_and_changes_stay_inside(start):
