@@ -8,6 +8,8 @@
        read(socket)                a reply; false, text: an error reply; nil
                                    and why none came
        read(socket, n)             an array of n replies
+       read(socket, 0, true)       as read(socket), but a failure leaves the
+                                   connection open
 
    In an array an error reply is {false, text}; nil is ngx.null.  The last word
    of a command may be an array of strings: that many words. */
@@ -309,7 +311,7 @@ parser_new(lua_State *L)
 
 
 static redis_parser_t *
-take_parser(lua_State *L, int wanted)
+take_parser(lua_State *L, int wanted, int is_final)
 {
     forget_older();
     redis_parser_t *parser = kept;
@@ -322,6 +324,7 @@ take_parser(lua_State *L, int wanted)
     if (parser == NULL) {
         return NULL;
     }
+    parser->base.is_final = is_final ? 1 : 0;
     parser->wanted = wanted;
     parser->count = 0;
     parser->size = 0;
@@ -335,7 +338,7 @@ take_parser(lua_State *L, int wanted)
 }
 
 
-/* read(socket, n?) */
+/* read(socket, n?, stays?) */
 static int
 redis_read(lua_State *L)
 {
@@ -347,7 +350,8 @@ redis_read(lua_State *L)
         return count;
     }
     if (tcp->parser == NULL) { /* else it goes on after a timeout */
-        redis_parser_t *parser = take_parser(L, (int) wanted);
+        redis_parser_t *parser =
+            take_parser(L, (int) wanted, !lua_toboolean(L, 3));
         if (parser == NULL) {
             return tcp_fail(L, "no memory");
         }
@@ -533,7 +537,7 @@ redis_call(lua_State *L)
         ngx_free(room);
         command = (const u_char *) lua_tostring(L, -1);
     }
-    redis_parser_t *parser = take_parser(L, 0);
+    redis_parser_t *parser = take_parser(L, 0, 1);
     return parser != NULL ? tcp_exchange(L, tcp, command, size, &parser->base)
                           : tcp_fail(L, "no memory");
 }

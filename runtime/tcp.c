@@ -137,6 +137,7 @@ tcp_close(tcp_t *tcp)
         ngx_delete_posted_event(&tcp->queue_timer);
     }
     tcp->has_link = 0;
+    tcp->reads_next = 0;
     tcp_parser_free(tcp);
     drop_session(tcp);
     tcp_link_close(&tcp->link);

@@ -124,6 +124,9 @@ push_failure(lua_State *L, tcp_t *tcp, const char *reason)
 {
     tcp_fail(L, reason);
     if (tcp->parser != NULL) {
+        if (tcp->parser->is_final) {
+            tcp_close(tcp);
+        }
         return 2;
     }
     push_piece(L, tcp);
@@ -189,6 +192,9 @@ on_read_cancel(void *data)
 {
     tcp_t *tcp = data;
     tcp->reading = NULL;
+    if (tcp->parser != NULL && tcp->parser->is_final) {
+        tcp_close(tcp);
+    }
     if (tcp->link.connection != NULL) {
         tcp_rest(tcp);
     }
@@ -467,6 +473,9 @@ on_write_cancel(void *data)
 {
     tcp_t *tcp = data;
     tcp->writing = NULL;
+    if (tcp->reads_next) {
+        tcp_close(tcp);
+    }
     if (tcp->output != NULL) {
         ngx_free(tcp->output);
         tcp->output = NULL;
@@ -555,9 +564,14 @@ tcp_on_writable(tcp_t *tcp)
         return;
     }
     lua_State *L = resolua_thread_state(t);
+    const unsigned had_reply = tcp->reads_next;
     const int count = push_sent(L, tcp, error);
     tcp->writing = NULL;
-    tcp_rest(tcp);
+    if (had_reply) {
+        tcp_close(tcp); /* it stands in the middle of a command */
+    } else {
+        tcp_rest(tcp);
+    }
     resolua_thread_wake(t, count);
 }
 
@@ -629,8 +643,9 @@ tcp_exchange(lua_State *L, tcp_t *tcp, const u_char *octets, size_t size,
     }
     u_char *rest = n >= 0 ? ngx_alloc(size - (size_t) n, ngx_cycle->log) : NULL;
     if (rest == NULL) {
-        tcp_parser_free(tcp);
-        return tcp_fail(L, n < 0 ? send_error(tcp) : "no memory");
+        const int count = tcp_fail(L, n < 0 ? send_error(tcp) : "no memory");
+        tcp_close(tcp);
+        return count;
     }
     ngx_memcpy(rest, octets + n, size - (size_t) n);
     tcp->reads_next = 1;

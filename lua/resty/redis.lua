@@ -34,6 +34,11 @@ local MESSAGES = { message = true, pmessage = true }
 -- Whether a transaction is open after these.
 local TRANSACTION = { multi = true, exec = false, discard = false }
 
+-- Whether a command is nothing but sent, and its reply read.
+local function settle(self)
+    self._is_plain = not (self._reqs or self._prefix or self._subscribed)
+end
+
 --- An object without a connection.
 function Redis.new(_)
     return setmetatable({
@@ -43,6 +48,7 @@ function Redis.new(_)
         _subscribed = false,
         _transaction = false,
         _messages = false, -- that came before the reply to a command
+        _is_plain = true, -- none of pipeline, prefix and subscription
     }, object)
 end
 
@@ -165,6 +171,7 @@ function Redis:connect(host, port, options)
 
     self._reqs, self._prefix, self._messages = false, false, false
     self._subscribed, self._transaction = false, false
+    self._is_plain = true
 
     local ok, err = connect_socket(sock, host, port, options)
     if ok and options then
@@ -208,6 +215,7 @@ function Redis:close()
         return nil, "not initialized"
     end
     self._subscribed, self._transaction = false, false
+    settle(self)
     return sock:close()
 end
 
@@ -215,19 +223,13 @@ end
 local function note_subscription(self, reply)
     if type(reply) == "table" and SUBSCRIBING[reply[1]] then
         self._subscribed = reply[3] ~= 0
+        settle(self)
     end
 end
 
--- What read() gave: success is one value.  A reply that is late would be taken
--- for the next command's, so the connection is closed after a timeout too.
-local function check(sock, reply, ...)
-    if reply == nil then
-        sock:close()
-    end
-    return reply, ...
-end
-
--- The same for a connection that waits for messages: it may time out.
+-- What read() gave on a connection that waits for messages: it may time out.
+-- Elsewhere the driver closes it, for a reply that is late would be taken for
+-- the next command's.
 local function check_message(self, sock, reply, ...)
     if reply == nil and (... ~= "timeout" or not self._subscribed) then
         sock:close()
@@ -240,7 +242,7 @@ end
 -- come before it are kept for read_reply().
 local function receive_after_messages(self, sock)
     while true do
-        local reply, err = read(sock)
+        local reply, err = read(sock, 0, true)
         if type(reply) ~= "table" or not MESSAGES[reply[1]] then
             if err then
                 return check_message(self, sock, reply, err)
@@ -277,6 +279,7 @@ local function run_plain(self, name, ...)
     local prefix = self._prefix
     if prefix then
         name, self._prefix = prefix .. "." .. name, false
+        settle(self)
     end
 
     local reqs = self._reqs
@@ -289,7 +292,7 @@ local function run_plain(self, name, ...)
         return run_subscribing(self, name, ...)
     end
 
-    return check(sock, call(sock, name, ...))
+    return call(sock, name, ...)
 end
 
 local function note_transaction(self, name, reply, ...)
@@ -309,15 +312,15 @@ local function make_method(class, name)
         return nil
     end
 
-    local run = run_plain
-    if SUBSCRIBING[name] then
-        run = run_subscribing
-    elseif TRANSACTION[name] ~= nil then
-        run = run_transaction
-    end
-
+    local run = SUBSCRIBING[name] and run_subscribing
+        or TRANSACTION[name] ~= nil and run_transaction
     local function method(self, ...)
-        return run(self, name, ...)
+        if run then
+            return run(self, name, ...)
+        elseif self._is_plain then
+            return call(self._sock, name, ...)
+        end
+        return run_plain(self, name, ...)
     end
     rawset(class, name, method)
     return method
@@ -375,16 +378,18 @@ function Redis:read_reply()
         return table.remove(messages, 1)
     end
 
-    return check_message(self, sock, read(sock))
+    return check_message(self, sock, read(sock, 0, true))
 end
 
 --- From here on commands are collected.
 function Redis:init_pipeline(_)
     self._reqs = {}
+    self._is_plain = false
 end
 
 function Redis:cancel_pipeline()
     self._reqs = false
+    settle(self)
 end
 
 --- Sends what was collected; an array of the replies.
@@ -394,6 +399,7 @@ function Redis:commit_pipeline()
         return nil, "no pipeline"
     end
     self._reqs = false
+    settle(self)
 
     local sock = self._sock
     if not sock then
@@ -408,7 +414,7 @@ function Redis:commit_pipeline()
         return nil, err
     end
 
-    return check(sock, read(sock, #reqs))
+    return read(sock, #reqs)
 end
 
 --- { "a", 1, "b", 2 } as { a = 1, b = 2 }.
@@ -428,6 +434,7 @@ end
 function Redis.register_module_prefix(prefix)
     Redis[prefix] = function(self)
         self._prefix = prefix
+        self._is_plain = false
         return self
     end
 end

@@ -61,6 +61,8 @@ struct tcp_parser_s {
     int (*push)(tcp_parser_t *parser, lua_State *L);
     void (*free)(tcp_parser_t *parser);
     const char *error;
+    unsigned is_final : 1; /* a failure closes the connection: what comes late
+                              would be taken for the next reply */
 };
 
 typedef struct tcp_s tcp_t;
@@ -164,7 +166,8 @@ int tcp_write_borrowed(lua_State *L, tcp_t *tcp, const u_char *octets,
                        size_t size);
 
 /* Sends octets, which stay the caller's, and reads what the parser takes for
-   the reply; takes the parser.  Use as `return tcp_exchange(...)`. */
+   the reply; takes the parser.  A failure to send closes the connection.  Use
+   as `return tcp_exchange(...)`. */
 int tcp_exchange(lua_State *L, tcp_t *tcp, const u_char *octets, size_t size,
                  tcp_parser_t *parser);
 

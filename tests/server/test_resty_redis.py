@@ -111,6 +111,29 @@ def test_nested_replies_in_pieces(run, start):
     peer.close()
 
 
+def test_a_reply_is_never_taken_for_anothers(run):
+    def serve(connection):
+        connection.recv(1000)
+        time.sleep(0.2)
+        connection.sendall(b"+late\r\n")
+    peer = Peer(serve)
+    assert run("""
+        local waiting = ngx.thread.spawn(function() return red:get("a") end)
+        ngx.thread.kill(waiting)
+        ngx.sleep(0.3)
+        ngx.say(red:get("b"))
+        red:connect("127.0.0.1", %d)
+        red:set_timeout(100)
+        ngx.say(red:get("a"))
+        ngx.sleep(0.2)
+        ngx.say(red:get("b"))
+        ngx.say(red:set_keepalive())
+    """ % peer.port, CONNECT % peer.port,
+        location="lua_socket_log_errors off;") == (
+        "nilclosed\nniltimeout\nnilclosed\nnilclosed\n")
+    peer.close()
+
+
 def test_a_pipeline(run):
     assert run("""
         red:init_pipeline(4)
