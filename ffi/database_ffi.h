@@ -40,6 +40,7 @@ struct dns_ffi_database_options {
     uint8_t is_redis;
     uint8_t marks_rows;
     uint8_t content_is_json;
+    uint8_t is_cluster;
 };
 
 /* Connects to nothing yet. */

@@ -192,6 +192,22 @@ compare_zones(const void *left, const void *right)
     return order != 0 ? order : (a_size > b_size) - (a_size < b_size);
 }
 
+/* Sorted ones; a zone may be listed at two nodes while it moves. */
+static void
+drop_duplicates(store_listing_t *list)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (kept == 0 ||
+            compare_zones(&list->zones[kept - 1], &list->zones[i]) != 0) {
+            list->zones[kept++] = list->zones[i];
+        }
+    }
+
+    list->count = kept;
+}
+
 static void
 begin_call(store_database_t *db, char *error)
 {
@@ -249,6 +265,7 @@ store_database_list(store_database_t *db, const dns_name_t *only,
         *out = (store_listing_t){0};
     } else if (out->count > 1) {
         qsort(out->zones, out->count, sizeof(*out->zones), compare_zones);
+        drop_duplicates(out);
     }
 
     return end_call(db, status);

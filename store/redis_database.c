@@ -1,145 +1,27 @@
 /* Redis, blocking: listings, whole zones, transactions (WATCH, MULTI, EXEC). */
 
-#include <hiredis.h>
+#include "store/private/redis_database.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 #include <time.h>
-
-#include "store/private/buffer.h"
-#include "store/private/database.h"
-#include "store/private/redis_names.h"
-
-typedef struct {
-    redisContext *redis;
-    buffer_t commands; /* of the transaction, formatted */
-    size_t command_count;
-    bool is_cleared; /* nothing of the zone's fields stays */
-    char key[STORE_REDIS_KEY_SIZE];
-} link_t;
-
-static redisContext *
-redis_of(store_database_t *db)
-{
-    return ((link_t *) db->link)->redis;
-}
-
-static void
-close_link(store_database_t *db)
-{
-    link_t *link = db->link;
-
-    if (link->redis != NULL) {
-        redisFree(link->redis);
-    }
-
-    buffer_free(&link->commands);
-    free(link);
-}
-
-/* The reply of the type; otherwise NULL, and why in the error. */
-static redisReply *
-check_reply(store_database_t *db, redisReply *reply, int type)
-{
-    if (reply != NULL && reply->type == type) {
-        return reply;
-    }
-
-    const char *reason = reply == NULL ? redis_of(db)->errstr
-                         : reply->type == REDIS_REPLY_ERROR
-                             ? reply->str
-                             : "not a reply to the command";
-
-    (void) !database_fail(db, DNS_ESTORE, reason);
-
-    if (reply != NULL) {
-        freeReplyObject(reply);
-    }
-
-    return NULL;
-}
-
-static dns_status_t
-expect(store_database_t *db, redisReply *reply, int type)
-{
-    redisReply *checked = check_reply(db, reply, type);
-
-    if (checked == NULL) {
-        return DNS_ESTORE;
-    }
-
-    freeReplyObject(checked);
-    return DNS_OK;
-}
-
-static dns_status_t
-log_in(store_database_t *db)
-{
-    const store_database_options_t *o = &db->options;
-    redisContext *redis = redis_of(db);
-    dns_status_t status = DNS_OK;
-
-    if (o->password != NULL) {
-        redisReply *reply =
-            o->user == NULL
-                ? redisCommand(redis, "AUTH %s", o->password)
-                : redisCommand(redis, "AUTH %s %s", o->user, o->password);
-
-        status = expect(db, reply, REDIS_REPLY_STATUS);
-    }
-
-    if (status == DNS_OK && o->database != NULL && o->database[0] != '\0') {
-        status = expect(db, redisCommand(redis, "SELECT %s", o->database),
-                        REDIS_REPLY_STATUS);
-    }
-
-    return status;
-}
-
-static dns_status_t
-connect_to(store_database_t *db, const char *host, uint16_t port)
-{
-    const store_database_options_t *o = &db->options;
-    const struct timeval timeout = {
-        .tv_sec = o->timeout_ms / 1000,
-        .tv_usec = (suseconds_t) (o->timeout_ms % 1000) * 1000};
-    link_t *link = calloc(1, sizeof(*link));
-
-    if (link == NULL) {
-        return database_fail(db, DNS_ENOMEM, "no memory for a connection");
-    }
-
-    db->link = link;
-    link->redis = host == NULL
-                      ? redisConnectUnixWithTimeout(o->unix_socket, timeout)
-                      : redisConnectWithTimeout(host, port, timeout);
-
-    dns_status_t status = DNS_OK;
-
-    if (link->redis == NULL) {
-        status = database_fail(db, DNS_ENOMEM, "no memory for a connection");
-    } else if (link->redis->err != 0) {
-        status = database_fail(db, DNS_ESTORE, link->redis->errstr);
-    } else {
-        redisSetTimeout(link->redis, timeout);
-        status = log_in(db);
-    }
-
-    if (status != DNS_OK) {
-        database_close(db);
-    }
-
-    return status;
-}
 
 static void
 set_key(store_database_t *db, const dns_name_t *apex)
 {
-    link_t *link = db->link;
+    redis_link_t *link = db->link;
 
     db->apex = *apex;
     store_redis_key(db->options.prefix, db->options.suffix, apex, link->key);
+}
+
+/* The zone that is read or written next, at the node that has it. */
+static dns_status_t
+use_zone(store_database_t *db, const dns_name_t *apex)
+{
+    set_key(db, apex);
+    return redis_route(db);
 }
 
 /* What a field gives goes to nodes. */
@@ -215,10 +97,10 @@ serial_of(const store_nodes_t *nodes, const dns_name_t *apex)
 static dns_status_t
 mark_fields(store_database_t *db, uint64_t *generation)
 {
-    const link_t *link = db->link;
+    const redis_link_t *link = db->link;
     redisReply *reply =
-        check_reply(db, redisCommand(link->redis, "DUMP %s", link->key),
-                    REDIS_REPLY_STRING);
+        redis_check_reply(db, redisCommand(link->redis, "DUMP %s", link->key),
+                          REDIS_REPLY_STRING);
 
     if (reply == NULL) {
         return DNS_ESTORE;
@@ -237,11 +119,11 @@ list_zone(store_database_t *db, const dns_name_t *apex, store_listing_t *out)
 
     set_key(db, apex);
 
-    const link_t *link = db->link;
+    const redis_link_t *link = db->link;
     redisReply *reply = redisCommand(link->redis, "HGET %s @", link->key);
 
     if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
-        return expect(db, reply, REDIS_REPLY_STRING);
+        return redis_expect(db, reply, REDIS_REPLY_STRING);
     }
 
     dns_status_t status = take_field(db, apex->octets, reply, &nodes);
@@ -281,9 +163,11 @@ list_keys(store_database_t *db, const redisReply *keys, store_listing_t *out)
     return status;
 }
 
+/* The zones of the node in use. */
 static dns_status_t
-list_all(store_database_t *db, store_listing_t *out)
+list_node(store_database_t *db, void *data)
 {
+    store_listing_t *out = data;
     char pattern[STORE_REDIS_PATTERN_SIZE];
     char cursor[32] = "0";
     dns_status_t status = DNS_OK;
@@ -291,7 +175,7 @@ list_all(store_database_t *db, store_listing_t *out)
     store_redis_pattern(db->options.prefix, db->options.suffix, pattern);
 
     do {
-        redisReply *reply = check_reply(
+        redisReply *reply = redis_check_reply(
             db,
             redisCommand(redis_of(db), "SCAN %s MATCH %s COUNT 1000 TYPE hash",
                          cursor, pattern),
@@ -313,17 +197,21 @@ list_all(store_database_t *db, store_listing_t *out)
 static dns_status_t
 list(store_database_t *db, const dns_name_t *only, store_listing_t *out)
 {
-    const link_t *link = db->link;
+    const redis_link_t *link = db->link;
 
-    if (only == NULL) {
-        return list_all(db, out);
+    if (only == NULL) { /* duplicates are dropped by the caller */
+        return redis_each_master(db, list_node, out);
     }
 
-    set_key(db, only);
+    dns_status_t status = use_zone(db, only);
+
+    if (status != DNS_OK) {
+        return status;
+    }
 
     redisReply *exists =
-        check_reply(db, redisCommand(link->redis, "EXISTS %s", link->key),
-                    REDIS_REPLY_INTEGER);
+        redis_check_reply(db, redisCommand(link->redis, "EXISTS %s", link->key),
+                          REDIS_REPLY_INTEGER);
 
     if (exists == NULL) {
         return DNS_ESTORE;
@@ -338,7 +226,7 @@ list(store_database_t *db, const dns_name_t *only, store_listing_t *out)
 static redisReply *
 get_field(store_database_t *db, const dns_name_t *name)
 {
-    const link_t *link = db->link;
+    const redis_link_t *link = db->link;
     char field[DNS_NAME_TEXT_SIZE];
 
     store_redis_field(name, &db->apex, field);
@@ -347,7 +235,7 @@ get_field(store_database_t *db, const dns_name_t *name)
         redisCommand(link->redis, "HGET %s %s", link->key, field);
 
     if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
-        (void) !expect(db, reply, REDIS_REPLY_STRING);
+        (void) !redis_expect(db, reply, REDIS_REPLY_STRING);
         return NULL;
     }
 
@@ -392,24 +280,22 @@ static dns_status_t
 read_zone(store_database_t *db, const dns_name_t *apex, const dns_name_t *name,
           store_nodes_t *out)
 {
-    const link_t *link = db->link;
+    const redis_link_t *link = db->link;
+    dns_status_t status = use_zone(db, apex);
 
-    set_key(db, apex);
-
-    if (name != NULL) {
-        return read_name(db, name, out);
+    if (status != DNS_OK || name != NULL) {
+        return status == DNS_OK ? read_name(db, name, out) : status;
     }
 
-    redisReply *reply =
-        check_reply(db, redisCommand(link->redis, "HGETALL %s", link->key),
-                    REDIS_REPLY_ARRAY);
+    redisReply *reply = redis_check_reply(
+        db, redisCommand(link->redis, "HGETALL %s", link->key),
+        REDIS_REPLY_ARRAY);
 
     if (reply == NULL) {
         return DNS_ESTORE;
     }
 
-    dns_status_t status = take_fields(db, reply, out);
-
+    status = take_fields(db, reply, out);
     freeReplyObject(reply);
     return status;
 }
@@ -417,24 +303,27 @@ read_zone(store_database_t *db, const dns_name_t *apex, const dns_name_t *name,
 static dns_status_t
 begin(store_database_t *db, const dns_name_t *apex, uint64_t *generation)
 {
-    link_t *link = db->link;
+    redis_link_t *link = db->link;
 
-    set_key(db, apex);
     buffer_clear(&link->commands);
     link->command_count = 0;
     link->is_cleared = false;
 
-    dns_status_t status =
-        expect(db, redisCommand(link->redis, "WATCH %s", link->key),
-               REDIS_REPLY_STATUS);
+    dns_status_t status = use_zone(db, apex);
+
+    if (status == DNS_OK) {
+        status =
+            redis_expect(db, redisCommand(link->redis, "WATCH %s", link->key),
+                         REDIS_REPLY_STATUS);
+    }
 
     if (status != DNS_OK) {
         return status;
     }
 
     redisReply *exists =
-        check_reply(db, redisCommand(link->redis, "EXISTS %s", link->key),
-                    REDIS_REPLY_INTEGER);
+        redis_check_reply(db, redisCommand(link->redis, "EXISTS %s", link->key),
+                          REDIS_REPLY_INTEGER);
 
     if (exists == NULL) {
         return DNS_ESTORE;
@@ -446,7 +335,7 @@ begin(store_database_t *db, const dns_name_t *apex, uint64_t *generation)
     redisReply *soa = redisCommand(link->redis, "HGET %s @", link->key);
 
     if (soa == NULL || soa->type == REDIS_REPLY_ERROR) {
-        return expect(db, soa, REDIS_REPLY_STRING);
+        return redis_expect(db, soa, REDIS_REPLY_STRING);
     }
 
     *generation = database_generation(
@@ -476,7 +365,7 @@ static dns_status_t
 put_command(store_database_t *db, int count, const char **words,
             const size_t *sizes)
 {
-    link_t *link = db->link;
+    redis_link_t *link = db->link;
     char *command = NULL;
     const long long size =
         redisFormatCommandArgv(&command, count, words, sizes);
@@ -495,7 +384,7 @@ put_command(store_database_t *db, int count, const char **words,
 static dns_status_t
 create(store_database_t *db)
 {
-    link_t *link = db->link;
+    redis_link_t *link = db->link;
 
     link->is_cleared = true; /* the key comes with its first field */
     return DNS_OK;
@@ -504,7 +393,7 @@ create(store_database_t *db)
 static dns_status_t
 clear(store_database_t *db)
 {
-    link_t *link = db->link;
+    redis_link_t *link = db->link;
     const char *words[] = {"DEL", link->key};
     const size_t sizes[] = {3, strlen(link->key)};
 
@@ -518,7 +407,7 @@ static dns_status_t
 write_node(store_database_t *db, const dns_name_t *name, const dns_node_t *old,
            const dns_node_t *node)
 {
-    const link_t *link = db->link;
+    const redis_link_t *link = db->link;
     char field[DNS_NAME_TEXT_SIZE];
     redisReply *before = NULL;
     char *json = NULL;
@@ -580,7 +469,7 @@ put_message(store_database_t *db)
 static dns_status_t
 append_all(store_database_t *db)
 {
-    link_t *link = db->link;
+    redis_link_t *link = db->link;
 
     if (redisAppendCommand(link->redis, "MULTI") != REDIS_OK ||
         redisAppendFormattedCommand(link->redis, link->commands.octets,
@@ -609,7 +498,7 @@ check_exec(store_database_t *db, redisReply *reply)
         return DNS_EEXIST;
     }
 
-    redisReply *results = check_reply(db, reply, REDIS_REPLY_ARRAY);
+    redisReply *results = redis_check_reply(db, reply, REDIS_REPLY_ARRAY);
     dns_status_t status = results == NULL ? DNS_ESTORE : DNS_OK;
 
     for (size_t i = 0; status == DNS_OK && i < results->elements; i++) {
@@ -628,7 +517,7 @@ check_exec(store_database_t *db, redisReply *reply)
 static dns_status_t
 commit(store_database_t *db)
 {
-    const link_t *link = db->link;
+    const redis_link_t *link = db->link;
     dns_status_t status = put_message(db);
 
     if (status == DNS_OK) {
@@ -639,7 +528,13 @@ commit(store_database_t *db)
 
     /* MULTI's OK, QUEUED for each command. */
     for (size_t i = 0; status == DNS_OK && i <= link->command_count; i++) {
-        status = expect(db, next_reply(db), REDIS_REPLY_STATUS);
+        status = redis_expect(db, next_reply(db), REDIS_REPLY_STATUS);
+    }
+
+    /* A command that is refused (the server is a replica by now, or another
+       node has the zone) means that EXEC does nothing. */
+    if (status != DNS_OK && link->redis->err == 0) {
+        db->is_committing = false;
     }
 
     return status == DNS_OK ? check_exec(db, next_reply(db)) : status;
@@ -652,8 +547,8 @@ abort_transaction(store_database_t *db)
 
     memcpy(error, db->error, sizeof(error));
 
-    if (expect(db, redisCommand(redis_of(db), "UNWATCH"), REDIS_REPLY_STATUS) !=
-        DNS_OK) {
+    if (redis_expect(db, redisCommand(redis_of(db), "UNWATCH"),
+                     REDIS_REPLY_STATUS) != DNS_OK) {
         database_close(db);
     }
 
@@ -661,8 +556,8 @@ abort_transaction(store_database_t *db)
 }
 
 const database_driver_t database_redis = {
-    .connect = connect_to,
-    .close = close_link,
+    .connect = redis_connect,
+    .close = redis_close,
     .list = list,
     .read = read_zone,
     .begin = begin,

@@ -19,7 +19,7 @@ local name_of = dns.name
 local HOSTS_MAX = 8
 local TIMEOUT = 10000 -- ms, of each round trip
 local OPTIONS = { socket = true, prefix = true, suffix = true, ca_file = true,
-    channel = true, sentinel = true, sentinel_password = true }
+    channel = true, sentinel = true, sentinel_password = true, cluster = true }
 local PORTS = { mysql = 3306, redis = 6379, sentinel = 26379 }
 
 local Database = {
@@ -202,7 +202,7 @@ end
 --- The parts of a URL.
 -- @tparam string url scheme://[user[:password]@]host[:port][,...]/database,
 --   and behind it ?name=value&... of socket, prefix, suffix, ca_file, channel,
---   sentinel, sentinel_password
+--   sentinel, sentinel_password, cluster=on
 -- @treturn table|nil for open()
 -- @treturn string reason
 function database.parse(url)
@@ -268,6 +268,7 @@ function database.open(where)
     options.sentinel_password = where.sentinel_password
     options.timeout_ms = where.timeout or TIMEOUT
     options.is_redis = where.scheme == "redis" and 1 or 0
+    options.is_cluster = where.cluster == "on" and 1 or 0
     options.marks_rows = where.marks_rows and 1 or 0
     options.query_zones = where.query_zones
     options.query_names = where.query_names

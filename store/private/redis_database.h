@@ -1,0 +1,59 @@
+#ifndef STORE_PRIVATE_REDIS_DATABASE_H
+#define STORE_PRIVATE_REDIS_DATABASE_H
+
+/* Redis for who may block: redis_connect.c finds the server that has a zone,
+   redis_database.c reads and writes. */
+
+#include <hiredis.h>
+
+#include "store/private/buffer.h"
+#include "store/private/database.h"
+#include "store/private/redis_names.h"
+
+enum {
+    REDIS_ADDRESS_SIZE = 256, /* bytes of a host's name and its NUL */
+    REDIS_NODES_MAX = 64,     /* masters of a cluster */
+};
+
+typedef struct {
+    char address[REDIS_ADDRESS_SIZE];
+    uint16_t port;
+    redisContext *redis; /* owned */
+} redis_node_t;
+
+typedef struct {
+    redisContext *redis;                 /* borrowed: of the node in use */
+    redis_node_t nodes[REDIS_NODES_MAX]; /* one without a cluster */
+    unsigned node_count;
+    buffer_t commands; /* of the transaction, formatted */
+    size_t command_count;
+    bool is_cleared; /* nothing of the zone's fields stays */
+    char key[STORE_REDIS_KEY_SIZE];
+} redis_link_t;
+
+static inline redisContext *
+redis_of(store_database_t *db)
+{
+    return ((redis_link_t *) db->link)->redis;
+}
+
+dns_status_t redis_connect(store_database_t *db, const char *host,
+                           uint16_t port);
+void redis_close(store_database_t *db);
+
+/* The node of the cluster that has the link's key is the one in use from now
+   on. */
+dns_status_t redis_route(store_database_t *db);
+
+/* Calls visit() with each master of the cluster in use. */
+dns_status_t redis_each_master(store_database_t *db,
+                               dns_status_t (*visit)(store_database_t *db,
+                                                     void *data),
+                               void *data);
+
+/* The reply of the type; otherwise NULL, and why in the error. */
+redisReply *redis_check_reply(store_database_t *db, redisReply *reply,
+                              int type);
+dns_status_t redis_expect(store_database_t *db, redisReply *reply, int type);
+
+#endif
