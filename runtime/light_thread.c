@@ -7,6 +7,15 @@
 #include "runtime/wait.h"
 
 
+/* What the states of light threads that have ended point to; their results are
+   on their own stacks until somebody waits for them. */
+static resolua_thread_t ended_well = {.is_light = 1, .done = 1};
+static resolua_thread_t ended_badly = {
+    .is_light = 1, .done = 1, .has_failed = 1};
+static resolua_thread_t collected = {
+    .is_light = 1, .done = 1, .is_collected = 1};
+
+
 /* ngx.thread.spawn(function, ...): runs it till it sleeps or ends. */
 static int
 spawn(lua_State *L)
@@ -40,17 +49,16 @@ forget_waiter(resolua_thread_t *waiter)
 }
 
 
-/* What a wait for an ended thread returns. */
+/* What a wait for a thread that has ended returns. */
 static int
-push_results(lua_State *L, resolua_thread_t *t)
+push_results(lua_State *L, lua_State *ended, int has_failed)
 {
-    const int count = t->has_failed ? 1 : lua_gettop(t->L);
-    t->is_collected = 1;
-    lua_pushboolean(L, !t->has_failed);
+    const int count = has_failed ? 1 : lua_gettop(ended);
+    lua_pushboolean(L, !has_failed);
     if (!lua_checkstack(L, count)) {
         return 1;
     }
-    lua_xmove(t->L, L, count);
+    lua_xmove(ended, L, count);
     return count + 1;
 }
 
@@ -60,17 +68,20 @@ light_ended(resolua_thread_t *t, int rc, int *nargs)
 {
     resolua_thread_t *waiter = t->waiter;
     t->done = 1;
-    t->has_failed = rc != 0;
     t->request->live--;
-    if (t->has_failed) {
+    if (rc != 0) {
         thread_log_error(t, "user");
     }
-    if (waiter == NULL) {
-        return NULL;
+    if (waiter != NULL) {
+        forget_waiter(waiter);
+        waiter->cancel = NULL;
+        *nargs = push_results(waiter->L, t->L, rc != 0);
     }
-    forget_waiter(waiter);
-    waiter->cancel = NULL;
-    *nargs = push_results(waiter->L, t);
+    if (t != t->request->on_abort) {
+        thread_free(t, waiter != NULL ? &collected
+                       : rc != 0      ? &ended_badly
+                                      : &ended_well);
+    }
     return waiter;
 }
 
@@ -82,7 +93,8 @@ check_light(lua_State *L, int arg)
     lua_State *co = lua_tothread(L, arg);
     luaL_argcheck(L, co != NULL, arg, "lua thread expected");
     resolua_thread_t *t = lua_getexdata(co);
-    if (t == NULL || !t->is_light || t->request != resolua_request(L)) {
+    if (t == NULL || !t->is_light ||
+        (t->request != NULL && t->request != resolua_request(L))) {
         luaL_error(L, "attempt to wait on or kill a coroutine that is not a "
                       "user thread");
     }
@@ -112,7 +124,9 @@ wait_for(lua_State *L)
             return 2;
         }
         if (t->done) {
-            return push_results(L, t);
+            lua_State *ended = lua_tothread(L, i);
+            lua_setexdata(ended, &collected);
+            return push_results(L, ended, t->has_failed);
         }
     }
     for (int i = 1; i <= count; i++) {
@@ -132,6 +146,47 @@ root_of(const resolua_thread_t *t)
 }
 
 
+/* A thread that is spawning one just now has a frame on C's stack. */
+static const char *
+why_not_killed(const resolua_thread_t *self, const resolua_thread_t *victim)
+{
+    if (root_of(self) == victim) {
+        return "killer not parent";
+    }
+    for (const resolua_thread_t *t = self->request->threads; t; t = t->next) {
+        if (root_of(t) == victim && t->op == OP_SPAWN) {
+            return "killer not parent";
+        }
+        if (root_of(t) == victim && t->is_pinned) {
+            return "pending subrequests";
+        }
+    }
+    return NULL;
+}
+
+
+/* The victim and the coroutines that it has resumed. */
+static void
+end_killed(resolua_request_t *r, resolua_thread_t *victim)
+{
+    for (resolua_thread_t *t = r->threads; t; t = t->next) {
+        t->is_killed = root_of(t) == victim;
+    }
+    r->live--;
+    for (resolua_thread_t *t = r->threads; t;) {
+        resolua_thread_t *next = t->next;
+        if (t->is_killed) {
+            forget_waiter(t);
+            if (t->cancel != NULL) {
+                t->cancel(t->cancel_data);
+            }
+            thread_free(t, t == victim ? &collected : NULL);
+        }
+        t = next;
+    }
+}
+
+
 /* ngx.thread.kill(thread) */
 static int
 kill_thread(lua_State *L)
@@ -144,28 +199,13 @@ kill_thread(lua_State *L)
                                                : "already terminated");
         return 2;
     }
-    if (root_of(self) == victim) {
+    const char *wrong = why_not_killed(self, victim);
+    if (wrong != NULL) {
         lua_pushnil(L);
-        lua_pushliteral(L, "killer not parent");
+        lua_pushstring(L, wrong);
         return 2;
     }
-    for (resolua_thread_t *t = self->request->threads; t; t = t->next) {
-        if (root_of(t) == victim && t->is_pinned) {
-            lua_pushnil(L);
-            lua_pushliteral(L, "pending subrequests");
-            return 2;
-        }
-    }
-    for (resolua_thread_t *t = self->request->threads; t; t = t->next) {
-        if (root_of(t) == victim && t->cancel != NULL) {
-            void (*cancel)(void *) = t->cancel;
-            t->cancel = NULL;
-            cancel(t->cancel_data);
-        }
-    }
-    victim->done = 1;
-    victim->is_collected = 1;
-    victim->request->live--;
+    end_killed(self->request, victim);
     lua_pushinteger(L, 1);
     return 1;
 }

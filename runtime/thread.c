@@ -79,7 +79,24 @@ thread_link(resolua_thread_t *t, resolua_request_t *r)
 {
     t->request = r;
     t->next = r->threads;
+    t->link = &r->threads;
+    if (t->next != NULL) {
+        t->next->link = &t->next;
+    }
     r->threads = t;
+}
+
+
+void
+thread_free(resolua_thread_t *t, resolua_thread_t *as)
+{
+    *t->link = t->next;
+    if (t->next != NULL) {
+        t->next->link = t->link;
+    }
+    lua_setexdata(t->L, as);
+    luaL_unref(resolua_vm, LUA_REGISTRYINDEX, t->ref);
+    ngx_free(t);
 }
 
 
@@ -148,16 +165,18 @@ resolua_run_abort(resolua_request_t *r)
 {
     while (r->threads != NULL) {
         resolua_thread_t *t = r->threads;
-        r->threads = t->next;
         if (t->cancel != NULL) {
             t->cancel(t->cancel_data);
         }
-        if (entry_keep(t)) {
+        resolua_thread_t *next = t->next;
+        if (!entry_keep(t)) {
+            thread_free(t, NULL);
             continue;
         }
-        lua_setexdata(t->L, NULL);
-        luaL_unref(resolua_vm, LUA_REGISTRYINDEX, t->ref);
-        ngx_free(t);
+        r->threads = next;
+        if (next != NULL) {
+            next->link = &r->threads;
+        }
     }
     r->entry = NULL;
     r->on_abort = NULL;
@@ -223,16 +242,19 @@ go_on(resolua_thread_t *t, int nargs)
             lua_xmove(t->L, t->target->L, nargs);
             t = t->target;
         } else if (rc == LUA_YIELD && t->op == OP_SPAWN) {
+            lua_rawgeti(t->L, LUA_REGISTRYINDEX, t->target->ref);
             result = go_on(t->target, t->target_args);
             if (result != NGX_AGAIN) { /* it has ended the request's run */
                 resolua_running = before;
                 return result;
             }
-            lua_rawgeti(t->L, LUA_REGISTRYINDEX, t->target->ref);
-            nargs = 1;
+            nargs = 1; /* the light thread, which may have ended */
         } else if (t->parent != NULL) {
             resolua_thread_t *parent = t->parent;
             nargs = give_back(t, rc);
+            if (t->done) {
+                thread_free(t, NULL);
+            }
             t = parent;
         } else if (t->is_light && rc != LUA_YIELD) {
             t = light_ended(t, rc, &nargs);

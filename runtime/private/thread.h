@@ -9,7 +9,9 @@
 
 enum { OP_NONE, OP_SLEEP, OP_EXIT, OP_RESUME, OP_SPAWN };
 
-/* A coroutine under the scheduler; the state's exdata points here. */
+/* A coroutine under the scheduler; the state's exdata points here, or to one of
+   light_thread.c's when a light thread has ended.  It goes when the coroutine
+   has ended, at the latest with the request's run. */
 struct resolua_thread_s {
     lua_State *L;
     int ref; /* keeps L alive */
@@ -20,6 +22,7 @@ struct resolua_thread_s {
     int target_args;          /* OP_SPAWN: on the target's stack */
     resolua_thread_t *waiter; /* sleeps in ngx.thread.wait for this one */
     resolua_thread_t *next;   /* of the request's */
+    resolua_thread_t **link;  /* what points here */
     void (*cancel)(void *data);
     void *cancel_data;
     ngx_event_t timer;
@@ -30,11 +33,16 @@ struct resolua_thread_s {
     unsigned has_failed : 1;
     unsigned is_collected : 1; /* waited for, or killed */
     unsigned is_pinned : 1;    /* its sleep cannot be given up */
-    unsigned wraps : 1;        /* made by coroutine.wrap: errors go through */
+    unsigned is_killed : 1;
+    unsigned wraps : 1; /* made by coroutine.wrap: errors go through */
 };
 
 /* A new coroutine of the request's, on top of L. */
 resolua_thread_t *thread_new(lua_State *L, resolua_request_t *r);
+
+/* Lets go of a coroutine that does not run on; as: what its state's exdata is
+   from now on. */
+void thread_free(resolua_thread_t *t, resolua_thread_t *as);
 
 void thread_log_error(const resolua_thread_t *t, const char *what);
 

@@ -192,3 +192,66 @@ def test_memory(start):
     for _ in range(40):
         server.http("/t")
     assert server.workers_memory() < before + 2_000_000
+
+
+def test_what_has_ended_goes_while_the_request_goes_on(start):
+    server = start(http_lua("""
+        local function resident()
+            collectgarbage() collectgarbage()
+            local f = io.open("/proc/self/status")
+            local text = f:read("*a") f:close()
+            return tonumber(text:match("VmRSS:%s+(%d+)"))
+        end
+        local function round()
+            for i = 1, 10000 do
+                local t = ngx.thread.spawn(function() ngx.sleep(0) end)
+                ngx.thread.wait(t)
+                ngx.thread.spawn(function() return i end) -- nobody waits
+                t = ngx.thread.spawn(function()
+                    coroutine.wrap(function() ngx.sleep(10) end)()
+                end)
+                ngx.thread.kill(t)
+                coroutine.wrap(function() return i end)()
+                coroutine.resume(coroutine.create(error))
+            end
+        end
+        round()
+        local before = resident()
+        round()
+        ngx.say(resident() - before)
+    """))
+    assert int(server.http("/t", timeout=60).text) < 2000
+
+
+def test_waiting_and_killing_when_all_is_over(start):
+    server = start(http_lua("""
+        local spawn, wait, kill = ngx.thread.spawn, ngx.thread.wait, ngx.thread.kill
+        local good = spawn(function() return 1, "x" end)
+        local bad = spawn(function() error("no luck", 0) end)
+        ngx.say(coroutine.status(good), coroutine.status(bad))
+        ngx.say(coroutine.resume(good))
+        ngx.say(kill(good))
+        ngx.say(wait(good)) ngx.say(wait(good)) ngx.say(kill(good))
+        ngx.say(wait(bad)) ngx.say(wait(bad))
+        local slow = spawn(function() ngx.sleep(10) end)
+        ngx.say(kill(slow)) ngx.say(kill(slow)) ngx.say(wait(slow))
+        ngx.say(coroutine.status(slow))
+        local parent
+        parent = spawn(function()
+            ngx.sleep(0)
+            spawn(function() ngx.say(kill(parent)) end)
+            return "parent"
+        end)
+        ngx.say(wait(parent))
+        local co = coroutine.create(function() return 5 end)
+        ngx.say(coroutine.resume(co)) ngx.say(coroutine.status(co))
+        ngx.say(coroutine.resume(co))
+    """))
+    assert server.http("/t").text.splitlines() == [
+        "deaddead", "falsecannot resume dead coroutine",
+        "nilalready terminated", "true1x", "nilalready waited or killed",
+        "nilalready waited or killed", "falseno luck",
+        "nilalready waited or killed", "1", "nilalready waited or killed",
+        "nilalready waited or killed", "dead", "nilkiller not parent",
+        "trueparent", "true5", "dead", "falsecannot resume dead coroutine"]
+    server.allow_log("no luck")
