@@ -7,7 +7,8 @@ enum {
     BACK_OFF_MAX = 5000,
     BACK_OFF_DOUBLINGS = 6,
     SETTLED_ROUNDS = 2, /* of listing the zones */
-    RETRIES_MAX = 3,    /* of a job, on connections that have done none */
+    SKIP_PROBES = 16,
+    RETRIES_MAX = 3, /* of a job, on connections that have done none */
 };
 
 
@@ -442,20 +443,36 @@ remote_pool_close(remote_store_t *store)
 }
 
 
+/* Few are looked at, and none gives way: what does not find a place is not
+   told, rather than again with each query. */
+static ngx_uint_t
+is_new_skip(remote_store_t *store, uint32_t hash)
+{
+    for (uint32_t i = 0; i < SKIP_PROBES; i++) {
+        uint32_t *mark = &store->skip_marks[(hash + i) % REMOTE_SKIP_MARKS];
+        if (*mark == hash) {
+            return 0;
+        }
+        if (*mark == 0) {
+            *mark = hash;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+
 void
 remote_note_skipped(remote_store_t *store, uint64_t id, const char *name,
                     const char *reason)
 {
-    uint32_t hash = ngx_crc32_short((u_char *) name, ngx_strlen(name)) ^
-                    ngx_crc32_short((u_char *) reason, ngx_strlen(reason)) ^
-                    (uint32_t) id;
-    uint32_t *mark = &store->skip_marks[hash % REMOTE_SKIP_MARKS];
-    hash |= 1;
+    const uint32_t hash =
+        ngx_crc32_short((u_char *) name, ngx_strlen(name)) ^
+        ngx_crc32_short((u_char *) reason, ngx_strlen(reason)) ^ (uint32_t) id;
     store->skipped++;
-    if (*mark == hash) {
+    if (!is_new_skip(store, ngx_max(hash, 1))) {
         return;
     }
-    *mark = hash;
     if (store->conf->is_redis) {
         ngx_log_error(NGX_LOG_WARN, worker_log(), 0,
                       "dns_store %V: %s: not served: %s", &store->conf->name,

@@ -210,17 +210,21 @@ apply(writing_t *w)
 }
 
 static dns_status_t
-try_commit(writing_t *w, bool *is_overtaken)
+try_commit(writing_t *w)
 {
     const database_driver_t *driver = w->db->driver;
+
+    w->is_new = w->is_changed = w->zones_changed = false;
+    w->db->is_committing = w->db->is_overtaken = false;
+
     dns_status_t status = apply(w);
+    bool ends = status == DNS_OK && w->is_changed;
 
-    *is_overtaken = false;
-
-    if (status == DNS_OK && w->is_changed) {
+    if (ends) {
         status = driver->commit(w->db);
-        *is_overtaken = status == DNS_EEXIST;
-    } else if (status != DNS_ESTORE) {
+    }
+
+    if (w->db->is_overtaken || (!ends && status != DNS_ESTORE)) {
         driver->abort(w->db);
     }
 
@@ -234,32 +238,31 @@ static dns_status_t
 commit(writing_t *w)
 {
     store_database_t *db = w->db;
-    bool is_overtaken = true;
+    bool is_again = true;
     bool was_kept = db->link != NULL;
-    dns_status_t status = DNS_EEXIST;
+    dns_status_t status = DNS_ESTORE;
 
-    for (int i = 0; i < TRIES && is_overtaken; i++) {
-        w->is_new = w->is_changed = w->zones_changed = false;
+    for (int i = 0; i < TRIES && is_again; i++) {
         status = database_connect(db);
 
         if (status != DNS_OK) {
             return status;
         }
 
-        status = try_commit(w, &is_overtaken);
+        status = try_commit(w);
+        is_again = status == DNS_ESTORE && db->is_overtaken;
 
         /* A connection that was kept may have gone away.  Before the commit
            nothing was written; a lost commit is not tried again. */
-        if (status == DNS_ESTORE && was_kept && !db->is_committing) {
+        if (status == DNS_ESTORE && was_kept && !is_again &&
+            !db->is_committing) {
             database_close(db);
             was_kept = false;
-            is_overtaken = true;
+            is_again = true;
         }
     }
 
-    return is_overtaken && status == DNS_EEXIST
-               ? fail_at_apex(w, DNS_ESTORE, "too many edits at once")
-               : status;
+    return status;
 }
 
 dns_status_t
@@ -275,7 +278,6 @@ store_database_commit(store_database_t *db, store_edit_t *edit,
 
     pthread_mutex_lock(&db->lock);
     db->error = error;
-    db->is_committing = false;
     status = commit(&w);
 
     if (status == DNS_ESTORE) {

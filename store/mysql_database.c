@@ -33,6 +33,7 @@ mysql_of(store_database_t *db)
 static dns_status_t
 fail(store_database_t *db)
 {
+    db->is_overtaken = mysql_errno(mysql_of(db)) == ER_LOCK_DEADLOCK;
     return database_fail(db, DNS_ESTORE, mysql_error(mysql_of(db)));
 }
 
@@ -594,6 +595,7 @@ create(store_database_t *db)
     dns_status_t status = run(db, &statement);
 
     buffer_free(&statement);
+    db->is_overtaken |= mysql_errno(mysql_of(db)) == ER_DUP_ENTRY;
     db->zone_id = (uint32_t) mysql_insert_id(mysql_of(db));
     return status;
 }

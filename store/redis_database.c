@@ -495,7 +495,8 @@ check_exec(store_database_t *db, redisReply *reply)
 {
     if (reply != NULL && reply->type == REDIS_REPLY_NIL) {
         freeReplyObject(reply);
-        return DNS_EEXIST;
+        db->is_overtaken = true;
+        return database_fail(db, DNS_ESTORE, "too many edits at once");
     }
 
     redisReply *results = redis_check_reply(db, reply, REDIS_REPLY_ARRAY);

@@ -178,11 +178,13 @@ local run_job = run_here
 -- @treturn string kind
 function Edit:commit()
     local status = run_job(C.dns_ffi_edit_commit, self.handle)
+    -- A database may have done what it could not say any more.
+    if self.store.committed
+        and (status == 0 or status == ffi.C.DNS_FFI_ESTORE) then
+        self.store:committed(self)
+    end
     if status ~= 0 then
         return failure(status, self:reason())
-    end
-    if self.store.committed then
-        self.store:committed(self)
     end
 
     return true

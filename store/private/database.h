@@ -34,7 +34,6 @@ typedef struct {
     dns_status_t (*drop)(store_database_t *db);   /* all of it */
     dns_status_t (*write)(store_database_t *db, const dns_name_t *name,
                           const dns_node_t *old, const dns_node_t *node);
-    /* DNS_EEXIST: another one came first; begin again. */
     dns_status_t (*commit)(store_database_t *db);
     void (*abort)(store_database_t *db);
 } database_driver_t;
@@ -50,6 +49,8 @@ struct store_database_s {
     void *link;         /* the driver's; NULL: not connected */
     char *error;        /* borrowed while a call runs */
     bool is_committing; /* the last statement was sent */
+    bool is_overtaken;  /* the database has taken the transaction back, for
+                           the sake of another one: begin again */
     uint64_t skipped;
 
     /* Of the transaction. */

@@ -13,6 +13,8 @@
     garbage   random octets in the place of replies
     hole      nothing comes back, and connections stay open
     refuse    nobody listens (connections that are there stay as they are)
+
+The next `skip` pieces of replies pass first.
 """
 
 import os
@@ -34,6 +36,7 @@ class Proxy:
         self.port = free_port()
         self.delay = 0.0
         self.size = 10
+        self.skip = 0
         self.accepted = 0
         self.pairs = set()
         self.lock = threading.Lock()
@@ -103,6 +106,9 @@ class Proxy:
     def _reply(self, client, octets):
         """Moves a piece of a reply; False: the connection ends."""
         mode = self._mode
+        if self.skip > 0 and mode != "pass":
+            self.skip -= 1
+            mode = "pass"
         if mode == "half":
             client.sendall(octets[:self.size])
             return False

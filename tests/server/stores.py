@@ -51,7 +51,7 @@ class MySqlZones:
                 f"'{owner_name(zone, owner)}','{rtype}',{ttl},{prio},"
                 f"'{text}')")
 
-    def _insert(self, zone, records):
+    def insert(self, zone, records):
         return ("INSERT INTO records (domain_id,name,type,ttl,prio,content)"
                 " VALUES " + ",".join(self._row(zone, *r) for r in records)
                 + ";")
@@ -62,7 +62,7 @@ class MySqlZones:
         soa = SOA.format(zone=zone, serial=serial)
         self.db.run(
             f"BEGIN; INSERT INTO domains (name,type) VALUES ('{zone}','NATIVE');"
-            + self._insert(zone, [("@", "SOA", 60, soa),
+            + self.insert(zone, [("@", "SOA", 60, soa),
                                   ("@", "NS", 60, f"ns1.{zone}."), *records])
             + "COMMIT;")
 
@@ -70,12 +70,12 @@ class MySqlZones:
         name = owner_name(zone, owner)
         self.db.run(
             f"BEGIN; DELETE FROM records WHERE name='{name}' AND type='{rtype}';"
-            + (self._insert(zone, [(owner, rtype, ttl, t) for t in texts])
+            + (self.insert(zone, [(owner, rtype, ttl, t) for t in texts])
                if texts else "") + "COMMIT;")
 
     def set_raw(self, zone, owner, rtype, text):
         """A row as it is; text: a bad one."""
-        self.db.run(self._insert(zone, [(owner, rtype, 60, text)]))
+        self.db.run(self.insert(zone, [(owner, rtype, 60, text)]))
 
     def raise_serial(self, zone):
         self.serials[zone] += 1
