@@ -114,6 +114,27 @@ database_fail(store_database_t *db, dns_status_t status, const char *text)
 }
 
 void
+database_take_record(void *data, const store_record_t *record,
+                     const char *reason)
+{
+    database_taking_t *taking = data;
+
+    (void) reason;
+
+    if (record == NULL) {
+        taking->db->skipped++;
+        return;
+    }
+
+    dns_rrset_t set = {.type = record->type, .ttl = record->ttl};
+    dns_status_t status =
+        store_nodes_add(taking->out, taking->name, &set, &record->rdata);
+
+    taking->db->skipped += status == DNS_ELIMIT;
+    taking->status = status == DNS_ENOMEM ? status : taking->status;
+}
+
+void
 database_close(store_database_t *db)
 {
     if (db->link != NULL) {

@@ -8,6 +8,7 @@
 #include "dns/name.h"
 #include "dns/rdata_text.h"
 #include "dns/type.h"
+#include "store/private/edit.h"
 #include "store/private/json_shape.h"
 #include "store/private/records.h"
 
@@ -208,16 +209,6 @@ drop_set(json_t *root, uint16_t type)
     }
 }
 
-static bool
-has_same_set(const dns_node_t *node, const dns_rrset_t *set)
-{
-    dns_rrset_t other;
-
-    return dns_node_find(node, set->type, &other) && other.ttl == set->ttl &&
-           other.size == set->size &&
-           memcmp(other.rdata, set->rdata, set->size) == 0;
-}
-
 /* The served serial of such a zone is not of the data. */
 static bool
 keeps_soa(json_t *root, const dns_rrset_t *set, const dns_node_t *old)
@@ -251,7 +242,7 @@ put_sets(json_t *root, const store_json_change_t *change, char *text)
 
     for (size_t at = 0;
          status == DNS_OK && dns_node_next(change->node, &at, &set);) {
-        if (has_same_set(change->old, &set) ||
+        if (store_has_same_set(change->old, &set) ||
             keeps_soa(root, &set, change->old)) {
             continue;
         }

@@ -24,39 +24,11 @@ use_zone(store_database_t *db, const dns_name_t *apex)
     return redis_route(db);
 }
 
-/* What a field gives goes to nodes. */
-typedef struct {
-    store_database_t *db;
-    store_nodes_t *out;
-    const uint8_t *name;
-    dns_status_t status;
-} taking_t;
-
-static void
-take_record(void *data, const store_record_t *record, const char *reason)
-{
-    taking_t *taking = data;
-
-    (void) reason;
-
-    if (record == NULL) {
-        taking->db->skipped++;
-        return;
-    }
-
-    dns_rrset_t set = {.type = record->type, .ttl = record->ttl};
-    dns_status_t status =
-        store_nodes_add(taking->out, taking->name, &set, &record->rdata);
-
-    taking->db->skipped += status == DNS_ELIMIT;
-    taking->status = status == DNS_ENOMEM ? status : taking->status;
-}
-
 static dns_status_t
 take_field(store_database_t *db, const uint8_t *name, const redisReply *value,
            store_nodes_t *out)
 {
-    taking_t taking = {db, out, name, DNS_OK};
+    database_taking_t taking = {db, out, name, DNS_OK};
 
     if (value->type != REDIS_REPLY_STRING) {
         return DNS_OK;
@@ -65,7 +37,7 @@ take_field(store_database_t *db, const uint8_t *name, const redisReply *value,
     const store_json_t json = {.text = value->str,
                                .size = value->len,
                                .serial = (uint32_t) time(NULL),
-                               .visit = take_record,
+                               .visit = database_take_record,
                                .data = &taking};
 
     (void) !store_records_from_json(db->records, &json);

@@ -62,6 +62,18 @@ struct store_database_s {
 dns_status_t database_fail(store_database_t *db, dns_status_t status,
                            const char *text);
 
+/* Where the records of a JSON text go: a store_record_visit_t and its data.
+   What is not served is counted in db->skipped. */
+typedef struct {
+    store_database_t *db;
+    store_nodes_t *out;
+    const uint8_t *name;
+    dns_status_t status; /* DNS_OK, DNS_ENOMEM */
+} database_taking_t;
+
+void database_take_record(void *taking, const store_record_t *record,
+                          const char *reason);
+
 /* Connects if need be. */
 dns_status_t database_connect(store_database_t *db);
 

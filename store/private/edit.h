@@ -87,6 +87,17 @@ store_is_same_node(const dns_node_t *a, const dns_node_t *b)
            (a->size == 0 || memcmp(a->octets, b->octets, a->size) == 0);
 }
 
+/* Does the node have this very set, TTL and all? */
+static inline bool
+store_has_same_set(const dns_node_t *node, const dns_rrset_t *set)
+{
+    dns_rrset_t other;
+
+    return dns_node_find(node, set->type, &other) && other.ttl == set->ttl &&
+           other.size == set->size &&
+           memcmp(other.rdata, set->rdata, set->size) == 0;
+}
+
 /* error = "NAME: reason"; gives status. */
 dns_status_t store_fail_at(char *error, dns_status_t status,
                            const uint8_t *name, const char *reason);

@@ -6,40 +6,39 @@
  * order of names.  The signatures are made up: the engine only carries them.
  */
 
-#define SIGNED(types)                                                          \
-    "RRSIG " types " 13 2 300 20370101000000 20260101000000 1 example.test. "  \
-    "YQ==\n"
+/* The signature beside an owner's set. */
+#define SIGNED(owner, type)                                                    \
+    owner " RRSIG " type " 13 2 300 20370101000000 20260101000000 1 "          \
+          "example.test. YQ==\n"
 
-#define NSEC_ZONE                                                                                                    \
-    APEX                                                                                                             \
-        "@ " SIGNED("SOA") "@ NSEC a A NS SOA RRSIG NSEC\n"                                                          \
-                           "@ " SIGNED("NSEC") "a A 192.0.2.1\na " SIGNED("A") "a NSEC c.b A RRSIG NSEC\na " SIGNED( \
-                               "NSEC") "c.b A 192.0.2.2\nc.b NSEC cut A "                                            \
-                                       "RRSIG NSEC\n"                                                                \
-                                       "c.b " SIGNED(                                                                \
-                                           "NSEC") "cut NS ns.cut\nns.cut A "                                        \
-                                                   "192.0.2.3\n"                                                     \
-                                                   "cut NSEC *.w NS RRSIG "                                          \
-                                                   "NSEC\ncut " SIGNED("NSEC") "*.w A 192.0.2.4\n*.w " SIGNED(       \
-                                                       "A") "*.w NSEC safe A "                                       \
-                                                            "RRSIG "                                                 \
-                                                            "NSEC\n*."                                               \
-                                                            "w " SIGNED(                                             \
-                                                                "NSE"                                                \
-                                                                "C") "safe "                                         \
-                                                                     "NS "                                           \
-                                                                     "ns."                                           \
-                                                                     "outside"                                       \
-                                                                     ".\nsafe"                                       \
-                                                                     " DS 1 "                                        \
-                                                                     "13 2 "                                         \
-                                                                     "abababa"                                       \
-                                                                     "b\n"                                           \
-                                                                     "safe"                                          \
-                                                                     " " SIGNED(                                     \
-                                                                         "DS") "safe NSEC *.w NS DS RRSIG NSEC\n"    \
-                                                                               "safe " SIGNED(                       \
-                                                                                   "NSEC")
+// clang-format off
+#define NSEC_ZONE \
+    APEX \
+    SIGNED("@", "SOA") \
+    "@ NSEC a A NS SOA RRSIG NSEC\n" \
+    SIGNED("@", "NSEC") \
+    "a A 192.0.2.1\n" \
+    SIGNED("a", "A") \
+    "a NSEC c.b A RRSIG NSEC\n" \
+    SIGNED("a", "NSEC") \
+    "c.b A 192.0.2.2\n" \
+    "c.b NSEC cut A RRSIG NSEC\n" \
+    SIGNED("c.b", "NSEC") \
+    "cut NS ns.cut\n" \
+    "ns.cut A 192.0.2.3\n" \
+    "cut NSEC *.w NS RRSIG NSEC\n" \
+    SIGNED("cut", "NSEC") \
+    "*.w A 192.0.2.4\n" \
+    SIGNED("*.w", "A") \
+    "*.w NSEC safe A RRSIG NSEC\n" \
+    SIGNED("*.w", "NSEC") \
+    "safe NS ns.outside.\n" \
+    "safe DS 1 13 2 " \
+    "abababababababababababababababababababababababababababababababab\n" \
+    SIGNED("safe", "DS") \
+    "safe NSEC *.w NS DS RRSIG NSEC\n" \
+    SIGNED("safe", "NSEC")
+// clang-format on
 
 static const char *
 ask_store(fixture_t *f, const char *name, const char *type, bool dnssec_ok)

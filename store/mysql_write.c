@@ -1,0 +1,310 @@
+/* MySQL and MariaDB: edits as transactions. */
+
+#include <errmsg.h>
+#include <mysqld_error.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dns/rdata_text.h"
+#include "dns/type.h"
+#include "store/private/mysql_database.h"
+
+enum {
+    BATCH_SIZE = 256 * 1024, /* bytes of a statement with rows */
+    NAMES_MAX = 500,         /* in one statement */
+};
+
+/* The SOA as it stands in the table tells the zone's state. */
+static dns_status_t
+read_generation(store_database_t *db, uint64_t *generation)
+{
+    buffer_t statement = {0};
+
+    buffer_put(&statement,
+               "SELECT content FROM records WHERE type = 'SOA' AND disabled = 0"
+               " AND domain_id = %u AND name = ",
+               db->zone_id);
+    my_put_name(&statement, my_of(db), db->apex.octets);
+
+    dns_status_t status = my_run(db, &statement);
+
+    buffer_free(&statement);
+
+    if (status != DNS_OK) {
+        return status;
+    }
+
+    MYSQL_RES *rows = mysql_store_result(my_of(db));
+
+    if (rows == NULL) {
+        return my_fail(db);
+    }
+
+    MYSQL_ROW row = mysql_fetch_row(rows);
+
+    *generation =
+        database_generation(row == NULL ? NULL : row[0],
+                            row == NULL ? 0 : mysql_fetch_lengths(rows)[0]);
+    mysql_free_result(rows);
+    return DNS_OK;
+}
+
+/* Edits of a zone wait for each other at its row. */
+dns_status_t
+my_begin(store_database_t *db, const dns_name_t *apex, uint64_t *generation)
+{
+    my_link_t *link = db->link;
+
+    buffer_clear(&link->inserts);
+
+    if (db->options.layout.zones != NULL) {
+        return database_fail(db, DNS_ESTORE,
+                             "a store with queries of its own is read only");
+    }
+
+    dns_status_t status = my_run_text(db, "START TRANSACTION");
+
+    if (status == DNS_OK) {
+        status = my_find_zone(db, apex, " FOR UPDATE");
+    }
+
+    return status == DNS_OK ? read_generation(db, generation) : status;
+}
+
+static dns_status_t
+read_some(store_database_t *db, const uint8_t *const *names, size_t count,
+          store_nodes_t *out)
+{
+    buffer_t statement = {0};
+
+    buffer_put(&statement, "%s%u AND name IN (", my_rows_text, db->zone_id);
+
+    for (size_t i = 0; i < count; i++) {
+        buffer_put(&statement, "%s", i == 0 ? "" : ", ");
+        my_put_name(&statement, my_of(db), names[i]);
+    }
+
+    buffer_put(&statement, ") FOR UPDATE");
+
+    dns_status_t status = my_run(db, &statement);
+
+    buffer_free(&statement);
+    return status == DNS_OK ? my_take_rows(db, out) : status;
+}
+
+dns_status_t
+my_read_names(store_database_t *db, const uint8_t *const *names, size_t count,
+              store_nodes_t *out)
+{
+    dns_status_t status = DNS_OK;
+
+    for (size_t at = 0; status == DNS_OK && at < count; at += NAMES_MAX) {
+        size_t some = count - at < NAMES_MAX ? count - at : NAMES_MAX;
+
+        status = read_some(db, names + at, some, out);
+    }
+
+    return status;
+}
+
+static dns_status_t
+send_inserts(store_database_t *db)
+{
+    my_link_t *link = db->link;
+    dns_status_t status =
+        link->inserts.size == 0 ? DNS_OK : my_run(db, &link->inserts);
+
+    buffer_clear(&link->inserts);
+    return status;
+}
+
+dns_status_t
+my_create(store_database_t *db)
+{
+    buffer_t statement = {0};
+
+    buffer_put(&statement, "INSERT INTO domains (name, type) VALUES (");
+    my_put_name(&statement, my_of(db), db->apex.octets);
+    buffer_put(&statement, ", 'NATIVE')");
+
+    dns_status_t status = my_run(db, &statement);
+
+    buffer_free(&statement);
+    db->is_overtaken |= mysql_errno(my_of(db)) == ER_DUP_ENTRY;
+    db->zone_id = (uint32_t) mysql_insert_id(my_of(db));
+    return status;
+}
+
+dns_status_t
+my_clear(store_database_t *db)
+{
+    return my_run_for_zone(db, "DELETE FROM records WHERE domain_id = ");
+}
+
+/* Tables that a small layout does without. */
+static dns_status_t
+clear_beside(store_database_t *db, const char *statement)
+{
+    dns_status_t status = my_run_for_zone(db, statement);
+
+    return mysql_errno(my_of(db)) == ER_NO_SUCH_TABLE ? DNS_OK : status;
+}
+
+dns_status_t
+my_drop(store_database_t *db)
+{
+    static const char *const beside[] = {
+        "DELETE FROM domainmetadata WHERE domain_id = ",
+        "DELETE FROM comments WHERE domain_id = ",
+        "DELETE FROM cryptokeys WHERE domain_id = ",
+    };
+    dns_status_t status = my_clear(db);
+
+    for (size_t i = 0; status == DNS_OK && i < 3; i++) {
+        status = clear_beside(db, beside[i]);
+    }
+
+    return status == DNS_OK
+               ? my_run_for_zone(db, "DELETE FROM domains WHERE id = ")
+               : status;
+}
+
+/* Such content has names without the final dot. */
+static bool
+has_names(uint16_t type)
+{
+    return type == DNS_TYPE_NS || type == DNS_TYPE_CNAME ||
+           type == DNS_TYPE_PTR || type == DNS_TYPE_DNAME ||
+           type == DNS_TYPE_MX || type == DNS_TYPE_SRV || type == DNS_TYPE_SOA;
+}
+
+/* Dots at the ends of words go, but for the root and an escaped dot. */
+static void
+drop_dots(char *text)
+{
+    char *out = text;
+
+    for (const char *p = text; *p != '\0'; p++) {
+        bool ends_word = p[1] == ' ' || p[1] == '\0';
+        bool is_plain = p > text && p[-1] != ' ' && p[-1] != '\\';
+
+        if (*p != '.' || !ends_word || !is_plain) {
+            *out++ = *p;
+        }
+    }
+
+    *out = '\0';
+}
+
+static dns_status_t
+put_record(store_database_t *db, const dns_name_t *name, const dns_rrset_t *set,
+           const dns_rdata_t *rdata)
+{
+    my_link_t *link = db->link;
+    buffer_t *out = &link->inserts;
+    char type[DNS_MNEMONIC_SIZE];
+    char *rest = link->content;
+    unsigned long prio = 0;
+    size_t size;
+    dns_status_t status = dns_rdata_to_text(set->type, rdata, link->content,
+                                            sizeof(link->content), &size);
+
+    if (status != DNS_OK) {
+        return database_fail(db, status, dns_status_text(status));
+    }
+
+    if (has_names(set->type)) {
+        drop_dots(link->content);
+    }
+
+    if (set->type == DNS_TYPE_MX || set->type == DNS_TYPE_SRV) {
+        prio = strtoul(link->content, &rest, 10);
+        rest += *rest == ' ';
+    }
+
+    dns_type_to_text(type, set->type);
+    buffer_put(out, "%s(%u, ",
+               out->size > 0
+                   ? ", "
+                   : "INSERT INTO records (domain_id, name, type, ttl,"
+                     " prio, disabled, auth, content) VALUES ",
+               db->zone_id);
+    my_put_name(out, link->mysql, name->octets);
+    buffer_put(out, ", '%s', %u, %lu, 0, 1, ", type, set->ttl, prio);
+    my_put_quoted(out, link->mysql, rest, strlen(rest));
+    buffer_put(out, ")");
+    return out->size > BATCH_SIZE ? send_inserts(db) : DNS_OK;
+}
+
+static dns_status_t
+delete_set(store_database_t *db, const dns_name_t *name, uint16_t type)
+{
+    buffer_t statement = {0};
+    char mnemonic[DNS_MNEMONIC_SIZE];
+    dns_status_t status = send_inserts(db);
+
+    if (status != DNS_OK) {
+        return status;
+    }
+
+    dns_type_to_text(mnemonic, type);
+    buffer_put(&statement,
+               "DELETE FROM records WHERE domain_id = %u AND disabled = 0 AND"
+               " type = '%s' AND name = ",
+               db->zone_id, mnemonic);
+    my_put_name(&statement, my_of(db), name->octets);
+    status = my_run(db, &statement);
+    buffer_free(&statement);
+    return status;
+}
+
+dns_status_t
+my_write_node(store_database_t *db, const dns_name_t *name,
+              const dns_node_t *old, const dns_node_t *node)
+{
+    dns_rrset_t set;
+    dns_rdata_t rdata;
+    dns_status_t status = DNS_OK;
+
+    for (size_t at = 0; status == DNS_OK && dns_node_next(old, &at, &set);) {
+        if (!store_has_same_set(node, &set)) {
+            status = delete_set(db, name, set.type);
+        }
+    }
+
+    for (size_t at = 0; status == DNS_OK && dns_node_next(node, &at, &set);) {
+        if (store_has_same_set(old, &set)) {
+            continue;
+        }
+
+        for (size_t r = 0;
+             status == DNS_OK && dns_rrset_next(&set, &r, &rdata);) {
+            status = put_record(db, name, &set, &rdata);
+        }
+    }
+
+    return status;
+}
+
+dns_status_t
+my_commit(store_database_t *db)
+{
+    dns_status_t status = send_inserts(db);
+
+    db->is_committing = status == DNS_OK;
+    return status == DNS_OK ? my_run_text(db, "COMMIT") : status;
+}
+
+void
+my_abort(store_database_t *db)
+{
+    char error[STORE_ERROR_SIZE];
+
+    memcpy(error, db->error, sizeof(error));
+
+    if (my_run_text(db, "ROLLBACK") != DNS_OK) {
+        database_close(db);
+    }
+
+    memcpy(db->error, error, sizeof(error));
+}

@@ -1,0 +1,64 @@
+#ifndef STORE_PRIVATE_MYSQL_DATABASE_H
+#define STORE_PRIVATE_MYSQL_DATABASE_H
+
+/* The blocking connection to MySQL: mysql_database.c reads, mysql_write.c
+   writes. */
+
+#include "dns/rdata.h"
+#include "store/private/buffer.h"
+#include "store/private/database.h"
+#include "store/private/mysql.h"
+
+enum { MY_CONTENT_SIZE = 4 * DNS_RDATA_MAX + 1024 }; /* bytes of one rdata */
+
+typedef struct {
+    MYSQL *mysql;
+    buffer_t inserts; /* rows that are not sent yet */
+    char content[MY_CONTENT_SIZE];
+} my_link_t;
+
+static inline MYSQL *
+my_of(store_database_t *db)
+{
+    return ((my_link_t *) db->link)->mysql;
+}
+
+/* The server's words as the error. */
+dns_status_t my_fail(store_database_t *db);
+
+dns_status_t my_run(store_database_t *db, const buffer_t *statement);
+dns_status_t my_run_text(store_database_t *db, const char *statement);
+
+/* A statement that ends in the number of the transaction's zone. */
+dns_status_t my_run_for_zone(store_database_t *db, const char *before);
+
+void my_put_quoted(buffer_t *out, MYSQL *mysql, const char *text, size_t size);
+
+/* A name as the layout has it: lower case, no final dot. */
+void my_put_name(buffer_t *out, MYSQL *mysql, const uint8_t *name);
+
+/* The zone's number into db->zone_id; lock: what the statement ends with.
+   DNS_ENOTFOUND. */
+dns_status_t my_find_zone(store_database_t *db, const dns_name_t *apex,
+                          const char *lock);
+
+/* The records of a zone's number; conditions may follow. */
+extern const char my_rows_text[];
+
+/* The result's rows to nodes. */
+dns_status_t my_take_rows(store_database_t *db, store_nodes_t *out);
+
+/* Of the driver (private/database.h). */
+dns_status_t my_begin(store_database_t *db, const dns_name_t *apex,
+                      uint64_t *generation);
+dns_status_t my_read_names(store_database_t *db, const uint8_t *const *names,
+                           size_t count, store_nodes_t *out);
+dns_status_t my_create(store_database_t *db);
+dns_status_t my_clear(store_database_t *db);
+dns_status_t my_drop(store_database_t *db);
+dns_status_t my_write_node(store_database_t *db, const dns_name_t *name,
+                           const dns_node_t *old, const dns_node_t *node);
+dns_status_t my_commit(store_database_t *db);
+void my_abort(store_database_t *db);
+
+#endif
