@@ -31,6 +31,7 @@ typedef struct {
     size_t matched; /* octets of it that have come */
     unsigned inclusive : 1;
     unsigned is_found : 1; /* the last piece ended at it */
+    unsigned by_size : 1;  /* the last read was piecewise */
     u_char *octets;        /* borrowed */
     size_t *fallback;      /* borrowed, size + 1: how much is still matched when
                               the next octet does not fit */

@@ -654,7 +654,9 @@ tcp_setoption(lua_State *L)
         return tcp_fail(L, "closed");
     }
     if (!find_option(L, &i)) {
-        return tcp_fail(L, "unsupported option");
+        lua_pushnil(L);
+        lua_pushfstring(L, "unsupported option %s", lua_tostring(L, 2));
+        return 2;
     }
     const int value = lua_isboolean(L, 3) ? lua_toboolean(L, 3)
                                           : (int) luaL_checkinteger(L, 3);
@@ -662,7 +664,8 @@ tcp_setoption(lua_State *L)
                    options[i].option, &value, sizeof(value)) == -1) {
         return tcp_fail(L, strerror(ngx_socket_errno));
     }
-    return tcp_succeed(L);
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 

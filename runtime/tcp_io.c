@@ -377,7 +377,9 @@ read_until(lua_State *L)
     if (tcp == NULL) {
         return count;
     }
-    if (pattern->is_found && size > 0) { /* the end of a piecewise read */
+    const int was_by_size = pattern->by_size;
+    pattern->by_size = size > 0;
+    if (pattern->is_found && was_by_size && size > 0) { /* its end */
         pattern->is_found = 0;
         lua_pushnil(L);
         lua_pushnil(L);

@@ -276,8 +276,10 @@ go_on(resolua_thread_t *t, int nargs)
             }
             result = NGX_OK;
         } else if (rc == LUA_YIELD) {
-            lua_settop(t->L, 0); /* the entry's own yield: go on at once */
-            nargs = 0;
+            lua_settop(t->L, 0);
+            thread_yield(t);
+            resolua_running = before;
+            return NGX_AGAIN;
         } else {
             thread_log_error(t, "entry");
             result = NGX_ERROR;

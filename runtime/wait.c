@@ -43,14 +43,30 @@ cancel_timer(void *data)
 }
 
 
-int
-resolua_wait_timer(lua_State *L, ngx_msec_t ms)
+static void
+set_timer(resolua_thread_t *t, ngx_msec_t ms)
 {
-    resolua_thread_t *t = resolua_thread(L);
     t->timer.handler = on_timer;
     t->timer.data = t;
     t->timer.log = t->request->log;
     resolua_wait_set(&t->timer, ms);
+}
+
+
+void
+thread_yield(resolua_thread_t *t)
+{
+    set_timer(t, 0);
+    t->cancel = cancel_timer;
+    t->cancel_data = t;
+}
+
+
+int
+resolua_wait_timer(lua_State *L, ngx_msec_t ms)
+{
+    resolua_thread_t *t = resolua_thread(L);
+    set_timer(t, ms);
     return resolua_thread_sleep(t, cancel_timer, t);
 }
 

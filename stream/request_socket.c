@@ -330,7 +330,9 @@ read_until(lua_State *L)
     if (sock->context->reader != NULL) {
         return fail(L, "socket busy reading");
     }
-    if (pattern->is_found && size > 0) { /* the end of a piecewise read */
+    const int was_by_size = pattern->by_size;
+    pattern->by_size = size > 0;
+    if (pattern->is_found && was_by_size && size > 0) { /* its end */
         pattern->is_found = 0;
         lua_pushnil(L);
         return 1;

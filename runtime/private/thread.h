@@ -44,6 +44,9 @@ resolua_thread_t *thread_new(lua_State *L, resolua_request_t *r);
    from now on. */
 void thread_free(resolua_thread_t *t, resolua_thread_t *as);
 
+/* Goes on with the thread when all others that can have run. */
+void thread_yield(resolua_thread_t *t);
+
 void thread_log_error(const resolua_thread_t *t, const char *what);
 
 /* A light thread has ended with what lua_resume gave.  The thread to go on with

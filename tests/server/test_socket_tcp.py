@@ -325,7 +325,16 @@ def test_options_shutdown_bind(run):
         sock:send("abc")
         ngx.say(sock:shutdown("send"))
         ngx.say(sock:receive("*a"))
-    """) == "11\n11\nnilunsupported option\n1\nabc\n"
+    """) == "true1\ntrue1\nnilunsupported option none\n1\nabc\n"
+
+
+def test_a_whole_piece_and_then_by_sizes(run):
+    assert run("""
+        sock:send("one-|-three four-|-")
+        local read = sock:receiveuntil("-|-")
+        ngx.say(read())
+        ngx.say(read(6), "|", read(60), "|", tostring(read(6)))
+    """) == "one\nthree |four|nil\n"
 
 
 def test_bind_chooses_the_local_address(start, peer):

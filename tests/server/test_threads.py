@@ -175,6 +175,31 @@ def test_a_lock_over_a_shared_dict(start):
     assert server.http("/t").text == "done\n"
 
 
+def test_a_yield_lets_the_others_run(start):
+    server = start(http_lua("""
+        ngx.thread.spawn(function()
+            ngx.print(1) coroutine.yield() ngx.print(4) coroutine.yield()
+            ngx.print(7)
+        end)
+        ngx.thread.spawn(function()
+            ngx.print(2) coroutine.yield() ngx.print(5)
+        end)
+        ngx.print(3) coroutine.yield() ngx.print(6) coroutine.yield()
+        ngx.print(8)
+    """))
+    assert server.http("/t").text == "12345678"
+
+
+def test_yields_do_not_keep_others_waiting(start):
+    server = start(http_lua("""
+        ngx.thread.spawn(function() while true do coroutine.yield() end end)
+        ngx.sleep(0.05)
+        ngx.print("awake")
+        ngx.exit(ngx.OK)
+    """))
+    assert server.http("/t").text == "awake"
+
+
 def test_memory(start):
     server = start(http_lua("""
         local s = require("ngx.semaphore").new()
