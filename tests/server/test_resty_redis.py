@@ -1,5 +1,6 @@
 """resty.redis against a real Redis."""
 
+import random
 import subprocess
 import time
 
@@ -329,6 +330,42 @@ def test_failures(run):
         "nil\ntruenil\n")
     for one in (peer, garbage, huge):
         one.close()
+
+
+REPLIES = [b"+OK\r\n", b"-ERR no\r\n", b":12\r\n", b"$3\r\nabc\r\n", b"$-1\r\n", b"*-1\r\n",
+           b"*2\r\n$1\r\na\r\n*2\r\n:1\r\n-ERR x\r\n", b"*0\r\n", b"$0\r\n\r\n",
+           b"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n",
+           b"$99999999999\r\n", b"$18446744073709551617\r\nab\r\n", b"*-5\r\n"]
+
+
+def test_what_a_hostile_server_sends(run):
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    rng = random.Random(seed)
+
+    def serve(connection):
+        while connection.recv(65536):
+            octets = bytearray(b"".join(rng.choices(REPLIES, k=rng.randrange(1, 4))))
+            for _ in range(rng.choice((0, 0, 1, 2))):
+                octets[rng.randrange(len(octets))] = rng.randrange(256)
+            connection.sendall(octets[:rng.randrange(len(octets) + 1)])
+    peer = Peer(serve)
+    assert run("""
+        for _ = 1, 50 do
+            local red = redis:new()
+            red:set_timeout(20)
+            assert(red:connect("127.0.0.1", %d))
+            for _ = 1, 3 do red:get("a") end
+            red:init_pipeline() red:get("a") red:get("b") red:commit_pipeline()
+            red:subscribe("a") red:read_reply()
+            red:set_keepalive(10, 2)
+        end
+        ngx.say("alive")
+    """ % peer.port, location="lua_socket_log_errors off;",
+        prefix='local redis = require "resty.redis"') == "alive\n"
+    for _ in range(2):
+        assert run.server.http("/t", timeout=30).text == "alive\n"
+    peer.close()
 
 
 def test_a_module_prefix(run):

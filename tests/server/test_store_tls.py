@@ -67,7 +67,7 @@ def test_others_are_answered_while_the_database_stands_still(start, zones, tmp_p
         for _ in range(20):
             begin = time.time()
             assert is_answered(server, "www.example.test")
-            assert time.time() - begin < 0.2
+            assert time.time() - begin < 0.4
             time.sleep(0.01)
         asker.join()
     finally:
@@ -93,6 +93,6 @@ def test_others_are_answered_while_a_handshake_stands_still(start, zones, tmp_pa
     for _ in range(50):
         begin = time.time()
         assert is_answered(server, "www.example.test")
-        assert time.time() - begin < 0.2
+        assert time.time() - begin < 0.4
         time.sleep(0.01)
     peer.close()
