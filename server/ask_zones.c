@@ -2,10 +2,6 @@
 
 #include "server/private/ask.h"
 
-/* More are no progress: 16 links of a chain, each with what is below. */
-enum { ROUNDS_MAX = 64 };
-
-
 static ngx_int_t go_on(dns_server_ask_t *ask);
 
 
@@ -96,7 +92,7 @@ go_on(dns_server_ask_t *ask)
     case DNS_OK:
         return take_answer(ask, answer);
     case DNS_NEEDS:
-        if (++ask->rounds > ROUNDS_MAX) {
+        if (++ask->rounds > DNS_REMOTE_ROUNDS_MAX) {
             return fail(ask);
         }
         dns_remote_fetch(&ask->fetch, answer, on_fetched, ask);

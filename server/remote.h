@@ -26,7 +26,12 @@
 #include "dns/fetched.h"
 #include "server/conf.h"
 
-enum { DNS_REMOTE_STORES_MAX = 8 };
+enum {
+    DNS_REMOTE_STORES_MAX = 8,
+    /* Fetches for one query; more are no progress: 16 links of a chain, each
+       with what is below. */
+    DNS_REMOTE_ROUNDS_MAX = 64,
+};
 
 /* How many are configured; 0: nothing of this costs anything. */
 extern ngx_uint_t dns_remote_count;

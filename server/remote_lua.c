@@ -15,6 +15,7 @@ typedef struct {
     dns_server_call_t call;
     dns_query_t query;
     dns_remote_t fetch;
+    unsigned rounds; /* that stores were asked */
     ngx_uint_t is_final;
     ngx_uint_t leaves_zones;
     uint8_t packet[PACKET_MAX];
@@ -84,6 +85,9 @@ go_on(lua_answer_t *a)
         a->is_final = 1;
         return NGX_OK;
     case DNS_NEEDS:
+        if (++a->rounds > DNS_REMOTE_ROUNDS_MAX) {
+            return NGX_ERROR;
+        }
         dns_remote_fetch(&a->fetch, answer, on_fetched, a);
         return NGX_AGAIN;
     case DNS_ENOTFOUND:
@@ -109,6 +113,7 @@ answer_new(lua_State *L)
     size_t size;
     int rcode;
     const char *packet = luaL_checklstring(L, 1, &size);
+    const int transport = luaL_optint(L, 2, DNS_OVER_UDP);
     luaL_argcheck(L, size <= PACKET_MAX, 1, "too large a query");
     lua_answer_t *a = ngx_alloc(sizeof(*a), ngx_cycle->log);
     if (a == NULL) {
@@ -116,6 +121,7 @@ answer_new(lua_State *L)
     }
     ngx_memcpy(a->packet, packet, size);
     a->thread = NULL;
+    a->rounds = 0;
     a->is_final = 0;
     a->leaves_zones = 0;
     ngx_memzero(&a->call, sizeof(a->call));
@@ -123,8 +129,7 @@ answer_new(lua_State *L)
     a->call.packet = a->packet;
     a->call.packet_size = size;
     a->call.out = a->out;
-    if (dns_query_parse(&a->query, a->packet, size,
-                        (dns_transport_t) luaL_optint(L, 2, DNS_OVER_UDP),
+    if (dns_query_parse(&a->query, a->packet, size, (dns_transport_t) transport,
                         &rcode) != DNS_OK) {
         a->call.size =
             rcode < 0 ? 0

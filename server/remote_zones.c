@@ -167,13 +167,17 @@ pause_ms(const remote_store_t *store)
 }
 
 
-/* As soon as a listing may be, or once more after the one under way. */
+/* As soon as a listing may be, or once more after the one under way.  Changes
+   that keep coming do not put it off. */
 static void
 list_soon(remote_store_t *store)
 {
+    const ngx_msec_t at = ngx_current_msec + pause_ms(store);
     store->list_again = 1;
-    if (!store->is_listing && !store->is_closing) {
-        ngx_add_timer(&store->poll, pause_ms(store));
+    if (!store->is_listing && !store->is_closing &&
+        (!store->poll.timer_set ||
+         (ngx_msec_int_t) (store->poll.timer.key - at) > 0)) {
+        ngx_add_timer(&store->poll, at - ngx_current_msec);
     }
 }
 

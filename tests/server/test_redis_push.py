@@ -1,6 +1,7 @@
 """Changes that Redis tells: answers from it are kept for long, and yet are never
 old, while keyspace notifications are on or a channel is given."""
 
+import itertools
 import json
 import re
 import time
@@ -92,6 +93,23 @@ def test_zones_come_and_go(start, zones):
     zones.db.run("RENAME", "b.test.", "d.test.")
     wait_for_answer(server, "www.d.test", "A", ["192.0.2.9"], 2)
     wait_for(lambda: server.query("www.b.test").rcode() == dns.rcode.REFUSED, 2)
+
+
+def test_changes_that_keep_coming_put_no_listing_off(start, zones):
+    proxy = Proxy(zones.port, "delay")
+    proxy.delay = 0.05  # a listing takes so long, its pause 20 times that
+    server = serve(start, zones, "poll=10m ttl_cap=10m timeout=1s",
+                   proxy=proxy)
+    zones.make("c.test", [("www", "A", 600, "192.0.2.7")])
+    numbers = itertools.count()
+
+    def is_served():
+        zones.db.run("HSET", f"n{next(numbers)}.test.", "@", "{}")
+        time.sleep(0.1)
+        return texts(server.query("www.c.test")) == ["192.0.2.7"]
+
+    wait_for(is_served, 8)
+    proxy.stop()
 
 
 def test_a_lost_connection_is_made_anew(start, zones):

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -140,6 +141,17 @@ def setting(request, start, mysql, redis):
     one = Setting(start, both[request.param], both[OTHER[request.param]])
     yield one
     one.proxy.stop()
+
+
+@contextlib.contextmanager
+def stopped(server):
+    """What comes meanwhile is there at once when the workers go on."""
+    pids = server.worker_pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    yield
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
 
 
 def ask_in_turn(server, names, at_once=500, responses=None):
@@ -483,6 +495,22 @@ def test_a_random_name_flood_leaves_the_others_alone(setting):
     assert len(setting.log_lines(FAILS)) <= 1
     setting.proxy.mode = "pass"
     wait_for(lambda: setting.ask("calm").rcode() == dns.rcode.NXDOMAIN)
+
+
+def test_queries_over_the_queue_end_once(setting):
+    """More than may wait come in one turn of the event loop."""
+    server = setting.serve(f"{OPTIONS} queue=8")
+    setting.warm_up()
+    names = [f"q{i}.{setting.kind}.test" for i in range(60)]
+    for _ in range(20):
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            with stopped(server):
+                asking = pool.submit(ask_in_turn, server, names)
+                time.sleep(0.02)
+            seen = rcodes(asking.result())
+        assert seen <= {dns.rcode.SERVFAIL, dns.rcode.NXDOMAIN}
+        assert dns.rcode.NXDOMAIN in seen
+    setting.check_others()
 
 
 # Configurations.
