@@ -173,6 +173,12 @@ int tcp_exchange(lua_State *L, tcp_t *tcp, const u_char *octets, size_t size,
 
 void tcp_parser_free(tcp_t *tcp);
 
+/* Handles an event of the connection's while something is being sent. */
+void tcp_on_write_event(ngx_event_t *ev);
+
+/* tcp->reading sleeps till its reply comes; it may be there already. */
+void tcp_wait_for_reply(tcp_t *tcp);
+
 /* An event of the connection that somebody waits for. */
 void tcp_on_readable(tcp_t *tcp);
 void tcp_on_writable(tcp_t *tcp);
@@ -181,6 +187,9 @@ void tcp_on_writable(tcp_t *tcp);
 int tcp_settimeout(lua_State *L);
 int tcp_settimeouts(lua_State *L);
 int tcp_shutdown(lua_State *L);
+int tcp_bind(lua_State *L);
+int tcp_setoption(lua_State *L);
+int tcp_getoption(lua_State *L);
 int tcp_send(lua_State *L);
 int tcp_receive(lua_State *L);
 int tcp_receiveany(lua_State *L);
