@@ -630,3 +630,42 @@ def test_memory_stays(start):
     before = server.workers_memory()
     many()
     assert server.workers_memory() < before + 3_000_000
+
+
+# With nginx's own subrequests.
+
+
+OTHERS = """
+    location = /capturing { content_by_lua_block {
+        ngx.print("<", ngx.location.capture("/slow").body, ">") } }
+    location = /slow { content_by_lua_block { ngx.sleep(0.01)
+        ngx.print("slow") } }
+    location = /allowed { content_by_lua_block {
+        local body = ngx.location.capture("/slow").body
+        ngx.exit(body == "slow" and 200 or 403) } }
+"""
+
+
+@pytest.mark.parametrize("directives, expected", [
+    ("""ssi on; ssi_types text/plain; content_by_lua_block {
+        ngx.print('<!--#include virtual="/capturing" -->|',
+                  '<!--#include virtual="/slow" -->|',
+                  ngx.location.capture("/slow").body) }""",
+     "<slow>|slow|slow"),
+    ("addition_types text/plain; add_before_body /capturing; "
+     "add_after_body /slow; return 200 |mid|;", "<slow>|mid|slow"),
+    ("auth_request /allowed; content_by_lua_block { "
+     "ngx.print(ngx.location.capture('/slow').body) }", "slow"),
+    ("mirror /capturing; content_by_lua_block { "
+     "ngx.print(ngx.location.capture('/slow').body) }", "slow"),
+])
+def test_beside_others(start, directives, expected):
+    server = start("http { default_type text/plain; server { "
+                   "listen 127.0.0.1:@HTTP@; location /t { %s } %s } }"
+                   % (directives, OTHERS))
+    if "addition" in directives and "with-http_addition" not in (
+            subprocess.run(["nginx", "-V"], capture_output=True,
+                           text=True).stderr):
+        pytest.skip("no addition module")
+    for _ in range(3):
+        assert server.http("/t").text == expected
