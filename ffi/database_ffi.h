@@ -37,6 +37,7 @@ struct dns_ffi_database_options {
     uint16_t ports[8];
     uint32_t host_count;
     uint32_t timeout_ms;
+    uint32_t replica_count;
     uint8_t is_redis;
     uint8_t marks_rows;
     uint8_t content_is_json;

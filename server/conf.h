@@ -35,15 +35,16 @@ typedef struct {
 } dns_store_conf_t;
 
 typedef struct {
-    ngx_array_t stores;    /* dns_store_conf_t, in order of appearance */
-    ngx_array_t remotes;   /* the networked ones (server/remote.h) */
-    ngx_array_t servers;   /* that serve DNS; explain.c's */
-    ngx_str_t lmdb_folder; /* absolute, zero-terminated; empty: none */
-    ngx_uint_t has_lmdb;   /* dns_store lmdb */
-    ngx_uint_t has_mirror; /* a networked store's copy is in lmdb_folder */
-    ngx_str_t forward;     /* the first dns_forward: what /dns asks */
-    size_t cache_size;     /* bytes; 0: no cache */
-    time_t cache_ttl_min;  /* seconds */
+    ngx_array_t stores;       /* dns_store_conf_t, in order of appearance */
+    ngx_array_t remotes;      /* the networked ones (server/remote.h) */
+    ngx_uint_t remote_stores; /* that these become */
+    ngx_array_t servers;      /* that serve DNS; explain.c's */
+    ngx_str_t lmdb_folder;    /* absolute, zero-terminated; empty: none */
+    ngx_uint_t has_lmdb;      /* dns_store lmdb */
+    ngx_uint_t has_mirror;    /* a networked store's copy is in lmdb_folder */
+    ngx_str_t forward;        /* the first dns_forward: what /dns asks */
+    size_t cache_size;        /* bytes; 0: no cache */
+    time_t cache_ttl_min;     /* seconds */
     time_t cache_ttl_max;
     time_t serve_stale; /* seconds; 0: off */
     ngx_shm_zone_t *statistics;

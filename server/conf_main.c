@@ -148,13 +148,14 @@ set_mirror(ngx_conf_t *cf, dns_main_conf_t *conf, const ngx_str_t *folder)
 static char *
 add_remote(ngx_conf_t *cf, dns_main_conf_t *conf, const dns_store_conf_t *store)
 {
-    if (conf->remotes.nelts == DNS_REMOTE_STORES_MAX) {
-        return "networked stores: too many";
-    }
     remote_conf_t *remote = ngx_array_push(&conf->remotes);
     if (remote == NULL || dns_remote_conf(cf) != NGX_OK ||
         remote_conf_read(cf, store, remote) != NGX_OK) {
         return NGX_CONF_ERROR;
+    }
+    conf->remote_stores += remote_conf_stores(remote);
+    if (conf->remote_stores > DNS_REMOTE_STORES_MAX) {
+        return "networked stores: too many";
     }
     return remote->mirror.len > 0 ? set_mirror(cf, conf, &remote->mirror)
                                   : NGX_CONF_OK;

@@ -7,70 +7,10 @@
    source, 1 the first networked one. */
 enum { STORE_SHIFT = 24, FLAGS_MASK = (1 << STORE_SHIFT) - 1 };
 
-ngx_uint_t dns_remote_count;
-remote_store_t remote_stores[DNS_REMOTE_STORES_MAX];
-
-static store_records_t *records;
-
 /* Recycled. */
 enum { FREE_SETS = 256 };
 static dns_fetched_t *free_sets[FREE_SETS];
 static ngx_uint_t free_set_count;
-
-
-static void
-open_store(remote_store_t *store, const remote_conf_t *conf, ngx_uint_t number)
-{
-    ngx_memzero(store, sizeof(*store));
-    store->conf = conf;
-    store->driver = conf->is_redis ? &remote_redis : &remote_mysql;
-    store->number = number;
-    store->records = records;
-    remote_pool_open(store);
-    remote_zones_open(store);
-    if (conf->is_redis) {
-        remote_watch_open(store);
-    }
-}
-
-
-void
-dns_remote_open(ngx_cycle_t *cycle)
-{
-    const dns_main_conf_t *conf = dns_main_conf(cycle);
-    const ngx_uint_t count = conf->remotes.nelts;
-    if (count == 0) {
-        return;
-    }
-    if (store_records_new(&records) != DNS_OK) {
-        ngx_log_error(NGX_LOG_CRIT, cycle->log, 0,
-                      "dns_store: no memory for networked stores");
-        return;
-    }
-    for (ngx_uint_t i = 0; i < count; i++) {
-        const remote_conf_t *remote =
-            (const remote_conf_t *) conf->remotes.elts + i;
-        if (remote->mirror.len == 0) { /* else its copy is served */
-            open_store(&remote_stores[dns_remote_count], remote,
-                       dns_remote_count);
-            dns_remote_count++;
-        }
-    }
-}
-
-
-void
-dns_remote_close(void)
-{
-    for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
-        remote_pool_close(&remote_stores[i]);
-        remote_zones_close(&remote_stores[i]);
-        remote_watch_close(&remote_stores[i]);
-    }
-    store_records_free(records);
-    records = NULL;
-    dns_remote_count = 0;
-}
 
 
 dns_remote_where_t
@@ -81,7 +21,10 @@ dns_remote_find(const dns_name_t *name, const dns_name_t **apex)
     for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
         const remote_list_t *list = remote_zones_current(&remote_stores[i]);
         if (list == NULL) {
-            where = where == DNS_REMOTE_NO ? DNS_REMOTE_UNKNOWN : where;
+            where =
+                where == DNS_REMOTE_NO && remote_is_missed(&remote_stores[i])
+                    ? DNS_REMOTE_UNKNOWN
+                    : where;
             continue;
         }
         const dns_zone_t *zone =
@@ -116,6 +59,7 @@ dns_remote_begin(dns_remote_t *fetch)
     fetch->began = ngx_current_msec;
     fetch->wanted = 0;
     fetch->zones_seen = 0;
+    fetch->is_again = 0;
 }
 
 
@@ -184,6 +128,20 @@ note_zone(dns_remote_t *fetch, const dns_zone_t *zone)
 }
 
 
+/* Than what was found before: deeper, or the same at a store that is up or
+   preferred. */
+static ngx_uint_t
+is_better(const dns_zone_t *zone, const remote_store_t *store,
+          const dns_zone_t *found)
+{
+    const uint32_t number = found->flags >> STORE_SHIFT;
+    if (zone->apex.label_count != found->apex.label_count) {
+        return zone->apex.label_count > found->apex.label_count;
+    }
+    return number != 0 && remote_is_better(store, &remote_stores[number - 1]);
+}
+
+
 /* The deepest zone of all sources. */
 static dns_status_t
 find_zone(void *source, const dns_name_t *name, unsigned above, dns_zone_t *out)
@@ -199,12 +157,12 @@ find_zone(void *source, const dns_name_t *name, unsigned above, dns_zone_t *out)
     for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
         const remote_list_t *list = list_of(fetch, i);
         if (list == NULL) {
-            absent = DNS_NEEDS;
+            absent = remote_is_missed(&remote_stores[i]) ? DNS_NEEDS : absent;
             continue;
         }
         const dns_zone_t *zone = dns_zone_list_find(list->zones, name, above);
-        if (zone != NULL && (status != DNS_OK ||
-                             zone->apex.label_count > out->apex.label_count)) {
+        if (zone != NULL &&
+            (status != DNS_OK || is_better(zone, &remote_stores[i], out))) {
             *out = *zone;
             out->flags |= (uint32_t) (i + 1) << STORE_SHIFT;
             status = DNS_OK;
@@ -311,14 +269,72 @@ set_store(dns_remote_t *fetch, ngx_uint_t number)
 }
 
 
+/* From the start, with what is known by now. */
+static void
+ask_again(dns_remote_t *fetch)
+{
+    dns_remote_end(fetch);
+    fetch->zones_seen = 0;
+    fetch->done(fetch->data, DNS_OK);
+}
+
+
+static void next_listing(dns_remote_t *fetch);
+
+
+static void
+on_listed(remote_job_t *job, dns_status_t status)
+{
+    dns_remote_t *fetch = job->data;
+    fetch->wanted = status == DNS_OK ? fetch->wanted : 0;
+    next_listing(fetch);
+}
+
+
+/* Waits until the wanted stores have been listed. */
+static void
+next_listing(dns_remote_t *fetch)
+{
+    for (ngx_uint_t i = 0; fetch->wanted != 0; i++) {
+        if ((fetch->wanted >> i & 1) != 0 &&
+            (remote_stores[i].list_again || remote_stores[i].is_listing)) {
+            set_store(fetch, i);
+            fetch->job.set = NULL;
+            fetch->job.done = on_listed;
+            remote_zones_wait(&fetch->job);
+            return;
+        }
+        fetch->wanted &= ~(1u << i);
+    }
+    ask_again(fetch);
+}
+
+
+/* Once: where the zone has moved to, or who else has it. */
+static ngx_uint_t
+can_ask_again(dns_remote_t *fetch, dns_status_t status)
+{
+    if (fetch->is_again || fetch->job.set == NULL) {
+        return 0;
+    }
+    fetch->is_again = 1;
+    return status == DNS_NEEDS ||
+           (status == DNS_ESTORE && remote_has_substitute(fetch->job.store));
+}
+
+
 static void
 on_fetched(remote_job_t *job, dns_status_t status)
 {
     dns_remote_t *fetch = job->data;
     if (status == DNS_OK && fetch->wanted != 0) {
         next_store(fetch);
+    } else if (status != DNS_OK && can_ask_again(fetch, status)) {
+        fetch->wanted =
+            status == DNS_NEEDS ? remote_group_relist(job->store) : 0;
+        next_listing(fetch);
     } else {
-        fetch->done(fetch->data, status);
+        fetch->done(fetch->data, status == DNS_NEEDS ? DNS_ESTORE : status);
     }
 }
 
@@ -345,10 +361,12 @@ static void
 wait_for_list(dns_remote_t *fetch)
 {
     ngx_uint_t i = 0;
-    while (i + 1 < dns_remote_count && fetch->lists[i] != NULL) {
+    while (i + 1 < dns_remote_count &&
+           (fetch->lists[i] != NULL || !remote_is_missed(&remote_stores[i]))) {
         i++;
     }
     set_store(fetch, i);
+    fetch->job.set = NULL;
     fetch->job.done = on_fetched;
     remote_zones_wait(&fetch->job);
     remote_zones_refresh(&remote_stores[i]);

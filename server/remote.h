@@ -27,7 +27,7 @@
 #include "server/conf.h"
 
 enum {
-    DNS_REMOTE_STORES_MAX = 8,
+    DNS_REMOTE_STORES_MAX = 24, /* each node and replica is one */
     /* Fetches for one query; more are no progress: 16 links of a chain, each
        with what is below. */
     DNS_REMOTE_ROUNDS_MAX = 64,
@@ -93,6 +93,7 @@ typedef struct {
     ngx_msec_t began;
     unsigned wanted; /* a bit for each store that is to be asked */
     unsigned zones_seen;
+    unsigned is_again;    /* it was asked anew, at another node or replica */
     uint32_t first_store; /* 0: the local one */
     uint32_t first_zone;
 } dns_remote_t;

@@ -271,6 +271,38 @@ read_password(ngx_conf_t *cf, remote_conf_t *conf, size_t offset,
 }
 
 
+static ngx_int_t
+read_flag(ngx_conf_t *cf, remote_conf_t *conf, size_t offset,
+          const ngx_str_t *value)
+{
+    const ngx_uint_t is_on = ngx_strcmp(value->data, "on") == 0;
+    if (!is_on && ngx_strcmp(value->data, "off") != 0) {
+        return complain(cf, value, "neither on nor off");
+    }
+    *(ngx_uint_t *) ((u_char *) conf + offset) = is_on;
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+read_replicas(ngx_conf_t *cf, remote_conf_t *conf, size_t offset,
+              const ngx_str_t *value)
+{
+    remote_conf_t other;
+    (void) offset;
+    ngx_memzero(&other, sizeof(other));
+    other.is_redis = 1;
+    if (read_hosts(cf, &other, value->data, value->data + value->len) !=
+        NGX_OK) {
+        return NGX_ERROR;
+    }
+    ngx_memcpy(conf->replicas, other.hosts, sizeof(conf->replicas));
+    ngx_memcpy(conf->replica_ports, other.ports, sizeof(conf->replica_ports));
+    conf->replica_count = other.host_count;
+    return NGX_OK;
+}
+
+
 static const struct {
     ngx_str_t name;
     ngx_int_t (*read)(ngx_conf_t *cf, remote_conf_t *conf, size_t offset,
@@ -304,6 +336,9 @@ static const struct {
      REDIS},
     {ngx_string("sentinel_password"), read_text,
      offsetof(remote_conf_t, sentinel_password), REDIS},
+    {ngx_string("cluster"), read_flag, offsetof(remote_conf_t, is_cluster),
+     REDIS},
+    {ngx_string("replicas"), read_replicas, 0, REDIS},
     {ngx_string("prefix"), read_text, offsetof(remote_conf_t, prefix), REDIS},
     {ngx_string("suffix"), read_text, offsetof(remote_conf_t, suffix), REDIS},
 };
@@ -427,6 +462,26 @@ check_queries(ngx_conf_t *cf, remote_conf_t *conf)
 
 
 static ngx_int_t
+check_redis(ngx_conf_t *cf, const remote_conf_t *conf)
+{
+    if (conf->is_cluster && conf->host_count == 0) {
+        return complain(cf, &conf->name, "a cluster has hosts");
+    }
+    if (conf->is_cluster &&
+        (conf->sentinel.len > 0 || conf->replica_count > 0)) {
+        return complain(cf, &conf->name,
+                        "cluster=on goes neither with sentinel= nor with "
+                        "replicas=");
+    }
+    if (conf->is_cluster &&
+        ngx_atoi(conf->database.data, conf->database.len) > 0) {
+        return complain(cf, &conf->database, "a cluster has database 0 alone");
+    }
+    return NGX_OK;
+}
+
+
+static ngx_int_t
 check(ngx_conf_t *cf, remote_conf_t *conf)
 {
     if (conf->host_count == 0 && conf->socket.len == 0) {
@@ -445,7 +500,7 @@ check(ngx_conf_t *cf, remote_conf_t *conf)
         ngx_atoi(conf->database.data, conf->database.len) == NGX_ERROR) {
         return complain(cf, &conf->database, "not a database's number");
     }
-    return check_queries(cf, conf);
+    return conf->is_redis ? check_redis(cf, conf) : check_queries(cf, conf);
 }
 
 

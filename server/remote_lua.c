@@ -231,6 +231,12 @@ push_where(lua_State *L, const remote_conf_t *remote)
     set_text(L, "query_names", &remote->query_names);
     set_text(L, "query_below", &remote->query_below);
     set_text(L, "query_records", &remote->query_records);
+    lua_pushinteger(L, (lua_Integer) remote->replica_count);
+    lua_setfield(L, -2, "replica_count");
+    if (remote->is_cluster) {
+        lua_pushliteral(L, "on");
+        lua_setfield(L, -2, "cluster");
+    }
     lua_pushboolean(L, remote->content_is_json != 0);
     lua_setfield(L, -2, "content_is_json");
     lua_pushboolean(L, remote->mirror.len > 0);

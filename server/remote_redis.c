@@ -24,6 +24,7 @@ on_done(remote_wire_t *wire, void *data, dns_status_t status, const char *error)
     remote_job_t *job = data;
     if (status == DNS_OK && job->set == NULL) {
         remote_watch_listed(wire->store, store_redis_notifies(wire->db));
+        remote_group_listed(wire->store);
     }
     remote_job_end(job, status, error);
 }
@@ -58,6 +59,7 @@ start(remote_link_t *link, remote_job_t *job)
     if (job->set != NULL) {
         store_redis_begin_fetch(wire->db, job->set, job);
     } else {
+        link->store->masters_told = 0;
         store_redis_begin_zones(wire->db, job->zones, job);
     }
     remote_wire_flush(wire);

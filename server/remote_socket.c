@@ -190,6 +190,13 @@ on_skip(void *data, const char *name, const char *reason)
 }
 
 
+static void
+on_node(void *data, const char *address, uint16_t port, bool is_master)
+{
+    remote_group_node(data, address, port, is_master);
+}
+
+
 static ngx_int_t
 set_protocol(remote_wire_t *wire)
 {
@@ -201,6 +208,9 @@ set_protocol(remote_wire_t *wire)
         .skip_data = wire->store,
         .done = on_done,
         .done_data = wire,
+        .is_cluster = conf->is_cluster != 0,
+        .node = on_node,
+        .node_data = wire->store,
     };
     return store_redis_new(&wire->db, &options, wire->store->records) == DNS_OK
                ? NGX_OK

@@ -167,17 +167,15 @@ pause_ms(const remote_store_t *store)
 }
 
 
-/* As soon as a listing may be, or once more after the one under way.  Changes
-   that keep coming do not put it off. */
-static void
-list_soon(remote_store_t *store)
+/* Changes that keep coming do not put it off. */
+void
+remote_zones_soon(remote_store_t *store)
 {
-    const ngx_msec_t at = ngx_current_msec + pause_ms(store);
+    const ngx_msec_t pause = pause_ms(store);
+    const ngx_msec_t past = ngx_current_msec - store->listing.started;
     store->list_again = 1;
-    if (!store->is_listing && !store->is_closing &&
-        (!store->poll.timer_set ||
-         (ngx_msec_int_t) (store->poll.timer.key - at) > 0)) {
-        ngx_add_timer(&store->poll, at - ngx_current_msec);
+    if (!store->is_listing && !store->is_closing) {
+        ngx_add_timer(&store->poll, past < pause ? pause - past : 0);
     }
 }
 
@@ -220,7 +218,7 @@ remote_zones_told(remote_store_t *store, const dns_name_t *apex,
     }
     if (apex == NULL || may_come_or_go || store->list == NULL ||
         dns_zone_list_get(store->list->zones, apex->octets) == NULL) {
-        list_soon(store);
+        remote_zones_soon(store);
     }
 }
 

@@ -36,8 +36,10 @@ typedef struct {
     const char *sentinel; /* Redis: the hosts are sentinels, and this is the
                              master's name; NULL: they are servers */
     const char *sentinel_password; /* NULL: none */
-    bool is_cluster;     /* Redis: the hosts are some of a cluster's nodes */
-    unsigned timeout_ms; /* of connecting and of each round trip */
+    unsigned replica_count; /* Redis: of which queries are answered: a commit
+                               waits for them, for a short time */
+    bool is_cluster;        /* Redis: the hosts are some of a cluster's nodes */
+    unsigned timeout_ms;    /* of connecting and of each round trip */
     store_mysql_layout_t layout; /* texts are copied; zones NULL: PowerDNS's,
                                     which alone can be edited */
     bool marks_rows; /* a zone's generation in listings changes with any of

@@ -16,6 +16,8 @@ set_key(store_database_t *db, const dns_name_t *apex)
     store_redis_key(db->options.prefix, db->options.suffix, apex, link->key);
 }
 
+enum { REPLICAS_WAIT_MS = 300 };
+
 /* The zone that is read or written next, at the node that has it. */
 static dns_status_t
 use_zone(store_database_t *db, const dns_name_t *apex)
@@ -487,6 +489,20 @@ check_exec(store_database_t *db, redisReply *reply)
     return status;
 }
 
+/* Who asks a replica next is to see the edit; one that is down is not waited
+   for long.  The edit stands either way. */
+static void
+wait_for_replicas(store_database_t *db)
+{
+    redisReply *reply =
+        redisCommand(redis_of(db), "WAIT %u %d", db->options.replica_count,
+                     REPLICAS_WAIT_MS);
+
+    if (reply != NULL) {
+        freeReplyObject(reply);
+    }
+}
+
 static dns_status_t
 commit(store_database_t *db)
 {
@@ -510,7 +526,15 @@ commit(store_database_t *db)
         db->is_committing = false;
     }
 
-    return status == DNS_OK ? check_exec(db, next_reply(db)) : status;
+    if (status == DNS_OK) {
+        status = check_exec(db, next_reply(db));
+    }
+
+    if (status == DNS_OK && db->options.replica_count > 0) {
+        wait_for_replicas(db);
+    }
+
+    return status;
 }
 
 static void

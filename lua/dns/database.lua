@@ -268,6 +268,7 @@ function database.open(where)
     options.sentinel_password = where.sentinel_password
     options.timeout_ms = where.timeout or TIMEOUT
     options.is_redis = where.scheme == "redis" and 1 or 0
+    options.replica_count = where.replica_count or 0
     options.is_cluster = where.cluster == "on" and 1 or 0
     options.marks_rows = where.marks_rows and 1 or 0
     options.query_zones = where.query_zones

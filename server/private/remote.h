@@ -36,6 +36,10 @@ typedef struct {
     ngx_str_t channel;  /* Redis: where changes are told; empty: none */
     ngx_str_t sentinel; /* the master's name: the hosts are sentinels */
     ngx_str_t sentinel_password; /* data NULL: none */
+    ngx_uint_t is_cluster;
+    ngx_str_t replicas[REMOTE_HOSTS_MAX]; /* Redis: read from these */
+    in_port_t replica_ports[REMOTE_HOSTS_MAX];
+    ngx_uint_t replica_count;
     ngx_str_t
         query_zones; /* MySQL: of a layout of its own; empty: PowerDNS's */
     ngx_str_t query_names;
@@ -97,6 +101,12 @@ struct remote_link_s {
 
 struct remote_store_s {
     const remote_conf_t *conf;
+    remote_conf_t *own_conf; /* owned; NULL: conf is the directive's */
+    const remote_conf_t
+        *group;              /* the directive's: stores with the same zones */
+    ngx_uint_t rank;         /* in the group: 0 is preferred */
+    unsigned is_replica : 1; /* of a cluster: nobody waits for its list */
+    unsigned masters_told;   /* numbers of stores, by the listing under way */
     const remote_driver_t *driver;
     ngx_uint_t number;
     store_records_t *records; /* borrowed: the worker's */
@@ -132,6 +142,27 @@ struct remote_store_s {
 
 extern remote_store_t remote_stores[DNS_REMOTE_STORES_MAX];
 
+/* The stores that a directive becomes. */
+ngx_uint_t remote_conf_stores(const remote_conf_t *conf);
+
+/* Of two stores that have a zone: should the first be asked? */
+ngx_uint_t remote_is_better(const remote_store_t *store,
+                            const remote_store_t *other);
+
+/* Is another store of its group up? */
+ngx_uint_t remote_has_substitute(const remote_store_t *store);
+
+/* Without its list nobody knows which zones there are. */
+ngx_uint_t remote_is_missed(const remote_store_t *store);
+
+/* Lists the zones of its group anew; gives the stores' bits. */
+unsigned remote_group_relist(const remote_store_t *store);
+
+/* A listing tells a node of the cluster, and that it has told all. */
+void remote_group_node(remote_store_t *store, const char *address,
+                       in_port_t port, ngx_uint_t is_master);
+void remote_group_listed(remote_store_t *store);
+
 /* Jobs.  done() is called later, never from here. */
 void remote_job_submit(remote_job_t *job);
 
@@ -163,6 +194,8 @@ void remote_pool_close(remote_store_t *store);
 void remote_zones_open(remote_store_t *store);
 void remote_zones_close(remote_store_t *store);
 void remote_zones_refresh(remote_store_t *store);
+/* As soon as they may be, or once more after the listing under way. */
+void remote_zones_soon(remote_store_t *store);
 void remote_list_release(remote_list_t *list);
 
 /* A zone has come or gone by an edit of ours: every worker is to list them

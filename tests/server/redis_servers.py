@@ -127,3 +127,62 @@ class Sentinels:
         for node in [*self.sentinels, *self.servers.values()]:
             if node.is_alive():
                 node.stop()
+
+
+class Cluster:
+    """Three masters with the slots by thirds, and replicas of the first
+    `replicas` ones."""
+
+    def __init__(self, folder, replicas=0):
+        ports = free_ports(3 + replicas)
+        self.nodes = [
+            Node(f"{folder}/{port}", port, "cluster-enabled yes",
+                 "cluster-node-timeout 1000", "cluster-require-full-coverage no",
+                 "cluster-replica-validity-factor 0",
+                 "cluster-migration-barrier 5")
+            for port in ports]
+        for node in self.nodes[1:]:
+            self.nodes[0].run("CLUSTER", "MEET", HOST, node.port)
+        for i, node in enumerate(self.nodes[:3]):
+            node.run("CLUSTER", "ADDSLOTSRANGE", i * SLOTS // 3,
+                     (i + 1) * SLOTS // 3 - 1)
+        wait_for(lambda: all(self._is_whole(n, len(ports)) for n in self.nodes),
+                 20, "the cluster")
+        for i in range(replicas):
+            wait_for(lambda i=i: self.nodes[3 + i].run(
+                "CLUSTER", "REPLICATE", self.nodes[i].run("CLUSTER", "MYID"))
+                == "OK", 10)
+        wait_for(lambda: all("master_link_status:up" in n.run("INFO", "replication")
+                             for n in self.nodes[3:]), 20, "the replicas")
+
+    @staticmethod
+    def _is_whole(node, count):
+        info = node.run("CLUSTER", "INFO")
+        return ("cluster_state:ok" in info
+                and f"cluster_known_nodes:{count}" in info)
+
+    def run(self, *words):
+        """Where the key belongs."""
+        done = subprocess.run(
+            ["redis-cli", "-c", "-h", HOST, "-p", str(self.nodes[0].port), "-a",
+             PASSWORD, "--no-auth-warning", *map(str, words)],
+            text=True, capture_output=True)
+        return done.stdout.strip()
+
+    def slot(self, key):
+        return int(self.nodes[0].run("CLUSTER", "KEYSLOT", key))
+
+    def number_of(self, key):
+        """The master that has it at first."""
+        return next(i for i in range(3)
+                    if self.slot(key) < (i + 1) * SLOTS // 3)
+
+    def url(self, *numbers):
+        hosts = ",".join(f"{HOST}:{self.nodes[i].port}"
+                         for i in numbers or range(len(self.nodes)))
+        return f"redis://:{PASSWORD}@{hosts}"
+
+    def stop(self):
+        for node in self.nodes:
+            if node.is_alive():
+                node.stop()
