@@ -19,7 +19,7 @@ check_dict(lua_State *L)
             return dict;
         }
     }
-    luaL_argerror(L, 1, "bad \"zone\" argument");
+    luaL_error(L, "bad \"zone\" argument");
     return NULL;
 }
 
@@ -52,7 +52,9 @@ static uint64_t
 check_ttl(lua_State *L, int arg)
 {
     const lua_Number seconds = luaL_optnumber(L, arg, 0);
-    luaL_argcheck(L, seconds >= 0, arg, "bad \"exptime\" argument");
+    if (!(seconds >= 0)) {
+        luaL_error(L, "bad \"exptime\" argument");
+    }
     /* What is asked to expire does not live for ever. */
     return seconds > 0 && seconds < 0.001 ? 1 : (uint64_t) (seconds * 1000);
 }

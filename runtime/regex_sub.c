@@ -107,12 +107,14 @@ append_result(lua_State *L, text_t *t, const regex_t *re,
     lua_newtable(L);
     regex_push_captures(L, re, subject, rc);
     lua_call(L, 1, 1);
+    if (!lua_isstring(L, -1)) { /* as tostring() shows it */
+        lua_getglobal(L, "tostring");
+        lua_insert(L, -2);
+        lua_call(L, 1, 1);
+    }
     const char *text = lua_tolstring(L, -1, &size);
     if (text == NULL) {
-        luaL_error(L,
-                   "string or number expected to be returned by the "
-                   "replace function, got %s",
-                   luaL_typename(L, -1));
+        luaL_error(L, "'tostring' must return a string");
     }
     append(L, t, (const u_char *) text, size);
     lua_pop(L, 1);
@@ -204,7 +206,7 @@ substitute(lua_State *L, int all)
         if (!replace_one(L, w, re, &subject, rc)) {
             lua_pushnil(L);
             lua_pushnil(L);
-            lua_pushliteral(L, "bad replacement template");
+            lua_pushliteral(L, "failed to compile the replacement template");
             return 3;
         }
     }

@@ -74,7 +74,8 @@ def test_sub_and_gsub(run):
         ngx.say(ngx.re.gsub("abc", "b", "$name"))
         ngx.say(ngx.re.sub("a", "(", "x"))
     """).startswith("hello, [12][1]$341\nA B C3\n-a-b-c-4\nabc0\n"
-                    "nilnilbad replacement template\nnilnilpcre2_compile()")
+                    "nilnilfailed to compile the replacement template\n"
+                    "nilnilpcre2_compile()")
 
 
 def test_bad_expressions(run):
