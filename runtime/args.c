@@ -3,6 +3,7 @@
 #include "runtime/args.h"
 
 #include "runtime/private/api.h"
+#include "runtime/text.h"
 
 
 static int
@@ -273,31 +274,16 @@ decode_args(lua_State *L)
 }
 
 
-/* nil counts as nothing, a boolean as its name. */
-static const char *
-check_text(lua_State *L, size_t *size)
-{
-    if (lua_isnil(L, 1) || lua_isboolean(L, 1)) {
-        const char *name = lua_toboolean(L, 1) ? "true" : "false";
-        name = lua_isnil(L, 1) ? "" : name;
-        *size = ngx_strlen(name);
-        return name;
-    }
-    return luaL_checklstring(L, 1, size);
-}
-
-
 static int
 escape_uri(lua_State *L)
 {
-    size_t size;
-    const char *text = check_text(L, &size);
+    const ngx_str_t text = resolua_text_any(L, 1);
     const lua_Integer type = luaL_optinteger(L, 2, NGX_ESCAPE_URI_COMPONENT);
     luaL_Buffer b;
     luaL_argcheck(L, type == NGX_ESCAPE_URI || type == NGX_ESCAPE_URI_COMPONENT,
                   2, "\"type\" is out of range, expected 0 or 2");
     luaL_buffinit(L, &b);
-    add_escaped(&b, text, size, (ngx_uint_t) type);
+    add_escaped(&b, (const char *) text.data, text.len, (ngx_uint_t) type);
     luaL_pushresult(&b);
     return 1;
 }
@@ -306,9 +292,8 @@ escape_uri(lua_State *L)
 static int
 unescape_uri(lua_State *L)
 {
-    size_t size;
-    const char *text = check_text(L, &size);
-    push_unescaped(L, (const u_char *) text, size);
+    const ngx_str_t text = resolua_text_any(L, 1);
+    push_unescaped(L, text.data, text.len);
     return 1;
 }
 

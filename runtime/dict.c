@@ -632,10 +632,10 @@ resolua_dict_each_key(resolua_dict_t *dict, ngx_uint_t max,
     ngx_uint_t count = 0;
     lock(dict);
     const uint64_t now = now_ms();
-    for (ngx_queue_t *q = ngx_queue_head(&dict->shared->recent);
+    for (ngx_queue_t *q = ngx_queue_last(&dict->shared->recent);
          q != ngx_queue_sentinel(&dict->shared->recent) &&
          (max == 0 || count < max);
-         q = ngx_queue_next(q)) {
+         q = ngx_queue_prev(q)) {
         node_t *node = ngx_queue_data(q, node_t, recent);
         if (!is_expired(node, now)) {
             const ngx_str_t key = {node->key_size, node->data};

@@ -90,7 +90,8 @@ void resolua_dict_flush(resolua_dict_t *dict);
 /* Frees expired ones, at most max (0: all); gives how many. */
 ngx_uint_t resolua_dict_free_expired(resolua_dict_t *dict, ngx_uint_t max);
 
-/* Calls visit with each valid key under the lock, at most max (0: all). */
+/* Calls visit with each valid key under the lock, the least recently used
+   first, at most max (0: all). */
 void resolua_dict_each_key(resolua_dict_t *dict, ngx_uint_t max,
                            void (*visit)(void *data, const ngx_str_t *key),
                            void *data);

@@ -49,11 +49,11 @@ check_key(lua_State *L, ngx_str_t *key)
 
 
 static uint64_t
-check_ttl(lua_State *L, int arg)
+check_ttl(lua_State *L, int arg, const char *name)
 {
     const lua_Number seconds = luaL_optnumber(L, arg, 0);
     if (!(seconds >= 0)) {
-        luaL_error(L, "bad \"exptime\" argument");
+        luaL_error(L, "bad \"%s\" argument", name);
     }
     /* What is asked to expire does not live for ever. */
     return seconds > 0 && seconds < 0.001 ? 1 : (uint64_t) (seconds * 1000);
@@ -157,19 +157,20 @@ put(lua_State *L, ngx_uint_t how)
     const char *wrong = check_key(L, &key);
     if (wrong == NULL && !read_value(L, 3, &value)) {
         wrong = "bad value type";
-    } else if (wrong == NULL && value.type == RESOLUA_DICT_NIL &&
-               (how & (RESOLUA_DICT_ADD | RESOLUA_DICT_REPLACE))) {
-        wrong = "attempt to add or replace nil values";
     }
     if (wrong != NULL) {
         return fail(L, wrong);
     }
-    value.flags = (uint32_t) luaL_optinteger(L, 5, 0);
-    const ngx_int_t rc =
-        resolua_dict_set(dict, &key, &value, check_ttl(L, 4), how, &forcible);
-    if (rc == NGX_ERROR && (how & RESOLUA_DICT_SAFE)) {
-        return fail(L, "no memory"); /* nil, as documented for these two */
+    if (value.type == RESOLUA_DICT_NIL &&
+        (how & (RESOLUA_DICT_ADD | RESOLUA_DICT_REPLACE))) {
+        lua_pushboolean(L, 0);
+        lua_pushliteral(L, "attempt to add or replace nil values");
+        lua_pushboolean(L, 0);
+        return 3;
     }
+    value.flags = (uint32_t) luaL_optinteger(L, 5, 0);
+    const ngx_int_t rc = resolua_dict_set(
+        dict, &key, &value, check_ttl(L, 4, "exptime"), how, &forcible);
     lua_pushboolean(L, rc == NGX_OK);
     if (rc == NGX_OK) {
         lua_pushnil(L);
@@ -177,9 +178,6 @@ put(lua_State *L, ngx_uint_t how)
         lua_pushstring(L, how & RESOLUA_DICT_ADD ? "exists" : "not found");
     } else {
         lua_pushliteral(L, "no memory");
-    }
-    if (how & RESOLUA_DICT_SAFE) {
-        return 2;
     }
     lua_pushboolean(L, (int) forcible);
     return 3;
@@ -229,6 +227,17 @@ dict_delete(lua_State *L)
 }
 
 
+static double
+check_init(lua_State *L, int arg, const char *name)
+{
+    if (!lua_isnumber(L, arg)) {
+        luaL_error(L, "bad %s arg: number expected, got %s", name,
+                   luaL_typename(L, arg));
+    }
+    return lua_tonumber(L, arg);
+}
+
+
 /* incr(key, number, init?, init_ttl?) */
 static int
 dict_incr(lua_State *L)
@@ -236,12 +245,15 @@ dict_incr(lua_State *L)
     resolua_dict_t *dict = check_dict(L);
     double number = luaL_checknumber(L, 3);
     const int has_init = !lua_isnoneornil(L, 4);
-    const double init = has_init ? luaL_checknumber(L, 4) : 0;
+    const double init = has_init ? check_init(L, 4, "init") : 0;
     ngx_str_t key;
     ngx_uint_t forcible;
     const char *wrong = check_key(L, &key);
     if (wrong != NULL) {
         return fail(L, wrong);
+    }
+    if (!lua_isnoneornil(L, 5)) {
+        (void) check_init(L, 5, "init_ttl");
     }
     if (!has_init && !lua_isnoneornil(L, 5)) {
         return luaL_error(L, "must provide \"init\" when providing "
@@ -249,7 +261,7 @@ dict_incr(lua_State *L)
     }
     const ngx_int_t rc =
         resolua_dict_add_number(dict, &key, &number, has_init ? &init : NULL,
-                                check_ttl(L, 5), &forcible);
+                                check_ttl(L, 5, "init_ttl"), &forcible);
     if (rc != NGX_OK) {
         return fail(L, rc == NGX_DECLINED ? "not found"
                        : rc == NGX_ABORT  ? "not a number"
@@ -383,10 +395,12 @@ dict_expire(lua_State *L)
 {
     resolua_dict_t *dict = check_dict(L);
     ngx_str_t key;
-    luaL_checknumber(L, 3);
+    if (lua_isnoneornil(L, 3)) {
+        return luaL_error(L, "bad \"exptime\" argument");
+    }
     const char *wrong = check_key(L, &key);
     if (wrong == NULL &&
-        resolua_dict_expire(dict, &key, check_ttl(L, 3)) != NGX_OK) {
+        resolua_dict_expire(dict, &key, check_ttl(L, 3, "exptime")) != NGX_OK) {
         wrong = "not found";
     }
     if (wrong != NULL) {
@@ -457,8 +471,8 @@ dict_get_keys(lua_State *L)
     const lua_Integer max = luaL_optinteger(L, 2, KEYS_MAX);
     keys_t keys = {0};
     int count = 0;
-    luaL_argcheck(L, max >= 0, 2, "bad \"max_count\" argument");
-    resolua_dict_each_key(dict, (ngx_uint_t) max, note_key, &keys);
+    resolua_dict_each_key(dict, max > 0 ? (ngx_uint_t) max : 0, note_key,
+                          &keys);
     lua_newtable(L);
     for (size_t at = 0; at < keys.size;) {
         uint16_t size;

@@ -8,28 +8,17 @@
 #include <openssl/hmac.h>
 
 #include "runtime/private/api.h"
+#include "runtime/text.h"
 #include "runtime/vm.h"
 
 enum { MD5_SIZE = 16, SHA1_SIZE = 20 }; /* octets */
-
-
-/* nil is an empty text, as in the API's other implementations. */
-static ngx_str_t
-check_text(lua_State *L, int arg)
-{
-    ngx_str_t text = ngx_null_string;
-    if (!lua_isnil(L, arg)) {
-        text.data = (u_char *) luaL_checklstring(L, arg, &text.len);
-    }
-    return text;
-}
 
 
 static void
 md5_of(lua_State *L, u_char *digest)
 {
     ngx_md5_t state;
-    const ngx_str_t text = check_text(L, 1);
+    const ngx_str_t text = resolua_text_any(L, 1);
     ngx_md5_init(&state);
     ngx_md5_update(&state, text.data, text.len);
     ngx_md5_final(digest, &state);
@@ -63,7 +52,7 @@ sha1_bin(lua_State *L)
 {
     u_char digest[SHA1_SIZE];
     ngx_sha1_t state;
-    const ngx_str_t text = check_text(L, 1);
+    const ngx_str_t text = resolua_text_any(L, 1);
     ngx_sha1_init(&state);
     ngx_sha1_update(&state, text.data, text.len);
     ngx_sha1_final(digest, &state);
@@ -78,8 +67,13 @@ hmac_sha1(lua_State *L)
     u_char digest[EVP_MAX_MD_SIZE];
     unsigned size = 0;
     ngx_str_t key;
+    ngx_str_t text;
+    if (lua_gettop(L) != 2) {
+        return luaL_error(L, "expecting 2 arguments, but got %d",
+                          lua_gettop(L));
+    }
     key.data = (u_char *) luaL_checklstring(L, 1, &key.len);
-    const ngx_str_t text = check_text(L, 2);
+    text.data = (u_char *) luaL_checklstring(L, 2, &text.len);
     if (HMAC(EVP_sha1(), key.data, (int) key.len, text.data, text.len, digest,
              &size) == NULL) {
         return luaL_error(L, "no memory");
@@ -92,7 +86,7 @@ hmac_sha1(lua_State *L)
 static int
 crc32_short(lua_State *L)
 {
-    const ngx_str_t text = check_text(L, 1);
+    const ngx_str_t text = resolua_text_any(L, 1);
     lua_pushnumber(L, (lua_Number) ngx_crc32_short(text.data, text.len));
     return 1;
 }
@@ -101,28 +95,20 @@ crc32_short(lua_State *L)
 static int
 crc32_long(lua_State *L)
 {
-    const ngx_str_t text = check_text(L, 1);
+    const ngx_str_t text = resolua_text_any(L, 1);
     lua_pushnumber(L, (lua_Number) ngx_crc32_long(text.data, text.len));
     return 1;
-}
-
-
-/* A number, boolean or nil is taken as its text. */
-static ngx_str_t
-check_any_text(lua_State *L)
-{
-    if (lua_isboolean(L, 1)) {
-        lua_pushstring(L, lua_toboolean(L, 1) ? "true" : "false");
-        lua_replace(L, 1);
-    }
-    return check_text(L, 1);
 }
 
 
 static int
 encode_base64(lua_State *L)
 {
-    ngx_str_t text = check_any_text(L);
+    ngx_str_t text = resolua_text_any(L, 1);
+    if (!lua_isnoneornil(L, 2) && !lua_isboolean(L, 2)) {
+        return luaL_error(L, "bad no_padding: boolean expected, got %s",
+                          luaL_typename(L, 2));
+    }
     const int no_padding = lua_toboolean(L, 2);
     ngx_str_t out = {
         0, lua_newuserdata(L, ngx_base64_encoded_length(text.len) + 1)};
@@ -138,8 +124,10 @@ encode_base64(lua_State *L)
 static int
 decode_base64(lua_State *L)
 {
-    luaL_argcheck(L, lua_type(L, 1) == LUA_TSTRING, 1, "string expected");
-    ngx_str_t text = check_text(L, 1);
+    if (lua_type(L, 1) != LUA_TSTRING) {
+        return luaL_error(L, "string argument only");
+    }
+    ngx_str_t text = resolua_text_any(L, 1);
     ngx_str_t out = {
         0, lua_newuserdata(L, ngx_base64_decoded_length(text.len) + 1)};
     if (ngx_decode_base64(&out, &text) != NGX_OK) {
@@ -155,8 +143,10 @@ decode_base64(lua_State *L)
 static int
 decode_base64mime(lua_State *L)
 {
-    luaL_argcheck(L, lua_type(L, 1) == LUA_TSTRING, 1, "string expected");
-    const ngx_str_t text = check_text(L, 1);
+    if (lua_type(L, 1) != LUA_TSTRING) {
+        return luaL_error(L, "string argument only");
+    }
+    const ngx_str_t text = resolua_text_any(L, 1);
     u_char *kept = lua_newuserdata(L, text.len + 1);
     ngx_str_t in = {0, kept};
     for (size_t i = 0; i < text.len && text.data[i] != '='; i++) {
@@ -187,7 +177,7 @@ encode_base64url(lua_State *L)
         lua_pushliteral(L, "must provide a string");
         return 2;
     }
-    ngx_str_t text = check_text(L, 1);
+    ngx_str_t text = resolua_text_any(L, 1);
     ngx_str_t out = {
         0, lua_newuserdata(L, ngx_base64_encoded_length(text.len) + 1)};
     ngx_encode_base64url(&out, &text);
@@ -204,7 +194,7 @@ decode_base64url(lua_State *L)
         lua_pushliteral(L, "must provide a string");
         return 2;
     }
-    ngx_str_t text = check_text(L, 1);
+    ngx_str_t text = resolua_text_any(L, 1);
     ngx_str_t out = {
         0, lua_newuserdata(L, ngx_base64_decoded_length(text.len) + 1)};
     if (ngx_decode_base64url(&out, &text) != NGX_OK) {
@@ -223,7 +213,11 @@ quote_sql_str(lua_State *L)
 {
     static const char plain[] = "\0\b\n\r\t\x1a\\'\"";
     static const char letters[] = "0bnrtZ\\'\"";
-    const ngx_str_t text = check_text(L, 1);
+    ngx_str_t text;
+    if (lua_gettop(L) != 1) {
+        return luaL_error(L, "expecting one argument");
+    }
+    text.data = (u_char *) luaL_checklstring(L, 1, &text.len);
     u_char *out = lua_newuserdata(L, 2 * text.len + 2);
     u_char *to = out;
     *to++ = '\'';

@@ -21,7 +21,7 @@ static int
 spawn(lua_State *L)
 {
     resolua_thread_t *t = resolua_thread(L);
-    luaL_checktype(L, 1, LUA_TFUNCTION);
+    luaL_argcheck(L, lua_isfunction(L, 1), 1, "Lua function expected");
     const int nargs = lua_gettop(L) - 1;
     resolua_thread_t *child = thread_new(L, t->request);
     if (child == NULL) {
@@ -88,15 +88,15 @@ light_ended(resolua_thread_t *t, int rc, int *nargs)
 
 /* The light thread at an argument. */
 static resolua_thread_t *
-check_light(lua_State *L, int arg)
+check_light(lua_State *L, int arg, const char *what)
 {
     lua_State *co = lua_tothread(L, arg);
     luaL_argcheck(L, co != NULL, arg, "lua thread expected");
     resolua_thread_t *t = lua_getexdata(co);
     if (t == NULL || !t->is_light ||
         (t->request != NULL && t->request != resolua_request(L))) {
-        luaL_error(L, "attempt to wait on or kill a coroutine that is not a "
-                      "user thread");
+        luaL_error(L, "attempt to %s a coroutine that is not a user thread",
+                   what);
     }
     return t;
 }
@@ -115,9 +115,11 @@ wait_for(lua_State *L)
 {
     resolua_thread_t *self = resolua_thread(L);
     const int count = lua_gettop(L);
-    luaL_argcheck(L, count > 0, 1, "at least one coroutine expected");
+    if (count == 0) {
+        return luaL_error(L, "at least one coroutine should be specified");
+    }
     for (int i = 1; i <= count; i++) {
-        resolua_thread_t *t = check_light(L, i);
+        resolua_thread_t *t = check_light(L, i, "wait on");
         if (t->is_collected) {
             lua_pushnil(L);
             lua_pushliteral(L, "already waited or killed");
@@ -130,7 +132,7 @@ wait_for(lua_State *L)
         }
     }
     for (int i = 1; i <= count; i++) {
-        check_light(L, i)->waiter = self;
+        check_light(L, i, "wait on")->waiter = self;
     }
     return resolua_thread_sleep(self, on_cancel, self);
 }
@@ -192,7 +194,7 @@ static int
 kill_thread(lua_State *L)
 {
     resolua_thread_t *self = resolua_thread(L);
-    resolua_thread_t *victim = check_light(L, 1);
+    resolua_thread_t *victim = check_light(L, 1, "kill");
     if (victim->done || victim->is_collected) {
         lua_pushnil(L);
         lua_pushstring(L, victim->is_collected ? "already waited or killed"

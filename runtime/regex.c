@@ -5,11 +5,12 @@
 #include "runtime/private/regex.h"
 
 #include "runtime/private/api.h"
+#include "runtime/text.h"
 
 enum {
     CACHE_MAX = 1024, /* compiled expressions of option "o" */
     DFA_WORKSPACE = 1000,
-    GC_STEP = 4, /* KiB */
+    GC_STEP = 4,         /* KiB */
     STACK_START = 32768, /* octets */
     COUNT_AT = 1,        /* where a cache has the number of its expressions */
 };
@@ -49,6 +50,7 @@ read_letter(char letter, regex_t *re, uint32_t *compile)
         return 1;
     case 'D':
         *compile |= PCRE2_DUPNAMES;
+        re->dup_names = 1;
         return 1;
     case 'i':
         *compile |= PCRE2_CASELESS;
@@ -314,6 +316,28 @@ push_capture(lua_State *L, const regex_t *re, const ngx_str_t *subject,
 }
 
 
+/* Of option "D": the captures of the name, one after another. */
+static void
+add_to_name(lua_State *L, const regex_t *re, const ngx_str_t *subject,
+            uint32_t n, const char *name)
+{
+    const size_t *ends = pcre2_get_ovector_pointer(re->data);
+    if (ends[2 * n] == PCRE2_UNSET) {
+        return;
+    }
+    lua_getfield(L, -1, name);
+    if (!lua_istable(L, -1)) {
+        lua_pop(L, 1);
+        lua_createtable(L, 1, 0);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -3, name);
+    }
+    push_capture(L, re, subject, n);
+    lua_rawseti(L, -2, (int) lua_objlen(L, -2) + 1);
+    lua_pop(L, 1);
+}
+
+
 static void
 set_names(lua_State *L, const regex_t *re, const ngx_str_t *subject)
 {
@@ -321,6 +345,10 @@ set_names(lua_State *L, const regex_t *re, const ngx_str_t *subject)
     for (uint32_t i = 0; i < re->names; i++, entry += re->name_size) {
         const uint32_t n = (uint32_t) (entry[0] << 8 | entry[1]);
         const char *name = (const char *) entry + 2;
+        if (re->dup_names) {
+            add_to_name(L, re, subject, n, name);
+            continue;
+        }
         lua_getfield(L, -1, name);
         const int is_set = lua_toboolean(L, -1); /* of a name used twice */
         lua_pop(L, 1);
@@ -353,12 +381,14 @@ regex_push_captures(lua_State *L, const regex_t *re, const ngx_str_t *subject,
 }
 
 
-static ngx_str_t
-check_subject(lua_State *L)
+ngx_str_t
+regex_text(lua_State *L, int arg)
 {
-    ngx_str_t subject;
-    subject.data = (u_char *) luaL_checklstring(L, 1, &subject.len);
-    return subject;
+    if (lua_isnil(L, arg)) {
+        lua_pushliteral(L, "nil");
+        lua_replace(L, arg);
+    }
+    return resolua_text_any(L, arg);
 }
 
 
@@ -394,7 +424,7 @@ re_match(lua_State *L)
 {
     int failed;
     lua_settop(L, 5);
-    const ngx_str_t subject = check_subject(L);
+    const ngx_str_t subject = regex_text(L, 1);
     const size_t from = read_position(L, 4);
     const regex_t *re = regex_check(L, 2, 3, &failed);
     if (re == NULL) {
@@ -426,16 +456,19 @@ re_find(lua_State *L)
 {
     int failed;
     lua_settop(L, 5);
-    const ngx_str_t subject = check_subject(L);
+    const ngx_str_t subject = regex_text(L, 1);
     const size_t from = read_position(L, 4);
     const lua_Integer nth = luaL_optinteger(L, 5, 0);
     const regex_t *re = regex_check(L, 2, 3, &failed);
-    if (re == NULL) {
-        return failed;
+    if (re == NULL) { /* nil, nil, reason */
+        lua_pushnil(L);
+        lua_insert(L, -3);
+        return failed + 1;
     }
     if (from > subject.len) {
         lua_pushnil(L);
-        return 1;
+        lua_pushnil(L);
+        return 2;
     }
     const int rc = regex_run(re, &subject, from);
     if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
@@ -451,7 +484,8 @@ re_find(lua_State *L)
     const size_t *ends = pcre2_get_ovector_pointer(re->data) + 2 * nth;
     if (rc < 0 || nth >= rc || ends[0] == PCRE2_UNSET) {
         lua_pushnil(L);
-        return 1;
+        lua_pushnil(L);
+        return 2;
     }
     write_position(L, 4, re);
     lua_pushinteger(L, (lua_Integer) ends[0] + 1);
@@ -496,7 +530,7 @@ re_gmatch(lua_State *L)
 {
     int failed;
     lua_settop(L, 3);
-    (void) check_subject(L);
+    (void) regex_text(L, 1);
     if (regex_check(L, 2, 3, &failed) == NULL) {
         return failed;
     }

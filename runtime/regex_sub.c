@@ -107,15 +107,12 @@ append_result(lua_State *L, text_t *t, const regex_t *re,
     lua_newtable(L);
     regex_push_captures(L, re, subject, rc);
     lua_call(L, 1, 1);
-    if (!lua_isstring(L, -1)) { /* as tostring() shows it */
-        lua_getglobal(L, "tostring");
-        lua_insert(L, -2);
-        lua_call(L, 1, 1);
+    if (lua_isnil(L, -1)) {
+        luaL_error(L, "string or number expected to be returned by the "
+                      "replace function, got nil");
     }
+    (void) regex_text(L, lua_gettop(L));
     const char *text = lua_tolstring(L, -1, &size);
-    if (text == NULL) {
-        luaL_error(L, "'tostring' must return a string");
-    }
     append(L, t, (const u_char *) text, size);
     lua_pop(L, 1);
 }
@@ -178,9 +175,10 @@ substitute(lua_State *L, int all)
     int failed;
     ngx_str_t subject;
     lua_settop(L, 4);
-    subject.data = (u_char *) luaL_checklstring(L, 1, &subject.len);
-    luaL_argcheck(L, lua_isfunction(L, 3) || lua_isstring(L, 3), 3,
-                  "string, number, or function expected");
+    subject = regex_text(L, 1);
+    if (!lua_isfunction(L, 3)) {
+        (void) regex_text(L, 3);
+    }
     const regex_t *re = regex_check(L, 2, 4, &failed);
     if (re == NULL) {
         lua_pushvalue(L, -1); /* nil, nil, reason */

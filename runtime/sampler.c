@@ -85,8 +85,7 @@ on_sample(void *data, lua_State *L, int samples, int state)
     static u_char text[FRAMES_SIZE];
     size_t size = 0;
     (void) data;
-    const char *stack =
-        luaJIT_profile_dumpstack(L, "f@lZ;", -DEPTH_MAX, &size);
+    const char *stack = luaJIT_profile_dumpstack(L, "f@lZ;", -DEPTH_MAX, &size);
     const ngx_uint_t phase =
         resolua_running != NULL ? resolua_running->phase : resolua_vm_phase;
     const char *where = phase == RESOLUA_TIMER ? "ngx.timer"

@@ -126,15 +126,20 @@ semaphore_wait(lua_State *L)
 {
     semaphore_t *s = check(L);
     const lua_Number seconds = luaL_checknumber(L, 2);
-    luaL_argcheck(L, seconds >= 0 && seconds < 2e9, 2, "bad timeout");
+    if (seconds < 0) {
+        return luaL_error(L, "no negative number");
+    }
+    luaL_argcheck(L, seconds < 2e9, 2, "bad timeout");
     resolua_check_phase(L, RESOLUA_SOCKET_PHASES);
     if (s->count > 0 && ngx_queue_empty(&s->waiting)) {
         s->count--;
         lua_pushboolean(L, 1);
         return 1;
     }
-    if (seconds == 0) {
-        return tcp_fail(L, "timeout");
+    if (seconds == 0) { /* false, not nil, is what scripts know */
+        lua_pushboolean(L, 0);
+        lua_pushliteral(L, "timeout");
+        return 2;
     }
     wait_t *w = ngx_calloc(sizeof(*w), ngx_cycle->log);
     if (w == NULL) {

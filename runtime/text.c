@@ -6,6 +6,24 @@ typedef struct {
 } place_t;
 
 
+ngx_str_t
+resolua_text_any(lua_State *L, int arg)
+{
+    ngx_str_t text = ngx_null_string;
+    if (lua_isnoneornil(L, arg)) {
+        return text;
+    }
+    if (!lua_isstring(L, arg)) {
+        lua_getglobal(L, "tostring");
+        lua_pushvalue(L, arg);
+        lua_call(L, 1, 1);
+        lua_replace(L, arg);
+    }
+    text.data = (u_char *) luaL_checklstring(L, arg, &text.len);
+    return text;
+}
+
+
 static void
 fail(lua_State *L, place_t place, const char *kind)
 {

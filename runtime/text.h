@@ -14,6 +14,10 @@
 
 enum { RESOLUA_TEXT_DEPTH_MAX = 32 }; /* tables in tables */
 
+/* The argument's octets, where anything is taken: nil as nothing, the rest as
+   tostring() has it.  They stay at the argument. */
+ngx_str_t resolua_text_any(lua_State *L, int arg);
+
 size_t resolua_text_size(lua_State *L, int arg);
 
 /* Gives the end of what it wrote. */

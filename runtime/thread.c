@@ -532,10 +532,11 @@ co_status(lua_State *L)
         lua_call(L, 1, 1);
         return 1;
     }
-    lua_pushstring(L, t->done                               ? "dead"
-                      : co == L                             ? "running"
-                      : t->parent || t->request->entry == t ? "normal"
-                                                            : "suspended");
+    lua_pushstring(
+        L, t->done   ? (t->is_light && !t->is_collected ? "zombie" : "dead")
+           : co == L ? "running"
+           : t->parent || t->request->entry == t ? "normal"
+                                                 : "suspended");
     return 1;
 }
 

@@ -71,11 +71,21 @@ time_today(lua_State *L)
 }
 
 
+static time_t
+check_seconds(lua_State *L)
+{
+    if (lua_type(L, 1) != LUA_TNUMBER) {
+        luaL_error(L, "number argument only");
+    }
+    return (time_t) lua_tonumber(L, 1);
+}
+
+
 static int
 time_http(lua_State *L)
 {
     u_char text[sizeof("Mon, 28 Sep 1970 06:00:00 GMT")];
-    const u_char *end = ngx_http_time(text, (time_t) luaL_checknumber(L, 1));
+    const u_char *end = ngx_http_time(text, check_seconds(L));
     lua_pushlstring(L, (char *) text, (size_t) (end - text));
     return 1;
 }
@@ -85,8 +95,7 @@ static int
 time_cookie(lua_State *L)
 {
     u_char text[sizeof("Mon, 28-Sep-1970 06:00:00 GMT")];
-    const u_char *end =
-        ngx_http_cookie_time(text, (time_t) luaL_checknumber(L, 1));
+    const u_char *end = ngx_http_cookie_time(text, check_seconds(L));
     lua_pushlstring(L, (char *) text, (size_t) (end - text));
     return 1;
 }
@@ -96,7 +105,10 @@ static int
 time_parse_http(lua_State *L)
 {
     size_t size;
-    const char *text = luaL_checklstring(L, 1, &size);
+    if (lua_type(L, 1) != LUA_TSTRING) {
+        return luaL_error(L, "string argument only");
+    }
+    const char *text = lua_tolstring(L, 1, &size);
     const time_t t = ngx_parse_http_time((u_char *) text, size);
     if (t == (time_t) NGX_ERROR) {
         lua_pushnil(L);

@@ -233,10 +233,16 @@ timer_start(lua_State *L, int args, int nargs, ngx_msec_t ms, ngx_msec_t every)
 static int
 timer_make(lua_State *L, int again)
 {
+    if (lua_gettop(L) < 2) {
+        return luaL_error(L, "expecting at least 2 arguments but got %d",
+                          lua_gettop(L));
+    }
     const lua_Number seconds = luaL_checknumber(L, 1);
-    luaL_checktype(L, 2, LUA_TFUNCTION);
-    luaL_argcheck(L, seconds >= 0 && seconds < 2e9 && (!again || seconds > 0),
-                  1, "delay out of range");
+    luaL_argcheck(L, lua_isfunction(L, 2), 2, "Lua function expected");
+    luaL_argcheck(L, seconds >= 0 && seconds < 2e9, 1, "delay out of range");
+    if (again && seconds == 0) {
+        return luaL_error(L, "delay cannot be zero");
+    }
     const ngx_msec_t ms = (ngx_msec_t) (seconds * 1000);
     if (ngx_exiting && ms > 0) {
         lua_pushnil(L);
@@ -294,6 +300,10 @@ timer_running(lua_State *L)
 static int
 timer_sleep(lua_State *L)
 {
+    if (lua_gettop(L) != 1) {
+        return luaL_error(L, "attempt to pass %d arguments, but accepted 1",
+                          lua_gettop(L));
+    }
     const lua_Number seconds = luaL_checknumber(L, 1);
     if (!(seconds >= 0 && seconds < 2e9)) {
         lua_pushinteger(L, (lua_Integer) (seconds * 1000));

@@ -45,6 +45,25 @@ static const char trampoline[] =
     "end\n";
 
 
+/* For Lua's own use: it is gone with the next call. */
+static const char *
+unsupported(lua_State *from, int at)
+{
+    static char text[64];
+    static const char *const names[] = {
+        [LUA_TFUNCTION] = "LUA_TFUNCTION",
+        [LUA_TUSERDATA] = "LUA_TUSERDATA",
+        [LUA_TTHREAD] = "LUA_TTHREAD",
+    };
+    const int type = lua_type(from, at);
+    const ngx_uint_t is_named =
+        type > 0 && type <= LUA_TTHREAD && names[type] != NULL;
+    *ngx_snprintf((u_char *) text, sizeof(text) - 1, "unsupported Lua type: %s",
+                  is_named ? names[type] : "cdata") = 0;
+    return text;
+}
+
+
 static const char *copy_value(lua_State *from, int at, lua_State *to,
                               int depth);
 
@@ -100,8 +119,7 @@ copy_value(lua_State *from, int at, lua_State *to, int depth)
     case LUA_TTABLE:
         return copy_table(from, at, to, depth);
     default:
-        return "unsupported Lua type: only nil, boolean, number, string and "
-               "tables of these are copied";
+        return unsupported(from, at);
     }
 }
 
@@ -208,7 +226,7 @@ push_results(lua_State *L, const work_t *work)
     if (wrong != NULL) {
         lua_settop(L, top);
         lua_pushboolean(L, 0);
-        lua_pushstring(L, wrong);
+        lua_pushfstring(L, "%s in the return value", wrong);
     }
     return lua_gettop(L) - top;
 }
@@ -277,6 +295,9 @@ static int
 run(lua_State *L)
 {
     ngx_str_t name;
+    if (lua_gettop(L) < 3) {
+        return fail(L, "expecting at least 3 arguments");
+    }
     name.data = (u_char *) luaL_checklstring(L, 1, &name.len);
     luaL_checkstring(L, 2);
     luaL_checkstring(L, 3);
@@ -297,7 +318,13 @@ run(lua_State *L)
     work_t *work = wrong == NULL ? post(pool, vm) : NULL;
     if (work == NULL) {
         vm_return(vm);
-        return fail(L, wrong != NULL ? wrong : "ngx_thread_task_post failed");
+        lua_pushboolean(L, 0);
+        if (wrong != NULL) {
+            lua_pushfstring(L, "%s in the argument", wrong);
+        } else {
+            lua_pushliteral(L, "ngx_thread_task_post failed");
+        }
+        return 2;
     }
     work->thread = t;
     return resolua_thread_sleep(t, forget_thread, work);

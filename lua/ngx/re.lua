@@ -22,12 +22,22 @@ function re.opt(name, value)
     set_stack(value)
 end
 
+-- As in Perl: unless there is a limit, empty fields at the end are left out.
+local function without_empty_end(out, count)
+    while count > 0 and out[count] == "" do
+        out[count] = nil
+        count = count - 1
+    end
+    return count
+end
+
 --- The pieces of subject between the matches of regex, and its captures.
 function re.split(subject, regex, options, ctx, max, result)
     local context = { pos = ctx and ctx.pos or 1 }
     local out, count, start = result or {}, 0, context.pos
+    local fields = 1
     max = max or 0
-    while max <= 0 or count < max - 1 do
+    while max <= 0 or fields < max do
         local from, to, err = find(subject, regex, options, context)
         if err then return nil, err end
         if not from then break end
@@ -48,10 +58,14 @@ function re.split(subject, regex, options, ctx, max, result)
                 end
             end
         end
+        fields = fields + 1
         start = to + 1
     end
     count = count + 1
     out[count] = sub(subject, start)
+    if max <= 0 then
+        count = without_empty_end(out, count)
+    end
     out[count + 1] = nil
     return out
 end

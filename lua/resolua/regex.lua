@@ -109,7 +109,7 @@ local function find_by(slow)
             if rc == OK then
                 return ends[0] + 1, ends[1]
             elseif rc == NONE then
-                return nil
+                return nil, nil
             end
         end
         return slow(subject, pattern, options, ctx, nth)

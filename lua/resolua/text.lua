@@ -53,7 +53,7 @@ end
 
 local function encode_base64_by(slow)
     return function(text, no_padding)
-        if type(text) ~= "string" then
+        if type(text) ~= "string" or no_padding and no_padding ~= true then
             return slow(text, no_padding)
         end
         local out = reserve(floor((#text + 2) / 3) * 4)

@@ -23,6 +23,7 @@ typedef struct {
     unsigned is_dfa : 1;
     unsigned is_cached : 1;
     unsigned wants_jit : 1;
+    unsigned dup_names : 1;    /* names stand for arrays */
     unsigned is_plain_jit : 1; /* needs no checks of pcre2_match() */
 } regex_t;
 
@@ -37,6 +38,9 @@ int regex_run(const regex_t *re, const ngx_str_t *subject, size_t from);
 /* Fills the table on top with the captures of a match that gave rc. */
 void regex_push_captures(lua_State *L, const regex_t *re,
                          const ngx_str_t *subject, int rc);
+
+/* The argument as text: what is no string, as tostring() has it. */
+ngx_str_t regex_text(lua_State *L, int arg);
 
 /* nil and the reason */
 int regex_push_error(lua_State *L, int rc);

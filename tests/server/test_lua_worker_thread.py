@@ -96,9 +96,9 @@ def test_failures_are_values(start):
     assert text[1].startswith("false") and text[1].endswith("no luck")
     assert text[2].startswith("falseunsupported Lua type")
     assert text[3].startswith("falseunsupported Lua type")
-    assert text[4] == "falsetable is nested too deep"
+    assert text[4] == "falsetable is nested too deep in the argument"
     assert text[5] == "false7"
-    assert text[6].startswith("falsebad argument #2")
+    assert text[6] == "truefalseexpecting at least 3 arguments"
 
 
 def test_the_worker_goes_on_meanwhile(start):

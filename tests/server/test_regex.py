@@ -48,7 +48,7 @@ def test_context_positions(run):
         ngx.say(ngx.re.find("hello", "(l)(o)", "jo", ctx, 2))
         ngx.say(ngx.re.find("hello", "z"))
         ngx.say(ngx.re.find("hello", "(h)", "", nil, 5))
-    """) == "2345\nnil\n55\nnil\nnilnilnth out of bound\n"
+    """) == "2345\nnilnil\n55\nnilnil\nnilnilnth out of bound\n"
 
 
 def test_gmatch(run):
@@ -110,3 +110,40 @@ def test_memory(start):
     for _ in range(20):
         server.http("/t")
     assert server.workers_memory() < before + 3_000_000
+
+
+def test_names_that_are_used_twice_stand_for_arrays(start):
+    server = start(http_lua(r"""
+        local m = ngx.re.match("hello, world", "(?<n>[a-z]+), (?<n>[a-z]+)", "Djo")
+        ngx.say(#m.n, m.n[1], m.n[2], m[1])
+        m = ngx.re.match("b", "(?<n>a)|(?<n>b)|(?<z>c)", "D")
+        ngx.say(#m.n, m.n[1], m.z)
+    """))
+    assert server.http("/t").text == "2helloworldhello\n1bnil\n"
+
+
+def test_fields_of_split(start):
+    server = start(http_lua(r"""
+        local split = require("ngx.re").split
+        local function show(...)
+            ngx.say((table.concat(assert(split(...)), "|")))
+        end
+        show("a,b,,", ",") show(",", ",") show(",a,", ",") show("a,,b", ",")
+        show("a,b,,", ",", nil, nil, 9) show("a,b,", ",", nil, nil, 3)
+        show("a1b2", "([0-9])") show("a,b,c,d", "(,)(x)?", nil, nil, 3)
+        ngx.say(#split("", ","), split("a", "("))
+    """))
+    assert server.http("/t").text.splitlines() == [
+        "a|b", "", "|a", "a||b", "a|b||", "a|b|", "a|1|b|2", "a|,|b|,|c,d",
+        '0nilpcre2_compile() failed: missing closing parenthesis in "("']
+
+
+def test_what_is_no_text_is_taken_as_tostring_has_it(start):
+    server = start(http_lua(r"""
+        ngx.say(ngx.re.match(nil, "n.l")[0], ngx.re.find(true, "u"))
+        ngx.say((ngx.re.gsub("aXb", "X", function() return true end)))
+        ngx.say((ngx.re.sub(setmetatable({}, { __tostring = function()
+            return "named" end }), "n", nil)))
+        ngx.say(ngx.md5(true) == ngx.md5("true"), ngx.escape_uri(false))
+    """))
+    assert server.http("/t").text == "nil33\natrueb\nnilamed\ntruefalse\n"

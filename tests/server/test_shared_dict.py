@@ -46,7 +46,7 @@ def test_add_replace_delete(run):
         ngx.say(dogs:add("a", nil))
         dogs:delete("a") ngx.say(dogs:get("a"))
     """) == ("truenilfalse\nfalseexistsfalse\ntruenilfalse\n"
-             "falsenot foundfalse\nnilattempt to add or replace nil values\n"
+             "falsenot foundfalse\nfalseattempt to add or replace nil valuesfalse\n"
              "nil\n")
 
 
@@ -114,8 +114,8 @@ def test_the_least_used_gives_way(run):
         ngx.say(dogs:safe_set("big", ("y"):rep(500000)))
         ngx.say(dogs:set("big", ("y"):rep(2000000)))
         ngx.say(dogs:safe_add("more", ("y"):rep(500000)))
-    """) == ("truenil10001000\nnilno memory\nfalseno memorytrue\n"
-             "nilno memory\n")
+    """) == ("truenil10001000\nfalseno memoryfalse\nfalseno memorytrue\n"
+             "falseno memoryfalse\n")
 
 
 def test_shared_by_workers_and_subsystems_and_kept_over_a_reload(start):
@@ -157,3 +157,12 @@ def test_in_init_and_timers(start):
         init_worker_by_lua_block { ngx.timer.at(0, function()
             ngx.shared.dogs:set("b", 2) end) }"""))
     wait_for(lambda: server.http("/t").text == "12\n")
+
+
+def test_keys_come_in_the_order_of_their_use(run):
+    assert run("""
+        for i = 1, 4 do dogs:set("k" .. i, i) end
+        dogs:get("k2")
+        ngx.say(table.concat(dogs:get_keys(), " "))
+        ngx.say(table.concat(dogs:get_keys(2), " "))
+    """) == "k1 k3 k4 k2\nk1 k3\n"

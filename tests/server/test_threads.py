@@ -25,7 +25,7 @@ def test_spawn_runs_at_once_and_wait_gives_results(run):
         ngx.say("out ", coroutine.status(t))
         ngx.say(ngx.thread.wait(t))
         ngx.say(ngx.thread.wait(t))
-    """) == "in\nout dead\ntrue3x\nnilalready waited or killed\n"
+    """) == "in\nout zombie\ntrue3x\nnilalready waited or killed\n"
 
 
 def test_threads_sleep_beside_each_other(run):
@@ -132,7 +132,7 @@ def test_semaphore(run):
         ngx.say(s:count())
         s:post(2)
         ngx.say(ngx.thread.wait(t)) ngx.say(s:count())
-    """) == ("1true0\nniltimeout\nniltimeout\n-1\ntruetrue\n1\n")
+    """) == ("1true0\nfalsetimeout\nniltimeout\n-1\ntruetrue\n1\n")
 
 
 def test_semaphore_between_requests(start):
@@ -274,7 +274,7 @@ def test_waiting_and_killing_when_all_is_over(start):
         ngx.say(coroutine.resume(co))
     """))
     assert server.http("/t").text.splitlines() == [
-        "deaddead", "falsecannot resume dead coroutine",
+        "zombiezombie", "falsecannot resume dead coroutine",
         "nilalready terminated", "true1x", "nilalready waited or killed",
         "nilalready waited or killed", "falseno luck",
         "nilalready waited or killed", "1", "nilalready waited or killed",
