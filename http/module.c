@@ -119,6 +119,7 @@ setup(lua_State *L)
     http_subrequest_setup(L);
     http_resp_setup(L);
     http_response_setup(L);
+    http_ndk_setup(L);
     lua_getfield(L, -1, "req");
     http_req_setup(L);
     http_args_setup(L);

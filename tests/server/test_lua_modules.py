@@ -1,6 +1,7 @@
 """Modules that scripts require: LuaJIT's, ours in the place of lua-resty-core's,
 rocks and plain folders."""
 
+import pathlib
 import shutil
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import subprocess
 import pytest
 
 from lua_conf import http_lua
-from resolua_server import HOST
+from resolua_server import HOST, MODULES
 
 
 def lines(start, code, **options):
@@ -148,3 +149,30 @@ def test_a_rock(start):
         check=True, capture_output=True, timeout=60)
     server.start()
     check_both(server)
+
+
+@pytest.mark.skipif(not pathlib.Path(
+    MODULES, "ngx_http_set_misc_module.so").exists(), reason="no set-misc")
+def test_directives_of_other_modules(start):
+    server = start(http_lua("""
+        ngx.say(ndk.set_var.set_quote_sql_str("a'b"))
+        ngx.say(ndk.set_var.set_escape_uri("a b/c"))
+        local md5 = ndk.set_var.set_md5
+        ngx.say(md5("x"), #md5(""))
+        ngx.say((select(2, pcall(function() return ndk.set_var.none end))))
+        ngx.say((select(2, pcall(function() return ndk.set_var.root end))))
+        ngx.say((pcall(function() ndk.set_var.x = 1 end)))
+        ngx.say((pcall(md5, {})))
+    """), main="", run=False)
+    conf = server.folder / "nginx.conf"
+    ndk = f"load_module {MODULES}/ndk_http_module.so;\n"
+    conf.write_text(conf.read_text().replace(
+        ndk, ndk + f"load_module {MODULES}/ngx_http_set_misc_module.so;\n"))
+    server.start()
+    text = server.http("/t").text.splitlines()
+    assert text[:3] == ["'a\\'b'", "a%20b%2Fc",
+                        "9dd4e461268c8034f5c8564e155c67a632"]
+    for line, name in zip(text[3:5], ("none", "root"), strict=True):
+        assert line.endswith(f'ndk.set_var: directive "{name}" not found or '
+                             "does not use ndk_set_var_value")
+    assert text[5:] == ["false", "false"]
