@@ -15,7 +15,6 @@ import dns.message
 import dns.rcode
 import pytest
 
-from databases import free_port
 from proxy import Proxy
 from resolua_server import HOST, wait_for
 from service_conf import resolua
