@@ -195,6 +195,9 @@ is_remote(const dns_query_t *query)
 {
     const dns_name_t *apex;
     dns_zone_t own;
+    if (query->qclass == DNS_CLASS_IN && dns_remote_is_starting()) {
+        return 1;
+    }
     if (query->qclass != DNS_CLASS_IN ||
         dns_remote_find(&query->qname, &apex) != DNS_REMOTE_YES) {
         return 0;

@@ -13,6 +13,18 @@ static dns_fetched_t *free_sets[FREE_SETS];
 static ngx_uint_t free_set_count;
 
 
+ngx_uint_t
+dns_remote_is_starting(void)
+{
+    for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
+        if (remote_stores[i].is_starting) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+
 dns_remote_where_t
 dns_remote_find(const dns_name_t *name, const dns_name_t **apex)
 {
@@ -58,6 +70,7 @@ dns_remote_begin(dns_remote_t *fetch)
     fetch->job.data = fetch;
     fetch->began = ngx_current_msec;
     fetch->wanted = 0;
+    fetch->is_held = 0;
     fetch->zones_seen = 0;
     fetch->is_again = 0;
 }
@@ -149,6 +162,7 @@ find_zone(void *source, const dns_name_t *name, unsigned above, dns_zone_t *out)
     dns_remote_t *fetch = source;
     dns_status_t status = DNS_ENOTFOUND;
     dns_status_t absent = DNS_ENOTFOUND;
+    ngx_uint_t is_held = 0;
     if (fetch->local != NULL) {
         status =
             fetch->local->ops->find_zone(fetch->local->data, name, above, out);
@@ -157,7 +171,10 @@ find_zone(void *source, const dns_name_t *name, unsigned above, dns_zone_t *out)
     for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
         const remote_list_t *list = list_of(fetch, i);
         if (list == NULL) {
-            absent = remote_is_missed(&remote_stores[i]) ? DNS_NEEDS : absent;
+            if (remote_is_missed(&remote_stores[i])) {
+                absent = DNS_NEEDS;
+                is_held |= remote_stores[i].is_starting;
+            }
             continue;
         }
         const dns_zone_t *zone = dns_zone_list_find(list->zones, name, above);
@@ -167,6 +184,10 @@ find_zone(void *source, const dns_name_t *name, unsigned above, dns_zone_t *out)
             out->flags |= (uint32_t) (i + 1) << STORE_SHIFT;
             status = DNS_OK;
         }
+    }
+    if (status == DNS_OK && is_held) {
+        fetch->is_held = 1;
+        return DNS_NEEDS;
     }
     if (status == DNS_OK) {
         note_zone(fetch, out);
@@ -356,18 +377,30 @@ next_store(dns_remote_t *fetch)
 }
 
 
+/* Who was held goes on without the zones, if need be. */
+static void
+on_zones(remote_job_t *job, dns_status_t status)
+{
+    dns_remote_t *fetch = job->data;
+    const ngx_uint_t is_held = fetch->is_held;
+    fetch->is_held = 0;
+    fetch->done(fetch->data, is_held ? DNS_OK : status);
+}
+
+
 /* No store has told that it has a zone, and one has not told anything. */
 static void
 wait_for_list(dns_remote_t *fetch)
 {
     ngx_uint_t i = 0;
     while (i + 1 < dns_remote_count &&
-           (fetch->lists[i] != NULL || !remote_is_missed(&remote_stores[i]))) {
+           (fetch->lists[i] != NULL || !remote_is_missed(&remote_stores[i]) ||
+            (fetch->is_held && !remote_stores[i].is_starting))) {
         i++;
     }
     set_store(fetch, i);
     fetch->job.set = NULL;
-    fetch->job.done = on_fetched;
+    fetch->job.done = on_zones;
     remote_zones_wait(&fetch->job);
     remote_zones_refresh(&remote_stores[i]);
 }
@@ -386,6 +419,7 @@ dns_remote_fetch(dns_remote_t *fetch, const dns_answer_t *answer,
         fetch->job.event.log = ngx_cycle->log;
         ngx_post_event(&fetch->job.event, &ngx_posted_events);
     } else if (fetch->wanted != 0) {
+        fetch->is_held = 0;
         next_store(fetch);
     } else {
         wait_for_list(fetch);

@@ -53,6 +53,10 @@ typedef enum {
     DNS_REMOTE_UNKNOWN, /* one has not told its zones yet */
 } dns_remote_where_t;
 
+/* A store is about to tell its zones for the first time: a zone of ours may not
+   be the deepest.  For a moment only. */
+ngx_uint_t dns_remote_is_starting(void);
+
 /* The deepest zone that holds name; *apex: borrowed until the event loop runs
    again. */
 dns_remote_where_t dns_remote_find(const dns_name_t *name,
@@ -91,7 +95,8 @@ typedef struct {
     dns_remote_done_pt done;
     void *data;
     ngx_msec_t began;
-    unsigned wanted; /* a bit for each store that is to be asked */
+    unsigned wanted;  /* a bit for each store that is to be asked */
+    unsigned is_held; /* a zone is known, a deeper one may be told soon */
     unsigned zones_seen;
     unsigned is_again;    /* it was asked anew, at another node or replica */
     uint32_t first_store; /* 0: the local one */

@@ -9,6 +9,10 @@
    the time. */
 enum { LISTING_SHARE = 20, LISTING_PAUSE_MIN = 20 /* ms */ };
 
+/* So long at most do names of other stores wait for the first listing: it may
+   have a deeper zone, which after a reload must not be lost for a moment. */
+enum { START_MS = 200 };
+
 enum { PURGED_ONE_BY_ONE = 1000 }; /* zones; more: all answers */
 
 extern ngx_module_t ngx_resolua_dns_module;
@@ -245,6 +249,15 @@ take_list(remote_store_t *store, dns_zone_list_t *zones)
 
 
 static void
+on_start(ngx_event_t *ev)
+{
+    remote_store_t *store = ev->data;
+    store->is_starting = 0;
+    end_waiters(store, DNS_OK);
+}
+
+
+static void
 on_listed(remote_job_t *job, dns_status_t status)
 {
     remote_store_t *store = job->store;
@@ -261,6 +274,10 @@ on_listed(remote_job_t *job, dns_status_t status)
     if (status == DNS_OK && store->seen != changes_now()) {
         remote_zones_refresh(store); /* a zone came meanwhile */
         return;
+    }
+    store->is_starting = 0;
+    if (store->start.timer_set) {
+        ngx_del_timer(&store->start);
     }
     end_waiters(store, status);
     if (!ngx_exiting && !store->is_closing) {
@@ -317,6 +334,12 @@ remote_zones_open(remote_store_t *store)
     store->poll.data = store;
     store->poll.log = ngx_cycle->log;
     store->poll.cancelable = 1;
+    store->start.handler = on_start;
+    store->start.data = store;
+    store->start.log = ngx_cycle->log;
+    store->start.cancelable = 1;
+    store->is_starting = 1;
+    ngx_add_timer(&store->start, START_MS);
     remote_zones_refresh(store);
 }
 
@@ -324,6 +347,9 @@ remote_zones_open(remote_store_t *store)
 void
 remote_zones_close(remote_store_t *store)
 {
+    if (store->start.timer_set) {
+        ngx_del_timer(&store->start);
+    }
     if (store->poll.timer_set) {
         ngx_del_timer(&store->poll);
     }

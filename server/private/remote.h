@@ -128,8 +128,10 @@ struct remote_store_s {
     remote_list_t *list; /* NULL: not told yet */
     remote_job_t listing;
     unsigned is_listing : 1;
-    uint64_t seen;         /* changes of zones that the list knows of ... */
-    uint64_t listing_seen; /* ... and that the one under way will */
+    unsigned is_starting : 1; /* it is about to tell its zones first ... */
+    ngx_event_t start;        /* ... until this at the latest */
+    uint64_t seen;            /* changes of zones that the list knows of ... */
+    uint64_t listing_seen;    /* ... and that the one under way will */
     ngx_event_t poll;
     ngx_queue_t list_waiters; /* jobs without set */
     ngx_msec_t listing_took;

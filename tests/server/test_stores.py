@@ -3,12 +3,14 @@ embedded store, over each transport, with the cache, hooks and a forwarder."""
 
 import base64
 import itertools
+import time
 
 import dns.flags
 import dns.message
 import dns.rcode
 import pytest
 
+from proxy import Proxy
 from service_conf import resolua
 from stores import open_zones, texts, wait_for_answer
 from upstream import Upstream
@@ -202,6 +204,29 @@ def test_the_deepest_zone_answers_whichever_store_has_it(serve):
         absent = server.query("no.deeper.lmdb.test")
         assert absent.rcode() == dns.rcode.NXDOMAIN
         assert owner_of(absent) == "deeper.lmdb.test."
+
+
+@pytest.mark.parametrize("fault", ["delay", "hole"])
+def test_a_server_that_starts_knows_of_deeper_zones(start, redis, fault):
+    """An embedded zone's name waits for a store that is about to tell its
+    zones, but not for long."""
+    proxy = Proxy(redis.port, mode=fault)
+    proxy.delay = 0.02
+    server = start(CONF % {"stores": f"dns_store {redis.url(proxy.port)};",
+                           "main": "", "server": ""}, run=False)
+    resolua(server, "zone", "load", server.file("zone", LMDB_ZONE))
+    server.start()
+    began = time.monotonic()
+    assert texts(server.query("www.deeper.lmdb.test")) == [
+        "192.0.2.72" if fault == "delay" else "192.0.2.66"]
+    assert time.monotonic() - began < 1
+    if fault == "delay":
+        old = server.worker_pids()
+        server.reload(wait=False)
+        while set(old) & set(server.worker_pids()):
+            assert texts(server.query("www.deeper.lmdb.test")) == [
+                "192.0.2.72"]
+    proxy.stop()
 
 
 def test_an_edit_of_a_deeper_embedded_zone_is_not_hidden_by_the_cache(serve):
