@@ -233,6 +233,10 @@ void
 http_phase_resumed(resolua_request_t *base, ngx_int_t rc)
 {
     http_ctx_t *ctx = base->data;
+    if (http_ctx_find(ctx->request) != ctx) { /* a filter has redirected it */
+        ngx_http_finalize_request(ctx->request, NGX_ERROR);
+        return;
+    }
     ctx->ended_phase = base->phase;
     ctx->ended_rc = rc;
     http_phase_again(ctx);

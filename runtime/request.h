@@ -102,6 +102,8 @@ struct resolua_request_s {
     ngx_int_t entry_rc;       /* how the entry has ended ... */
     unsigned entry_ended : 1; /* ... while light threads go on */
     unsigned exited : 1;
+    unsigned resuming : 1; /* Lua is on the C stack */
+    unsigned aborted : 1;  /* meanwhile: it ends when Lua returns */
     unsigned ended : 1;
 };
 

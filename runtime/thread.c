@@ -163,6 +163,11 @@ entry_keep(resolua_thread_t *t)
 void
 resolua_run_abort(resolua_request_t *r)
 {
+    if (r->resuming) {
+        r->aborted = 1;
+        return;
+    }
+    r->aborted = 0;
     while (r->threads != NULL) {
         resolua_thread_t *t = r->threads;
         if (t->cancel != NULL) {
@@ -229,7 +234,14 @@ go_on(resolua_thread_t *t, int nargs)
     resolua_running = r;
     while (result == NGX_AGAIN) {
         t->op = OP_NONE;
+        const unsigned resuming = r->resuming;
+        r->resuming = 1;
         const int rc = lua_resume(t->L, nargs);
+        r->resuming = resuming;
+        if (r->aborted) {
+            result = NGX_ERROR;
+            break;
+        }
         if (rc == LUA_YIELD && t->op == OP_SLEEP) {
             resolua_running = before;
             return NGX_AGAIN;
