@@ -140,7 +140,7 @@ resolua_peer_find(resolua_peer_t *peer, const resolua_socket_conf_t *conf,
         return set_unix(peer, &path);
     }
     if (host.len == 0) {
-        return fail(peer, "empty host name%V", &host);
+        return fail(peer, "failed to parse host name \"%V\": no host", &host);
     }
     return set_number(peer, &host) == NGX_OK ? NGX_OK
                                              : look_up(peer, conf, &host);

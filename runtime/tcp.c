@@ -9,6 +9,25 @@ static const char metatable[] = "resolua.tcp";
 static const void *metatable_address; /* in the one VM that has sockets */
 
 
+void
+tcp_check_count(lua_State *L, int least, int most)
+{
+    const int count = lua_gettop(L);
+    if (count >= least && count <= most) {
+        return;
+    }
+    if (least == most) {
+        luaL_error(L,
+                   "expecting %d arguments (including the object), but got %d",
+                   least, count);
+    }
+    luaL_error(L,
+               "expecting %d or %d arguments (including the object), but got "
+               "%d",
+               least, most, count);
+}
+
+
 int
 tcp_fail(lua_State *L, const char *reason)
 {
@@ -378,8 +397,11 @@ set_pool_name(lua_State *L, tcp_t *tcp, int options)
     lua_pushnil(L);
     if (options > 0) {
         lua_getfield(L, options, "pool");
-        luaL_argcheck(L, lua_isstring(L, -1) || lua_isnil(L, -1), options,
-                      "bad \"pool\" option");
+        if (!lua_isstring(L, -1) && !lua_isnil(L, -1)) {
+            lua_pushfstring(L, "bad \"pool\" option type: %s",
+                            luaL_typename(L, -1));
+            luaL_argerror(L, options, lua_tostring(L, -1));
+        }
     }
     if (lua_isnil(L, -1)) {
         lua_pushvalue(L, 2);
@@ -401,9 +423,15 @@ get_count(lua_State *L, int options, const char *name)
         lua_getfield(L, options, name);
         if (!lua_isnil(L, -1)) {
             value = lua_tointeger(L, -1);
-            if (!lua_isnumber(L, -1) || value < (name[0] == 'p')) {
-                luaL_error(L, "bad \"%s\" option value: %s", name,
-                           lua_tostring(L, -1));
+            if (!lua_isnumber(L, -1)) {
+                lua_pushfstring(L, "bad \"%s\" option type: %s", name,
+                                luaL_typename(L, -1));
+                luaL_argerror(L, options, lua_tostring(L, -1));
+            }
+            if (value < (name[0] == 'p')) {
+                lua_pushfstring(L, "bad \"%s\" option value: %s", name,
+                                lua_tostring(L, -1));
+                luaL_argerror(L, options, lua_tostring(L, -1));
             }
         }
         lua_pop(L, 1);
@@ -413,26 +441,36 @@ get_count(lua_State *L, int options, const char *name)
 
 
 /* connect(host, port, options?) or connect("unix:PATH", options?): puts them to
-   2 to 4. */
-static void
+   2 to 4.  Otherwise nil and the reason are pushed, and 0 given. */
+static int
 check_target(lua_State *L)
 {
+    const int count = lua_gettop(L);
+    if (count < 2 || count > 4) {
+        luaL_error(L,
+                   "ngx.socket connect: expecting 2, 3, or 4 arguments "
+                   "(including the object), but seen %d",
+                   count);
+    }
     const char *host = luaL_checkstring(L, 2);
     if (ngx_strncmp(host, "unix:", 5) == 0) {
         lua_settop(L, 3);
         lua_pushnil(L);
         lua_insert(L, 3);
-    } else {
-        lua_settop(L, 4);
-        luaL_checknumber(L, 3);
-        const lua_Integer port = lua_tointeger(L, 3);
-        if (port < 0 || port > 65535) {
-            luaL_error(L, "bad port number: %d", (int) port);
-        }
+        return 1;
     }
-    if (!lua_isnil(L, 4)) {
-        luaL_checktype(L, 4, LUA_TTABLE);
+    lua_settop(L, 4);
+    if (!lua_isnumber(L, 3)) {
+        tcp_fail(L, "missing the port number");
+        return 0;
     }
+    const lua_Integer port = lua_tointeger(L, 3);
+    if (port < 0 || port > 65535) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "bad port number: %d", (int) port);
+        return 0;
+    }
+    return 1;
 }
 
 
@@ -481,7 +519,9 @@ tcp_connect(lua_State *L)
     if (tcp_busy(tcp) != NULL) {
         return tcp_fail(L, tcp_busy(tcp));
     }
-    check_target(L);
+    if (!check_target(L)) {
+        return 2;
+    }
     return tcp_connect_by(L, tcp, tcp_open, NULL);
 }
 

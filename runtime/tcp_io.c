@@ -337,18 +337,19 @@ tcp_receive(lua_State *L)
     if (tcp == NULL) {
         return count;
     }
-    if (lua_isnoneornil(L, 2)) {
+    if (lua_isnone(L, 2)) {
         resolua_reader_start(&tcp->reader, RESOLUA_READ_LINE, 0);
     } else if (lua_isnumber(L, 2)) {
         const lua_Integer size = lua_tointeger(L, 2);
-        luaL_argcheck(L, size >= 0, 2, "bad number of bytes");
+        luaL_argcheck(L, size >= 0, 2, "bad pattern argument");
         if (size == 0) {
             lua_pushliteral(L, "");
             return 1;
         }
         resolua_reader_start(&tcp->reader, RESOLUA_READ_SIZE, (size_t) size);
     } else {
-        const char *kind = luaL_checkstring(L, 2);
+        const char *kind =
+            lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
         kind += *kind == '*';
         luaL_argcheck(L, *kind == 'l' || *kind == 'a', 2,
                       "bad pattern argument");
@@ -364,7 +365,9 @@ int
 tcp_receiveany(lua_State *L)
 {
     int count = 0;
-    const lua_Integer max = luaL_checkinteger(L, 2);
+    tcp_check_count(L, 2, 2);
+    luaL_argcheck(L, lua_isnumber(L, 2), 2, "bad max argument");
+    const lua_Integer max = lua_tointeger(L, 2);
     luaL_argcheck(L, max > 0, 2, "bad max argument");
     tcp_t *tcp = tcp_check_readable(L, &count);
     if (tcp == NULL) {
@@ -411,6 +414,10 @@ option_is_set(lua_State *L, int arg, const char *name)
     }
     luaL_checktype(L, arg, LUA_TTABLE);
     lua_getfield(L, arg, name);
+    if (!lua_isnil(L, -1) && !lua_isboolean(L, -1)) {
+        luaL_error(L, "bad \"%s\" option value type: %s", name,
+                   luaL_typename(L, -1));
+    }
     const int is_set = lua_toboolean(L, -1);
     lua_pop(L, 1);
     return is_set;
@@ -421,10 +428,13 @@ int
 tcp_receiveuntil(lua_State *L)
 {
     size_t size;
+    tcp_check_count(L, 2, 3);
     (void) tcp_check(L);
     const char *text = luaL_checklstring(L, 2, &size);
     const int inclusive = option_is_set(L, 3, "inclusive");
-    luaL_argcheck(L, size > 0, 2, "pattern is empty");
+    if (size == 0) {
+        return tcp_fail(L, "pattern is empty");
+    }
     luaL_argcheck(L, size <= PATTERN_MAX, 2, "pattern too long");
     lua_pushvalue(L, 1);
     (void) resolua_pattern_push(L, text, size, inclusive);

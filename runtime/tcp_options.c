@@ -140,7 +140,11 @@ tcp_setoption(lua_State *L)
 {
     const tcp_t *tcp = tcp_check(L);
     size_t i;
-    luaL_checkany(L, 3);
+    if (lua_gettop(L) < 3) {
+        return tcp_fail(L, lua_gettop(L) < 2
+                               ? "missing the \"option\" argument"
+                               : "missing the \"value\" argument");
+    }
     if (tcp->link.connection == NULL) {
         return tcp_fail(L, "closed");
     }
@@ -171,7 +175,9 @@ tcp_getoption(lua_State *L)
         return tcp_fail(L, "closed");
     }
     if (!find_option(L, &i)) {
-        return tcp_fail(L, "unsupported option");
+        lua_pushnil(L);
+        lua_pushfstring(L, "unsupported option %s", lua_tostring(L, 2));
+        return 2;
     }
     if (getsockopt(tcp->link.connection->fd, options[i].level,
                    options[i].option, &value, &size) == -1) {

@@ -309,7 +309,7 @@ why_not_kept(const tcp_t *tcp)
         return "closed";
     }
     if (n > 0 && c->ssl == NULL) {
-        return "unread data in buffer";
+        return "connection in dubious state";
     }
     return n < 0 && ngx_socket_errno != NGX_EAGAIN
                ? "connection in dubious state"
@@ -323,21 +323,24 @@ tcp_setkeepalive(lua_State *L)
 {
     tcp_t *tcp = tcp_check(L);
     const resolua_socket_conf_t *conf = tcp_conf(tcp);
-    const lua_Integer timeout =
-        luaL_optinteger(L, 2, (lua_Integer) conf->keepalive_timeout);
-    const lua_Integer size = luaL_optinteger(L, 3, conf->pool_size);
-    luaL_argcheck(L, timeout >= 0, 2, "bad timeout");
-    luaL_argcheck(L, size > 0, 3, "bad pool size");
     if (tcp->link.connection == NULL || tcp->failed != NULL) {
         tcp_close(tcp);
         return tcp_fail(L, "closed");
+    }
+    lua_Integer timeout =
+        luaL_optinteger(L, 2, (lua_Integer) conf->keepalive_timeout);
+    const lua_Integer size = luaL_optinteger(L, 3, conf->pool_size);
+    luaL_argcheck(L, size > 0, 3, "bad pool size");
+    if (timeout < 0) {
+        timeout = (lua_Integer) conf->keepalive_timeout;
     }
     if (tcp->reading != NULL || tcp->writing != NULL) {
         return tcp_fail(L, tcp->reading != NULL ? "socket busy reading"
                                                 : "socket busy writing");
     }
     const char *reason = why_not_kept(tcp);
-    if (reason != NULL) {
+    if (reason != NULL) { /* nobody can use it any more */
+        tcp_close(tcp);
         return tcp_fail(L, reason);
     }
     if (ngx_exiting || ngx_terminate) {

@@ -219,7 +219,7 @@ int
 tcp_send(lua_State *L)
 {
     int count = 0;
-    luaL_checkany(L, 2);
+    tcp_check_count(L, 2, 2);
     tcp_t *tcp = tcp_check_writable(L, &count);
     if (tcp == NULL) {
         return count;

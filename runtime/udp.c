@@ -197,12 +197,20 @@ static int
 udp_setpeername(lua_State *L)
 {
     udp_t *udp = check(L);
+    if (lua_gettop(L) < 2 || lua_gettop(L) > 3) {
+        return luaL_error(L,
+                          "ngx.socket.udp setpeername: expecting 2 or 3 "
+                          "arguments (including the object), but seen %d",
+                          lua_gettop(L));
+    }
     keep_host(L, udp);
     const int is_unix =
         udp->host.len >= 5 && ngx_strncmp(udp->host.data, "unix:", 5) == 0;
     const lua_Integer port = is_unix ? 0 : luaL_checkinteger(L, 3);
     if (port < 0 || port > 65535) {
-        return luaL_error(L, "bad port number: %d", (int) port);
+        lua_pushnil(L);
+        lua_pushfstring(L, "bad port number: %d", (int) port);
+        return 2;
     }
     if (udp->thread != NULL) {
         return tcp_fail(L, "socket busy");
@@ -252,7 +260,7 @@ udp_send(lua_State *L)
     static u_char joined[DATAGRAM_MAX];
     udp_t *udp = check(L);
     size_t size;
-    luaL_checkany(L, 2);
+    tcp_check_count(L, 2, 2);
     if (udp->connection == NULL) {
         return tcp_fail(L, "closed");
     }

@@ -117,6 +117,9 @@ tcp_t *client_socket_at(lua_State *L, int index);
 /* The socket at 1, of the running request; raises "bad request". */
 tcp_t *tcp_check(lua_State *L);
 
+/* Raises an error unless there are so many arguments, with the object. */
+void tcp_check_count(lua_State *L, int least, int most);
+
 /* nil, reason */
 int tcp_fail(lua_State *L, const char *reason);
 int tcp_succeed(lua_State *L);

@@ -354,14 +354,40 @@ def test_bind_chooses_the_local_address(start, peer):
 @pytest.mark.parametrize("call, error", [
     ("sock:connect('127.0.0.1', 70000)", "bad port number"),
     ("sock:receive('*x')", "bad pattern argument"),
-    ("sock:receive(-1)", "bad number of bytes"),
-    ("sock:send()", "value expected"),
+    ("sock:receive(-1)", "bad pattern argument"),
+    ("sock:receive(nil)", "bad pattern argument"),
+    ("sock:receive({})", "bad pattern argument"),
+    ("sock:receiveany()", "expecting 2 arguments (including the object), "
+     "but got 1"),
+    ("sock:receiveany('x')", "bad max argument"),
+    ("sock:receiveuntil()", "expecting 2 or 3 arguments"),
+    ("sock:receiveuntil('x', { inclusive = 1 })",
+     'bad "inclusive" option value type: number'),
+    ("sock:send()", "expecting 2 arguments (including the object), but got 1"),
+    ("sock:connect()", "expecting 2, 3, or 4 arguments"),
+    ("sock:connect('127.0.0.1', 1, { pool = {} })",
+     'bad "pool" option type: table'),
+    ("sock:connect('127.0.0.1', 1, { pool_size = 'a' })",
+     'bad "pool_size" option type: string'),
+    ("sock:connect('127.0.0.1', 1, { pool_size = 0 })",
+     'bad "pool_size" option value: 0'),
+    ("sock:settimeouts(1, 2)", "expecting 4 arguments"),
     ("sock:send(print)", "bad argument"),
     ("sock:receiveuntil('')", "pattern is empty"),
     ("sock:settimeout(-1)", "bad timeout value"),
 ])
 def test_bad_arguments(run, call, error):
-    assert error in run("ngx.say(pcall(function() %s end))" % call)
+    assert error in run("ngx.say(pcall(function() return %s end))" % call)
+
+
+@pytest.mark.parametrize("call, error", [
+    ("sock:connect('127.0.0.1')", "missing the port number"),
+    ("sock:connect('127.0.0.1', 'x')", "missing the port number"),
+    ("sock:setoption()", 'missing the "option" argument'),
+    ("sock:setoption('keepalive')", 'missing the "value" argument'),
+])
+def test_what_is_missing(run, call, error):
+    assert run("ngx.say(%s)" % call) == f"nil{error}\n"
 
 
 def test_not_where_nothing_may_sleep(start):

@@ -103,7 +103,7 @@ def test_before_a_peer(start):
         ngx.say(pcall(sock.setpeername, sock, "127.0.0.1", 99999))
     """))
     assert server.http("/t").text == (
-        "nilclosed\nnilclosed\nfalsebad port number: 99999\n")
+        "nilclosed\nnilclosed\ntruenilbad port number: 99999\n")
 
 
 def test_bind(start):
