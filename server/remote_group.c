@@ -43,6 +43,20 @@ set_name(remote_conf_t *own, u_char *name, size_t size)
 }
 
 
+/* Once: each listing finds it anew. */
+static void
+note_no_room(const remote_conf_t *group, const ngx_str_t *host)
+{
+    static ngx_uint_t is_noted;
+    if (!is_noted) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "dns_store %V: no room for %V: its zones are not served",
+                      &group->name, host);
+        is_noted = 1;
+    }
+}
+
+
 /* A store of one host of a group; rank: 0 is preferred. */
 static void
 open_member(const remote_conf_t *group, const ngx_str_t *host, in_port_t port,
@@ -55,9 +69,7 @@ open_member(const remote_conf_t *group, const ngx_str_t *host, in_port_t port,
             ngx_alloc(sizeof(*own) + host->len + 1 + NAME_SIZE, ngx_cycle->log);
     }
     if (own == NULL) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "dns_store %V: no room for the store of %V", &group->name,
-                      host);
+        note_no_room(group, host);
         return;
     }
     u_char *text = (u_char *) (own + 1);
@@ -222,7 +234,7 @@ remote_group_node(remote_store_t *store, const char *address, in_port_t port,
             return;
         }
     }
-    if (dns_remote_count < DNS_REMOTE_STORES_MAX && !ngx_exiting &&
+    if (!ngx_exiting &&
         remote_address(store->conf, address, port, &to, &size) == NGX_OK) {
         open_member(store->group, &host, port, 0);
         store->masters_told |= is_master ? 1u << (dns_remote_count - 1) : 0;

@@ -18,10 +18,11 @@ struct remote_watch_s {
     ngx_uint_t failures; /* in a row */
     unsigned is_open : 1;
     unsigned is_subscribed : 1;
-    unsigned is_listed : 1; /* so that it is known whether ... */
-    unsigned notifies : 1;  /* ... keyspace notifications are on */
-    unsigned was_on : 1;    /* as the log has it */
-    unsigned is_told : 1;   /* the log has anything */
+    unsigned is_listed : 1;  /* so that it is known whether ... */
+    unsigned notifies : 1;   /* ... keyspace notifications are on */
+    unsigned was_on : 1;     /* as the log has it */
+    unsigned owes_purge : 1; /* as soon as there are other answers */
+    unsigned is_told : 1;    /* the log has anything */
 };
 
 
@@ -31,13 +32,21 @@ static const char not_notified[] =
 static void open_watch(remote_watch_t *watch);
 
 
+/* Queries may be answered by another host since. */
+static ngx_uint_t
+is_where_it_was(const remote_watch_t *watch)
+{
+    const remote_store_t *store = watch->store;
+    return store->conf->sentinel.len > 0 || watch->host == store->host;
+}
+
+
 /* Is every change told? */
 ngx_uint_t
 remote_watch_is_on(const remote_store_t *store)
 {
     const remote_watch_t *watch = store->watch;
-    return watch != NULL && watch->is_subscribed &&
-           watch->host == store->host &&
+    return watch != NULL && watch->is_subscribed && is_where_it_was(watch) &&
            (watch->notifies || store->conf->channel.len > 0);
 }
 
@@ -72,6 +81,14 @@ log_off(const remote_watch_t *watch, const char *reason)
 }
 
 
+static void
+purge(remote_watch_t *watch)
+{
+    watch->owes_purge = 0;
+    remote_zones_purge(watch->store);
+}
+
+
 /* Answers that were kept for long are not given any more when nobody tells
    their changes; those from before somebody did may have missed one. */
 static void
@@ -86,7 +103,12 @@ note_state(remote_watch_t *watch, const char *reason)
     } else {
         log_off(watch, reason);
     }
-    remote_zones_purge(watch->store);
+    if (is_on || dns_main_conf((ngx_cycle_t *) ngx_cycle)->serve_stale == 0) {
+        purge(watch);
+    } else { /* if it is down altogether they are all that there is */
+        watch->owes_purge = 1;
+        remote_zones_soon(watch->store);
+    }
     watch->is_told = 1;
     watch->was_on = is_on & 1;
 }
@@ -97,6 +119,9 @@ remote_watch_listed(remote_store_t *store, ngx_uint_t notifies)
 {
     remote_watch_t *watch = store->watch;
     if (watch != NULL) {
+        if (watch->owes_purge) {
+            purge(watch);
+        }
         watch->notifies = notifies & 1;
         watch->is_listed = 1;
         if (watch->is_subscribed) {
@@ -191,7 +216,7 @@ on_ready(remote_wire_t *wire)
 static void
 ping(remote_watch_t *watch)
 {
-    if (watch->host != watch->store->host) {
+    if (!is_where_it_was(watch)) {
         lost(watch, "another host is used");
     } else if (!watch->wire.is_heard) {
         lost(watch, "timeout");

@@ -134,6 +134,28 @@ def test_a_write_while_the_connection_is_lost_is_seen(start, zones):
     proxy.stop()
 
 
+def test_a_redis_that_is_down_leaves_what_was_kept(start, zones):
+    """With dns_serve_stale; and none of it is given when it is back."""
+    proxy = Proxy(zones.port)
+    server = start("dns_serve_stale 1h;" + CONF
+                   % f"{zones.url(proxy.port)} {SLOW}")
+    server.wait_for_log(ON)
+    wait_for_answer(server, "www.a.test", "A", ["192.0.2.1"])
+    proxy.mode = "refuse"
+    proxy.cut()
+    server.wait_for_log(OFF)
+    zones.set("a.test", "www", "A", 600, "192.0.2.2")
+    for _ in range(20):
+        assert texts(server.query("www.a.test")) == ["192.0.2.1"]
+    proxy.mode = "pass"
+    wait_for_answer(server, "www.a.test", "A", ["192.0.2.2"], 8)
+    # Only this connection is lost.
+    zones.db.run("CLIENT", "KILL", "TYPE", "pubsub")
+    zones.set("a.test", "www", "A", 600, "192.0.2.3")
+    wait_for_answer(server, "www.a.test", "A", ["192.0.2.3"], 3)
+    proxy.stop()
+
+
 def test_without_notifications_the_cap_applies(start, zones):
     zones.db.run("CONFIG", "SET", "notify-keyspace-events", "")
     server = serve(start, zones, "poll=100ms ttl_cap=1", OFF)
