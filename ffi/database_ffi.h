@@ -28,6 +28,7 @@ struct dns_ffi_database_options {
     const char *prefix;
     const char *suffix;
     const char *channel;
+    const char *tls_name;
     const char *sentinel;
     const char *sentinel_password;
     const char *query_zones;
@@ -42,6 +43,7 @@ struct dns_ffi_database_options {
     uint8_t marks_rows;
     uint8_t content_is_json;
     uint8_t is_cluster;
+    uint8_t is_tls;
 };
 
 /* Connects to nothing yet. */

@@ -321,7 +321,10 @@ static const struct {
     {ngx_string("socket"), read_text, offsetof(remote_conf_t, socket), BOTH},
     {ngx_string("mirror"), read_text, offsetof(remote_conf_t, mirror), BOTH},
     {ngx_string("password_file"), read_password, 0, BOTH},
-    {ngx_string("ca_file"), read_path, offsetof(remote_conf_t, ca_file), MYSQL},
+    {ngx_string("ca_file"), read_path, offsetof(remote_conf_t, ca_file), BOTH},
+    {ngx_string("tls"), read_flag, offsetof(remote_conf_t, is_tls), REDIS},
+    {ngx_string("tls_name"), read_text, offsetof(remote_conf_t, tls_name),
+     REDIS},
     {ngx_string("query_zones"), read_text, offsetof(remote_conf_t, query_zones),
      MYSQL},
     {ngx_string("query_names"), read_text, offsetof(remote_conf_t, query_names),
@@ -462,8 +465,11 @@ check_queries(ngx_conf_t *cf, remote_conf_t *conf)
 
 
 static ngx_int_t
-check_redis(ngx_conf_t *cf, const remote_conf_t *conf)
+check_redis(ngx_conf_t *cf, remote_conf_t *conf)
 {
+    if (conf->is_tls != (conf->ca_file.len > 0)) {
+        return complain(cf, &conf->name, "tls=on and ca_file= go together");
+    }
     if (conf->is_cluster && conf->host_count == 0) {
         return complain(cf, &conf->name, "a cluster has hosts");
     }
@@ -477,7 +483,7 @@ check_redis(ngx_conf_t *cf, const remote_conf_t *conf)
         ngx_atoi(conf->database.data, conf->database.len) > 0) {
         return complain(cf, &conf->database, "a cluster has database 0 alone");
     }
-    return NGX_OK;
+    return conf->is_tls ? remote_tls_conf(cf, conf) : NGX_OK;
 }
 
 

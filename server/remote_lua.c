@@ -225,6 +225,7 @@ push_where(lua_State *L, const remote_conf_t *remote)
     set_text(L, "prefix", &remote->prefix);
     set_text(L, "suffix", &remote->suffix);
     set_text(L, "channel", &remote->channel);
+    set_text(L, "tls_name", &remote->tls_name);
     set_text(L, "sentinel", &remote->sentinel);
     set_text(L, "sentinel_password", &remote->sentinel_password);
     set_text(L, "query_zones", &remote->query_zones);
@@ -233,6 +234,10 @@ push_where(lua_State *L, const remote_conf_t *remote)
     set_text(L, "query_records", &remote->query_records);
     lua_pushinteger(L, (lua_Integer) remote->replica_count);
     lua_setfield(L, -2, "replica_count");
+    if (remote->is_tls) {
+        lua_pushliteral(L, "on");
+        lua_setfield(L, -2, "tls");
+    }
     if (remote->is_cluster) {
         lua_pushliteral(L, "on");
         lua_setfield(L, -2, "cluster");

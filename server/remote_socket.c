@@ -89,6 +89,56 @@ begin_stage(remote_wire_t *wire)
 }
 
 
+static void on_read(ngx_event_t *ev);
+static void on_write(ngx_event_t *ev);
+
+
+static void
+begin(remote_wire_t *wire)
+{
+    begin_stage(wire);
+    if (send_output(wire) != NGX_OK) {
+        wire->failed(wire, wire->error);
+    }
+}
+
+
+static void
+on_handshake(ngx_connection_t *c)
+{
+    remote_wire_t *wire = c->data;
+    const char *reason = remote_tls_check(wire);
+    c->read->handler = on_read;
+    c->write->handler = on_write;
+    if (reason != NULL) {
+        wire->failed(wire, reason);
+    } else {
+        begin(wire);
+    }
+}
+
+
+/* The connection is there. */
+static void
+on_connected(remote_wire_t *wire)
+{
+    if (wire->store->conf->ssl == NULL) {
+        begin(wire);
+        return;
+    }
+    wire->is_sent = 1;
+    switch (remote_tls_begin(wire, on_handshake)) {
+    case NGX_OK:
+        on_handshake(wire->connection);
+        break;
+    case NGX_AGAIN:
+        break;
+    default:
+        wire->failed(wire, "the TLS handshake failed");
+    }
+}
+
+
 static void
 on_write(ngx_event_t *ev)
 {
@@ -104,7 +154,8 @@ on_write(ngx_event_t *ev)
             wire->failed(wire, strerror(error));
             return;
         }
-        begin_stage(wire);
+        on_connected(wire);
+        return;
     }
     if (send_output(wire) != NGX_OK) {
         wire->failed(wire, wire->error);
@@ -293,8 +344,13 @@ void
 remote_wire_close(remote_wire_t *wire)
 {
     if (wire->connection != NULL) {
+        ngx_pool_t *pool = wire->connection->pool;
+        remote_tls_close(wire->connection);
         ngx_close_connection(wire->connection);
         wire->connection = NULL;
+        if (pool != NULL) {
+            ngx_destroy_pool(pool);
+        }
     }
     if (wire->flush.posted) {
         ngx_delete_posted_event(&wire->flush);

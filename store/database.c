@@ -7,7 +7,7 @@
 #include "dns/siphash.h"
 #include "store/private/database.h"
 
-enum { TEXTS = 14 }; /* of the options, besides hosts */
+enum { TEXTS = 15 }; /* of the options, besides hosts */
 
 static bool
 copy_text(const char **text)
@@ -34,6 +34,7 @@ list_texts(store_database_options_t *o, const char **texts[])
     texts[count++] = &o->prefix;
     texts[count++] = &o->suffix;
     texts[count++] = &o->channel;
+    texts[count++] = &o->tls_name;
     texts[count++] = &o->sentinel;
     texts[count++] = &o->sentinel_password;
     texts[count++] = &o->layout.zones;

@@ -28,7 +28,7 @@ typedef struct {
     const char *user;        /* NULL: none */
     const char *password;    /* NULL: none */
     const char *database;
-    const char *ca_file; /* NULL: no TLS (MySQL) */
+    const char *ca_file; /* NULL: none */
     const char *prefix;  /* of keys (Redis); NULL: none */
     const char *suffix;
     const char *channel;  /* Redis: where a commit publishes its zone; NULL:
@@ -38,8 +38,10 @@ typedef struct {
     const char *sentinel_password; /* NULL: none */
     unsigned replica_count; /* Redis: of which queries are answered: a commit
                                waits for them, for a short time */
-    bool is_cluster;        /* Redis: the hosts are some of a cluster's nodes */
-    unsigned timeout_ms;    /* of connecting and of each round trip */
+    bool is_tls;          /* Redis: with ca_file; MySQL has TLS with it alone */
+    const char *tls_name; /* Redis: in the server's certificate; NULL: any */
+    bool is_cluster;      /* Redis: the hosts are some of a cluster's nodes */
+    unsigned timeout_ms;  /* of connecting and of each round trip */
     store_mysql_layout_t layout; /* texts are copied; zones NULL: PowerDNS's,
                                     which alone can be edited */
     bool marks_rows; /* a zone's generation in listings changes with any of

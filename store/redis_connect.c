@@ -16,15 +16,24 @@ link_of(store_database_t *db)
     return db->link;
 }
 
+static void
+close_node(redis_node_t *node)
+{
+    redis_tls_close(node);
+
+    if (node->redis != NULL) {
+        redisFree(node->redis);
+        node->redis = NULL;
+    }
+}
+
 void
 redis_close(store_database_t *db)
 {
     redis_link_t *link = link_of(db);
 
     for (unsigned i = 0; i < link->node_count; i++) {
-        if (link->nodes[i].redis != NULL) {
-            redisFree(link->nodes[i].redis);
-        }
+        close_node(&link->nodes[i]);
     }
 
     buffer_free(&link->commands);
@@ -69,8 +78,8 @@ redis_expect(store_database_t *db, redisReply *reply, int type)
 static dns_status_t
 check_role(store_database_t *db)
 {
-    redisReply *reply = redis_check_reply(
-        db, redisCommand(redis_of(db), "ROLE"), REDIS_REPLY_ARRAY);
+    redisReply *reply =
+        redis_check_reply(db, redis_call(db, "ROLE"), REDIS_REPLY_ARRAY);
 
     if (reply == NULL) {
         return DNS_ESTORE;
@@ -102,15 +111,15 @@ log_in(store_database_t *db)
     if (o->password != NULL) {
         redisReply *reply =
             o->user == NULL
-                ? redisCommand(redis, "AUTH %s", o->password)
-                : redisCommand(redis, "AUTH %s %s", o->user, o->password);
+                ? redis_call(db, "AUTH %s", o->password)
+                : redis_call(db, "AUTH %s %s", o->user, o->password);
 
         status = redis_expect(db, reply, REDIS_REPLY_STATUS);
     }
 
     if (status == DNS_OK && o->database != NULL && o->database[0] != '\0' &&
         !o->is_cluster) {
-        status = redis_expect(db, redisCommand(redis, "SELECT %s", o->database),
+        status = redis_expect(db, redis_call(db, "SELECT %s", o->database),
                               REDIS_REPLY_STATUS);
     }
 
@@ -134,7 +143,7 @@ open_node(store_database_t *db, redis_node_t *node)
         node->address[0] == '\0'
             ? redisConnectUnixWithTimeout(o->unix_socket, timeout)
             : redisConnectWithTimeout(node->address, node->port, timeout);
-    link_of(db)->redis = node->redis;
+    link_of(db)->node = node;
 
     if (node->redis == NULL) {
         return database_fail(db, DNS_ENOMEM, "no memory for a connection");
@@ -145,7 +154,7 @@ open_node(store_database_t *db, redis_node_t *node)
     }
 
     redisSetTimeout(node->redis, timeout);
-    return DNS_OK;
+    return o->is_tls ? redis_tls_open(db, node) : DNS_OK;
 }
 
 static dns_status_t
@@ -193,23 +202,22 @@ ask_sentinel(store_database_t *db, redis_node_t *node)
     dns_status_t status = DNS_OK;
 
     if (o->sentinel_password != NULL) {
-        status = redis_expect(
-            db, redisCommand(redis_of(db), "AUTH %s", o->sentinel_password),
-            REDIS_REPLY_STATUS);
+        status =
+            redis_expect(db, redis_call(db, "AUTH %s", o->sentinel_password),
+                         REDIS_REPLY_STATUS);
     }
 
     if (status == DNS_OK) {
-        status = read_master(db, node,
-                             redisCommand(redis_of(db),
-                                          "SENTINEL get-master-addr-by-name %s",
-                                          o->sentinel));
+        status = read_master(
+            db, node,
+            redis_call(db, "SENTINEL get-master-addr-by-name %s", o->sentinel));
     }
 
     if (status != DNS_OK) {
         return status;
     }
 
-    redisFree(node->redis);
+    close_node(node);
     return open_node(db, node);
 }
 
@@ -259,7 +267,7 @@ use_node(store_database_t *db, const redisReply *who)
         redis_node_t *node = &link->nodes[i];
 
         if (node->port == port && strcmp(node->address, address) == 0) {
-            link->redis = node->redis;
+            link->node = node;
             return DNS_OK;
         }
     }
@@ -316,7 +324,7 @@ route_by(store_database_t *db, const redisReply *slots, long long slot)
 static redisReply *
 ask_slots(store_database_t *db)
 {
-    return redis_check_reply(db, redisCommand(redis_of(db), "CLUSTER SLOTS"),
+    return redis_check_reply(db, redis_call(db, "CLUSTER SLOTS"),
                              REDIS_REPLY_ARRAY);
 }
 
@@ -329,9 +337,9 @@ redis_route(store_database_t *db)
         return DNS_OK;
     }
 
-    redisReply *slot = redis_check_reply(
-        db, redisCommand(link->redis, "CLUSTER KEYSLOT %s", link->key),
-        REDIS_REPLY_INTEGER);
+    redisReply *slot =
+        redis_check_reply(db, redis_call(db, "CLUSTER KEYSLOT %s", link->key),
+                          REDIS_REPLY_INTEGER);
 
     if (slot == NULL) {
         return DNS_ESTORE;

@@ -72,9 +72,8 @@ static dns_status_t
 mark_fields(store_database_t *db, uint64_t *generation)
 {
     const redis_link_t *link = db->link;
-    redisReply *reply =
-        redis_check_reply(db, redisCommand(link->redis, "DUMP %s", link->key),
-                          REDIS_REPLY_STRING);
+    redisReply *reply = redis_check_reply(
+        db, redis_call(db, "DUMP %s", link->key), REDIS_REPLY_STRING);
 
     if (reply == NULL) {
         return DNS_ESTORE;
@@ -94,7 +93,7 @@ list_zone(store_database_t *db, const dns_name_t *apex, store_listing_t *out)
     set_key(db, apex);
 
     const redis_link_t *link = db->link;
-    redisReply *reply = redisCommand(link->redis, "HGET %s @", link->key);
+    redisReply *reply = redis_call(db, "HGET %s @", link->key);
 
     if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
         return redis_expect(db, reply, REDIS_REPLY_STRING);
@@ -151,8 +150,8 @@ list_node(store_database_t *db, void *data)
     do {
         redisReply *reply = redis_check_reply(
             db,
-            redisCommand(redis_of(db), "SCAN %s MATCH %s COUNT 1000 TYPE hash",
-                         cursor, pattern),
+            redis_call(db, "SCAN %s MATCH %s COUNT 1000 TYPE hash", cursor,
+                       pattern),
             REDIS_REPLY_ARRAY);
 
         if (reply == NULL || reply->elements != 2) {
@@ -183,9 +182,8 @@ list(store_database_t *db, const dns_name_t *only, store_listing_t *out)
         return status;
     }
 
-    redisReply *exists =
-        redis_check_reply(db, redisCommand(link->redis, "EXISTS %s", link->key),
-                          REDIS_REPLY_INTEGER);
+    redisReply *exists = redis_check_reply(
+        db, redis_call(db, "EXISTS %s", link->key), REDIS_REPLY_INTEGER);
 
     if (exists == NULL) {
         return DNS_ESTORE;
@@ -205,8 +203,7 @@ get_field(store_database_t *db, const dns_name_t *name)
 
     store_redis_field(name, &db->apex, field);
 
-    redisReply *reply =
-        redisCommand(link->redis, "HGET %s %s", link->key, field);
+    redisReply *reply = redis_call(db, "HGET %s %s", link->key, field);
 
     if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
         (void) !redis_expect(db, reply, REDIS_REPLY_STRING);
@@ -262,8 +259,7 @@ read_zone(store_database_t *db, const dns_name_t *apex, const dns_name_t *name,
     }
 
     redisReply *reply = redis_check_reply(
-        db, redisCommand(link->redis, "HGETALL %s", link->key),
-        REDIS_REPLY_ARRAY);
+        db, redis_call(db, "HGETALL %s", link->key), REDIS_REPLY_ARRAY);
 
     if (reply == NULL) {
         return DNS_ESTORE;
@@ -286,18 +282,16 @@ begin(store_database_t *db, const dns_name_t *apex, uint64_t *generation)
     dns_status_t status = use_zone(db, apex);
 
     if (status == DNS_OK) {
-        status =
-            redis_expect(db, redisCommand(link->redis, "WATCH %s", link->key),
-                         REDIS_REPLY_STATUS);
+        status = redis_expect(db, redis_call(db, "WATCH %s", link->key),
+                              REDIS_REPLY_STATUS);
     }
 
     if (status != DNS_OK) {
         return status;
     }
 
-    redisReply *exists =
-        redis_check_reply(db, redisCommand(link->redis, "EXISTS %s", link->key),
-                          REDIS_REPLY_INTEGER);
+    redisReply *exists = redis_check_reply(
+        db, redis_call(db, "EXISTS %s", link->key), REDIS_REPLY_INTEGER);
 
     if (exists == NULL) {
         return DNS_ESTORE;
@@ -306,7 +300,7 @@ begin(store_database_t *db, const dns_name_t *apex, uint64_t *generation)
     status = exists->integer == 0 ? DNS_ENOTFOUND : DNS_OK;
     freeReplyObject(exists);
 
-    redisReply *soa = redisCommand(link->redis, "HGET %s @", link->key);
+    redisReply *soa = redis_call(db, "HGET %s @", link->key);
 
     if (soa == NULL || soa->type == REDIS_REPLY_ERROR) {
         return redis_expect(db, soa, REDIS_REPLY_STRING);
@@ -445,22 +439,14 @@ append_all(store_database_t *db)
 {
     redis_link_t *link = db->link;
 
-    if (redisAppendCommand(link->redis, "MULTI") != REDIS_OK ||
-        redisAppendFormattedCommand(link->redis, link->commands.octets,
+    if (redisAppendCommand(redis_of(db), "MULTI") != REDIS_OK ||
+        redisAppendFormattedCommand(redis_of(db), link->commands.octets,
                                     link->commands.size) != REDIS_OK ||
-        redisAppendCommand(link->redis, "EXEC") != REDIS_OK) {
-        return database_fail(db, DNS_ESTORE, link->redis->errstr);
+        redisAppendCommand(redis_of(db), "EXEC") != REDIS_OK) {
+        return database_fail(db, DNS_ESTORE, redis_of(db)->errstr);
     }
 
     return DNS_OK;
-}
-
-static redisReply *
-next_reply(store_database_t *db)
-{
-    void *reply = NULL;
-
-    return redisGetReply(redis_of(db), &reply) == REDIS_OK ? reply : NULL;
 }
 
 /* nil: the zone's key was changed since WATCH. */
@@ -494,9 +480,8 @@ check_exec(store_database_t *db, redisReply *reply)
 static void
 wait_for_replicas(store_database_t *db)
 {
-    redisReply *reply =
-        redisCommand(redis_of(db), "WAIT %u %d", db->options.replica_count,
-                     REPLICAS_WAIT_MS);
+    redisReply *reply = redis_call(db, "WAIT %u %d", db->options.replica_count,
+                                   REPLICAS_WAIT_MS);
 
     if (reply != NULL) {
         freeReplyObject(reply);
@@ -517,17 +502,17 @@ commit(store_database_t *db)
 
     /* MULTI's OK, QUEUED for each command. */
     for (size_t i = 0; status == DNS_OK && i <= link->command_count; i++) {
-        status = redis_expect(db, next_reply(db), REDIS_REPLY_STATUS);
+        status = redis_expect(db, redis_next_reply(db), REDIS_REPLY_STATUS);
     }
 
     /* A command that is refused (the server is a replica by now, or another
        node has the zone) means that EXEC does nothing. */
-    if (status != DNS_OK && link->redis->err == 0) {
+    if (status != DNS_OK && redis_of(db)->err == 0) {
         db->is_committing = false;
     }
 
     if (status == DNS_OK) {
-        status = check_exec(db, next_reply(db));
+        status = check_exec(db, redis_next_reply(db));
     }
 
     if (status == DNS_OK && db->options.replica_count > 0) {
@@ -544,8 +529,8 @@ abort_transaction(store_database_t *db)
 
     memcpy(error, db->error, sizeof(error));
 
-    if (redis_expect(db, redisCommand(redis_of(db), "UNWATCH"),
-                     REDIS_REPLY_STATUS) != DNS_OK) {
+    if (redis_expect(db, redis_call(db, "UNWATCH"), REDIS_REPLY_STATUS) !=
+        DNS_OK) {
         database_close(db);
     }
 

@@ -19,7 +19,8 @@ local name_of = dns.name
 local HOSTS_MAX = 8
 local TIMEOUT = 10000 -- ms, of each round trip
 local OPTIONS = { socket = true, prefix = true, suffix = true, ca_file = true,
-    channel = true, sentinel = true, sentinel_password = true, cluster = true }
+    channel = true, sentinel = true, sentinel_password = true, cluster = true,
+    tls = true, tls_name = true }
 local PORTS = { mysql = 3306, redis = 6379, sentinel = 26379 }
 
 local Database = {
@@ -202,7 +203,7 @@ end
 --- The parts of a URL.
 -- @tparam string url scheme://[user[:password]@]host[:port][,...]/database,
 --   and behind it ?name=value&... of socket, prefix, suffix, ca_file, channel,
---   sentinel, sentinel_password, cluster=on
+--   sentinel, sentinel_password, cluster=on, tls=on, tls_name
 -- @treturn table|nil for open()
 -- @treturn string reason
 function database.parse(url)
@@ -269,6 +270,8 @@ function database.open(where)
     options.timeout_ms = where.timeout or TIMEOUT
     options.is_redis = where.scheme == "redis" and 1 or 0
     options.replica_count = where.replica_count or 0
+    options.is_tls = where.tls == "on" and 1 or 0
+    options.tls_name = where.tls_name
     options.is_cluster = where.cluster == "on" and 1 or 0
     options.marks_rows = where.marks_rows and 1 or 0
     options.query_zones = where.query_zones

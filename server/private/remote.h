@@ -36,6 +36,9 @@ typedef struct {
     ngx_str_t channel;  /* Redis: where changes are told; empty: none */
     ngx_str_t sentinel; /* the master's name: the hosts are sentinels */
     ngx_str_t sentinel_password; /* data NULL: none */
+    ngx_uint_t is_tls;           /* Redis */
+    ngx_str_t tls_name;          /* in the server's certificate; empty: any */
+    ngx_ssl_t *ssl;              /* NULL: no TLS (Redis) */
     ngx_uint_t is_cluster;
     ngx_str_t replicas[REMOTE_HOSTS_MAX]; /* Redis: read from these */
     in_port_t replica_ports[REMOTE_HOSTS_MAX];
@@ -143,6 +146,9 @@ struct remote_store_s {
 };
 
 extern remote_store_t remote_stores[DNS_REMOTE_STORES_MAX];
+
+/* While the configuration is read: conf->ssl (remote_tls.c). */
+ngx_int_t remote_tls_conf(ngx_conf_t *cf, remote_conf_t *conf);
 
 /* The stores that a directive becomes. */
 ngx_uint_t remote_conf_stores(const remote_conf_t *conf);

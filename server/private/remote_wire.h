@@ -44,6 +44,13 @@ ngx_int_t remote_wire_open(remote_wire_t *wire, const char *address,
 /* Sends what was begun, at the end of this turn of the event loop. */
 void remote_wire_flush(remote_wire_t *wire);
 
+/* TLS.  Begins the handshake: NGX_AGAIN: done() is called, which asks whether
+   the server is to be trusted (NULL: it is). */
+ngx_int_t remote_tls_begin(remote_wire_t *wire,
+                           void (*done)(ngx_connection_t *c));
+const char *remote_tls_check(const remote_wire_t *wire);
+void remote_tls_close(ngx_connection_t *c);
+
 void remote_wire_close(remote_wire_t *wire);
 
 #endif

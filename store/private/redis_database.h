@@ -19,10 +19,11 @@ typedef struct {
     char address[REDIS_ADDRESS_SIZE];
     uint16_t port;
     redisContext *redis; /* owned */
+    struct ssl_st *ssl;  /* owned; NULL: no TLS */
 } redis_node_t;
 
 typedef struct {
-    redisContext *redis;                 /* borrowed: of the node in use */
+    redis_node_t *node;                  /* in use */
     redis_node_t nodes[REDIS_NODES_MAX]; /* one without a cluster */
     unsigned node_count;
     buffer_t commands; /* of the transaction, formatted */
@@ -34,8 +35,18 @@ typedef struct {
 static inline redisContext *
 redis_of(store_database_t *db)
 {
-    return ((redis_link_t *) db->link)->redis;
+    return ((redis_link_t *) db->link)->node->redis;
 }
+
+/* A command to the node in use, and its reply; NULL: see redis_of()->errstr. */
+redisReply *redis_call(store_database_t *db, const char *format, ...);
+
+/* The next reply, after what was appended is sent. */
+redisReply *redis_next_reply(store_database_t *db);
+
+/* TLS over the node's connection, with the server's certificate checked. */
+dns_status_t redis_tls_open(store_database_t *db, redis_node_t *node);
+void redis_tls_close(redis_node_t *node);
 
 dns_status_t redis_connect(store_database_t *db, const char *host,
                            uint16_t port);
