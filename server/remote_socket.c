@@ -191,6 +191,10 @@ on_read(ngx_event_t *ev)
     static u_char octets[READ_SIZE];
     ngx_connection_t *c = ev->data;
     remote_wire_t *wire = c->data;
+    if (!wire->is_sent) { /* not connected */
+        on_write(c->write);
+        return;
+    }
     for (;;) {
         const ssize_t n = c->recv(c, octets, sizeof(octets));
         if (n == NGX_AGAIN) {
@@ -285,6 +289,7 @@ watch(remote_wire_t *wire, ngx_socket_t fd)
     c->read->log = c->write->log = c->log;
     c->recv = ngx_recv;
     c->send = ngx_send;
+    c->log_error = NGX_ERROR_INFO; /* what it means is told by the store */
     return ngx_add_conn != NULL
                ? ngx_add_conn(c)
                : (ngx_add_event(c->read, NGX_READ_EVENT, 0) == NGX_OK

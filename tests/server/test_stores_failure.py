@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import signal
+import signal
 import socket
 import subprocess
 import time
@@ -202,6 +203,9 @@ def test_a_fault_hits_the_stores_own_names_alone(setting, fault):
 
     assert len(setting.log_lines(FAILS)) == 1
     assert len(setting.log_lines(RECOVERS)) == 1
+    assert len(setting.log_lines(r"\[error\]")) == 1
+    assert fault != "refuse" or "refused" in setting.log_lines(FAILS)[0] \
+        or "(111)" in setting.log_lines(FAILS)[0]
     assert "secret" not in server.log()
     assert server.worker_pids() == workers
 
@@ -452,6 +456,34 @@ def test_a_database_that_is_killed_and_comes_back(mysql_setting):
     assert len(setting.log_lines(FAILS)) == 1
 
 
+def test_workers_end_while_a_store_hangs(setting):
+    """A reload loses no query; nothing is left open."""
+    server = setting.serve("timeout=1s poll=100ms ttl_cap=1h")
+    setting.warm_up()
+    setting.fail("hole")
+    old = server.worker_pids()
+    names = [f"e{i}.{setting.kind}.test" for i in range(50)]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect((HOST, server.port("DNS")))
+        s.settimeout(5)
+        for name in names:
+            s.send(dns.message.make_query(name, "A").to_wire())
+        setting.check_others()  # so that all are under way
+        server.reload()
+        assert rcodes([s.recv(4096) for _ in names]) == {dns.rcode.SERVFAIL}
+    wait_for(lambda: not set(old) & set(server.worker_pids()))
+    setting.proxy.mode = "pass"
+    setting.warm_up()
+    # At once, with queries under way.
+    setting.fail("hole")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect((HOST, server.port("DNS")))
+        for name in names:
+            s.send(dns.message.make_query(name, "A").to_wire())
+        setting.check_others()
+        server.stop(signal.SIGTERM)
+
+
 def test_edits_of_a_store_that_is_down_are_refused(setting):
     server = setting.serve()
     setting.warm_up()
@@ -462,6 +494,11 @@ def test_edits_of_a_store_that_is_down_are_refused(setting):
         reply = server.http(path, "PUT", body)
         assert reply.status in (500, 502, 503) and reply.json()["error"]
         setting.check_others()
+    name = f"new.{setting.kind}.test"
+    assert server.http(f"/dns?domain={name}&type=A").status == 502
+    explained = server.http(f"/dns/explain?name={name}")
+    assert explained.status == 200, explained.text
+    assert explained.json()["response"]["rcode"] in (2, "SERVFAIL")
     setting.fail("hole")  # the edit waits, and nobody with it
     with concurrent.futures.ThreadPoolExecutor() as pool:
         waiting = pool.submit(server.http, path, "PUT", body)
