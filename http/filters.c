@@ -1,5 +1,6 @@
 /* header_filter_by_lua* and body_filter_by_lua*. */
 
+#include "http/private/arg.h"
 #include "http/private/phases.h"
 #include "runtime/text.h"
 
@@ -30,23 +31,6 @@ header_filter(ngx_http_request_t *r)
                                                 rc);
     }
     return rc == NGX_ERROR ? NGX_ERROR : next_header_filter(r);
-}
-
-
-/* What came, as one string; the buffers are used up. */
-static void
-push_text(lua_State *L, ngx_chain_t *in)
-{
-    luaL_Buffer text;
-    luaL_buffinit(L, &text);
-    for (ngx_chain_t *cl = in; cl != NULL; cl = cl->next) {
-        ngx_buf_t *b = cl->buf;
-        if (ngx_buf_in_memory(b)) {
-            luaL_addlstring(&text, (const char *) b->pos,
-                            (size_t) (b->last - b->pos));
-        }
-    }
-    luaL_pushresult(&text);
 }
 
 
@@ -142,21 +126,10 @@ pass(http_ctx_t *ctx, const u_char *text, size_t size, ngx_uint_t last,
 }
 
 
-/* Runs the chunk with ngx.arg = {text, last}; the table stays on the stack.
-   NGX_ERROR as well where it returns ngx.ERROR. */
+/* NGX_ERROR as well where the chunk returns ngx.ERROR. */
 static ngx_int_t
-run(lua_State *L, http_ctx_t *ctx, http_code_t *code, ngx_chain_t *in,
-    ngx_uint_t last)
+run(lua_State *L, http_ctx_t *ctx, http_code_t *code)
 {
-    lua_createtable(L, 2, 0);
-    push_text(L, in);
-    lua_rawseti(L, -2, 1);
-    lua_pushboolean(L, (int) last);
-    lua_rawseti(L, -2, 2);
-    lua_getglobal(L, "ngx");
-    lua_pushvalue(L, -2);
-    lua_setfield(L, -2, "arg");
-    lua_pop(L, 1);
     if (http_code_push(ctx, code) != NGX_OK ||
         resolua_run_function_sync(&ctx->base, 0, RESOLUA_BODY_FILTER, 1) !=
             NGX_OK) {
@@ -184,9 +157,9 @@ flatten(lua_State *L)
 
 /* Pushes the text of ngx.arg[1], a string, unless it is nil. */
 static ngx_int_t
-push_result(lua_State *L, http_ctx_t *ctx, int arg)
+push_result(lua_State *L, http_ctx_t *ctx, http_arg_t *arg)
 {
-    lua_rawgeti(L, arg, 1);
+    http_arg_push_text(L, arg);
     if (lua_isnil(L, -1) || lua_isstring(L, -1)) {
         return NGX_OK;
     }
@@ -201,18 +174,24 @@ push_result(lua_State *L, http_ctx_t *ctx, int arg)
 }
 
 
+/* What the chunk has left: the buffers as they came where it has changed
+   nothing. */
 static ngx_int_t
-pass_result(lua_State *L, http_ctx_t *ctx, int arg, ngx_uint_t flush)
+pass_result(lua_State *L, http_ctx_t *ctx, http_arg_t *arg)
 {
     size_t size = 0;
-    if (push_result(L, ctx, arg) != NGX_OK) {
+    ctx->filter_ended = arg->last;
+    if (!arg->is_replaced && !arg->last_is_set) {
+        return next_body_filter(ctx->request, arg->in);
+    }
+    const ngx_int_t rc = push_result(L, ctx, arg);
+    const ngx_uint_t flush = wants_flush(arg->in);
+    use_up(arg->in);
+    if (rc != NGX_OK) {
         return NGX_ERROR;
     }
     const char *text = lua_tolstring(L, -1, &size);
-    lua_rawgeti(L, arg, 2);
-    const ngx_uint_t last = (ngx_uint_t) lua_toboolean(L, -1);
-    ctx->filter_ended = last ? 1 : 0;
-    return pass(ctx, (const u_char *) text, size, last, flush);
+    return pass(ctx, (const u_char *) text, size, arg->last, flush);
 }
 
 
@@ -233,12 +212,11 @@ body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     }
     lua_State *L = resolua_vm;
     const int top = lua_gettop(L);
-    const ngx_uint_t flush = wants_flush(in);
-    ngx_int_t rc = run(L, ctx, code, in, is_last(r, in));
-    use_up(in);
-    if (rc == NGX_OK) {
-        rc = pass_result(L, ctx, top + 1, flush);
-    }
+    http_arg_t arg = {.in = in, .last = is_last(r, in) ? 1 : 0};
+    http_arg_t *before = http_arg_enter(&arg);
+    const ngx_int_t ran = run(L, ctx, code);
+    const ngx_int_t rc = ran == NGX_OK ? pass_result(L, ctx, &arg) : NGX_ERROR;
+    http_arg_leave(before);
     lua_settop(L, top);
     return rc;
 }

@@ -6,6 +6,7 @@
 
 #include <ndk_set_var.h>
 
+#include "http/private/arg.h"
 #include "http/private/phases.h"
 
 #pragma weak ndk_set_var_multi_value_core
@@ -14,22 +15,6 @@ typedef struct {
     http_code_t code;
     ngx_uint_t arg_count;
 } set_t;
-
-
-/* ngx.arg = {values...} */
-static void
-set_args(lua_State *L, const ngx_http_variable_value_t *values,
-         ngx_uint_t count)
-{
-    lua_getglobal(L, "ngx");
-    lua_createtable(L, (int) count, 0);
-    for (ngx_uint_t i = 0; i < count; i++) {
-        lua_pushlstring(L, (const char *) values[i].data, values[i].len);
-        lua_rawseti(L, -2, (int) i + 1);
-    }
-    lua_setfield(L, -2, "arg");
-    lua_pop(L, 1);
-}
 
 
 static ngx_int_t
@@ -65,12 +50,17 @@ run(ngx_http_request_t *r, ngx_str_t *out, ngx_http_variable_value_t *values,
     if (ctx == NULL) {
         return NGX_ERROR;
     }
-    set_args(L, values, set->arg_count);
-    if (http_code_push(ctx, &set->code) != NGX_OK ||
-        resolua_run_function_sync(&ctx->base, 0, RESOLUA_SET, 1) != NGX_OK) {
+    if (http_code_push(ctx, &set->code) != NGX_OK) {
         return NGX_ERROR;
     }
-    const ngx_int_t rc = take_result(L, r, out);
+    http_arg_t arg = {.values = values, .count = set->arg_count};
+    http_arg_t *before = http_arg_enter(&arg);
+    ngx_int_t rc = resolua_run_function_sync(&ctx->base, 0, RESOLUA_SET, 1);
+    http_arg_leave(before);
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+    rc = take_result(L, r, out);
     lua_pop(L, 1);
     return rc;
 }

@@ -12,10 +12,11 @@ void http_headers_setup(lua_State *L);    /* ngx.req: headers */
 void http_body_setup(lua_State *L);       /* ngx.req: body */
 void http_body_write_setup(lua_State *L); /* ngx.req: another body */
 void http_resp_setup(lua_State *L);       /* ngx: header, resp */
-void http_response_setup(lua_State *L);       /* resolua.response */
-void http_ndk_setup(lua_State *L);            /* ndk, a global */
+void http_response_setup(lua_State *L);   /* resolua.response */
+void http_ndk_setup(lua_State *L);        /* ndk, a global */
 void http_control_setup(lua_State *L);    /* ngx: exec, redirect, constants */
 void http_guard_setup(lua_State *L);      /* the module resolua.guard */
+void http_arg_setup(lua_State *L);        /* ngx.arg */
 void http_subrequest_setup(lua_State *L); /* ngx.location */
 
 /* http's upstreams, for ngx.upstream. */
