@@ -95,7 +95,9 @@ open_group(const remote_conf_t *conf)
         }
         return;
     }
-    for (ngx_uint_t i = 0; i < conf->replica_count; i++) {
+    /* The first that is up is asked: another one in each worker. */
+    for (ngx_uint_t k = 0; k < conf->replica_count; k++) {
+        const ngx_uint_t i = (ngx_worker + k) % conf->replica_count;
         open_member(conf, &conf->replicas[i], conf->replica_ports[i], 0);
     }
     open_store(conf, NULL, conf);

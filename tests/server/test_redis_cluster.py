@@ -158,6 +158,16 @@ def test_a_zone_that_moves_is_followed(start, cluster):
             node.run("CONFIG", "SET", "notify-keyspace-events", "Khg")
 
 
+def test_a_cluster_is_mirrored(start, cluster):
+    server = start(CONF % f"{cluster.url(1)} cluster=on poll=100ms"
+                   " mirror=@FOLDER@/copy")
+    for i, zone in enumerate(ZONES):
+        wait_for_answer(server, f"www.{zone}", "A", [f"192.0.2.{i}"])
+    assert put(server, ZONES[3], "mirrored", "192.0.2.60") == 201
+    assert texts(server.query(f"mirrored.{ZONES[3]}")) == ["192.0.2.60"]
+    cluster.run("HDEL", f"{ZONES[3]}.", "mirrored")
+
+
 def test_a_dead_master_is_replaced_by_its_replica(start, cluster):
     server = serve(start, cluster)
     zone = next(z for z in ZONES if cluster.number_of(f"{z}.") == 0)

@@ -83,6 +83,19 @@ def test_answers_are_kept_in_the_meantime(start, zones):
     assert after - before <= 1
 
 
+def test_a_reload_goes_on_with_new_workers(start, zones):
+    server = serve(start, zones)
+    for i in range(2, 5):
+        old = server.worker_pids()
+        server.reload()
+        wait_for(lambda: not set(old) & set(server.worker_pids()), 10,
+                 "the old worker's end")
+        wait_for(lambda: len(re.findall(ON, server.log())) == i, 5)
+        zones.set("a.test", "www", "A", 600, f"192.0.2.{i}")
+        wait_for_answer(server, "www.a.test", "A", [f"192.0.2.{i}"], 2)
+    wait_for(lambda: zones.connections() <= 3, 5, "connections that are left")
+
+
 def test_zones_come_and_go(start, zones):
     server = serve(start, zones)
     assert server.query("www.c.test").rcode() == dns.rcode.REFUSED
