@@ -420,6 +420,22 @@ dns_fetched_restart(dns_fetched_t *set)
 }
 
 void
+dns_fetched_resolve_below(dns_fetched_t *set, uint32_t zone_id,
+                          const dns_ancestors_t *ancestors)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        entry_t *entry = set->entries[i];
+
+        if (entry->zone_id == zone_id && entry->rows_known &&
+            !entry->below_known) {
+            entry->exists =
+                entry->exists || dns_ancestors_has(ancestors, &entry->name);
+            entry->below_known = true;
+        }
+    }
+}
+
+void
 dns_fetched_settle(dns_fetched_t *set)
 {
     for (size_t i = 0; i < set->count; i++) {

@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dns/ancestors.h"
 #include "dns/engine.h"
 #include "dns/source.h"
 #include "dns/status.h"
@@ -89,6 +90,11 @@ DNS_EXPORT void dns_fetched_mark(dns_fetched_t *set, uint32_t zone_id,
 /* What was given of names that are wanted is forgotten: they are asked for from
    the beginning. */
 DNS_EXPORT void dns_fetched_restart(dns_fetched_t *set);
+
+/* What is below names of a zone is known from elsewhere: for all that have no
+   records. */
+DNS_EXPORT void dns_fetched_resolve_below(dns_fetched_t *set, uint32_t zone_id,
+                                          const dns_ancestors_t *ancestors);
 
 /* All that was wanted is known now. */
 DNS_EXPORT void dns_fetched_settle(dns_fetched_t *set);

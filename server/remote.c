@@ -71,6 +71,7 @@ dns_remote_begin(dns_remote_t *fetch)
     fetch->began = ngx_current_msec;
     fetch->wanted = 0;
     fetch->is_held = 0;
+    fetch->waited = 0;
     fetch->zones_seen = 0;
     fetch->is_again = 0;
 }
@@ -210,6 +211,15 @@ lookup(void *source, const dns_zone_t *zone, const dns_name_t *name,
         return DNS_NEEDS;
     }
     const dns_source_t one = dns_fetched_source(set);
+    const dns_status_t status = one.ops->lookup(one.data, zone, name, out);
+    const dns_ancestors_t *below =
+        status == DNS_NEEDS
+            ? remote_below_find(&remote_stores[number - 1], zone)
+            : NULL;
+    if (below == NULL) {
+        return status;
+    }
+    dns_fetched_resolve_below(set, zone->id, below);
     return one.ops->lookup(one.data, zone, name, out);
 }
 
@@ -360,6 +370,20 @@ on_fetched(remote_job_t *job, dns_status_t status)
 }
 
 
+/* The zone of the first name that is wanted for what is below it. */
+static const dns_zone_t *
+zone_wanted_below(const dns_remote_t *fetch, ngx_uint_t i)
+{
+    dns_want_t want;
+    for (size_t at = 0; dns_fetched_next_wanted(fetch->sets[i], &at, &want);) {
+        if (want.below) {
+            return dns_zone_list_get(fetch->lists[i]->zones, want.apex->octets);
+        }
+    }
+    return NULL;
+}
+
+
 /* The stores are asked one after another; as a rule there is one. */
 static void
 next_store(dns_remote_t *fetch)
@@ -372,8 +396,15 @@ next_store(dns_remote_t *fetch)
     set_store(fetch, i);
     fetch->job.set = fetch->sets[i];
     fetch->job.zones = NULL;
+    fetch->job.owners = NULL;
     fetch->job.done = on_fetched;
-    remote_job_submit(&fetch->job);
+    /* Once: where edits go on all the time, it is never true for long. */
+    const dns_zone_t *zone =
+        (fetch->waited & 1u << i) == 0 ? zone_wanted_below(fetch, i) : NULL;
+    fetch->waited |= zone != NULL ? 1u << i : 0;
+    if (zone == NULL || remote_below_wait(&fetch->job, zone) != NGX_OK) {
+        remote_job_submit(&fetch->job);
+    }
 }
 
 

@@ -71,9 +71,12 @@ typedef struct remote_job_s remote_job_t;
 struct remote_job_s {
     ngx_queue_t queue; /* among the waiting ones, or the link's */
     remote_store_t *store;
-    remote_link_t *link;    /* NULL: waits */
-    dns_fetched_t *set;     /* what it is to fetch, or else ... */
-    dns_zone_list_t *zones; /* ... it lists the zones */
+    remote_link_t *link;     /* NULL: waits */
+    dns_fetched_t *set;      /* what it is to fetch, or else ... */
+    dns_zone_list_t *zones;  /* ... it lists the zones, or else ... */
+    dns_ancestors_t *owners; /* ... the names of a zone */
+    const dns_name_t *owners_apex;
+    uint32_t owners_zone;
     void (*done)(remote_job_t *job, dns_status_t status);
     void *data;
     ngx_event_t event;  /* its deadline */
@@ -97,6 +100,8 @@ typedef struct {
     ngx_msec_t began;
     unsigned wanted;  /* a bit for each store that is to be asked */
     unsigned is_held; /* a zone is known, a deeper one may be told soon */
+    unsigned
+        waited; /* for what is below names of a zone: a bit for each store */
     unsigned zones_seen;
     unsigned is_again;    /* it was asked anew, at another node or replica */
     uint32_t first_store; /* 0: the local one */

@@ -141,6 +141,7 @@ dns_remote_close(void)
     for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
         remote_pool_close(&remote_stores[i]);
         remote_zones_close(&remote_stores[i]);
+        remote_below_close(&remote_stores[i]);
         remote_watch_close(&remote_stores[i]);
         ngx_free(remote_stores[i].own_conf);
     }

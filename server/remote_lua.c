@@ -171,6 +171,7 @@ on_commit(lua_State *L)
     luaL_argcheck(L, size <= sizeof(apex), 1, "a name in wire form");
     ngx_memcpy(apex, wire, size);
     dns_name_lower(apex);
+    remote_edited();
     if (dns_server_cache != NULL) {
         dns_cache_purge_group(dns_server_cache, apex, size);
     }

@@ -293,7 +293,11 @@ start(remote_link_t *link, remote_job_t *job)
     dns_fetched_t *sets[STORE_MYSQL_SETS_MAX];
     unsigned count = 0;
     if (job->set == NULL) {
-        store_mysql_begin_zones(own->db, job->zones);
+        if (job->owners != NULL) {
+            store_mysql_begin_owners(own->db, job->owners_zone, job->owners);
+        } else {
+            store_mysql_begin_zones(own->db, job->zones);
+        }
         ngx_post_event(&link->flush, &ngx_posted_events);
         return;
     }

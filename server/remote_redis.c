@@ -58,6 +58,8 @@ start(remote_link_t *link, remote_job_t *job)
     store_redis_set_serial(wire->db, link->store->serial);
     if (job->set != NULL) {
         store_redis_begin_fetch(wire->db, job->set, job);
+    } else if (job->owners != NULL) {
+        store_redis_begin_owners(wire->db, job->owners_apex, job->owners, job);
     } else {
         link->store->masters_told = 0;
         store_redis_begin_zones(wire->db, job->zones, job);

@@ -103,7 +103,10 @@ note_state(remote_watch_t *watch, const char *reason)
     } else {
         log_off(watch, reason);
     }
-    if (is_on || dns_main_conf((ngx_cycle_t *) ngx_cycle)->serve_stale == 0) {
+    if (!watch->is_told) {
+        /* What was kept so far, was for ttl_cap at most. */
+    } else if (is_on ||
+               dns_main_conf((ngx_cycle_t *) ngx_cycle)->serve_stale == 0) {
         purge(watch);
     } else { /* if it is down altogether they are all that there is */
         watch->owes_purge = 1;

@@ -17,8 +17,12 @@ enum { PURGED_ONE_BY_ONE = 1000 }; /* zones; more: all answers */
 
 extern ngx_module_t ngx_resolua_dns_module;
 
-/* How often zones have come or gone by our own edits; in shared memory. */
-static uint64_t *changes;
+/* In shared memory: how often zones have come or gone by our own edits, and how
+   often there was any edit. */
+static struct changes_s {
+    uint64_t zones;
+    uint64_t edits;
+} * changes;
 static ngx_shm_zone_t *shared;
 
 
@@ -50,7 +54,7 @@ dns_remote_conf(ngx_conf_t *cf)
 static uint64_t
 changes_now(void)
 {
-    return __atomic_load_n(changes, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&changes->zones, __ATOMIC_ACQUIRE);
 }
 
 
@@ -58,7 +62,23 @@ void
 remote_zones_changed(void)
 {
     if (changes != NULL) { /* else no zone is live: all are mirrored */
-        (void) __atomic_add_fetch(changes, 1, __ATOMIC_RELEASE);
+        (void) __atomic_add_fetch(&changes->zones, 1, __ATOMIC_RELEASE);
+    }
+}
+
+
+uint64_t
+remote_edits(void)
+{
+    return __atomic_load_n(&changes->edits, __ATOMIC_ACQUIRE);
+}
+
+
+void
+remote_edited(void)
+{
+    if (changes != NULL) {
+        (void) __atomic_add_fetch(&changes->edits, 1, __ATOMIC_RELEASE);
     }
 }
 

@@ -251,6 +251,19 @@ store_mysql_begin_zones(store_mysql_t *db, dns_zone_list_t *zones)
     begin(db, MYSQL_ASKING_ZONES);
 }
 
+void
+store_mysql_begin_owners(store_mysql_t *db, uint32_t zone_id,
+                         dns_ancestors_t *owners)
+{
+    begin(db, MYSQL_ASKING_OWNERS);
+    db->owners = owners;
+    db->owners_zone = zone_id;
+
+    if (db->options.layout.zones != NULL) {
+        store_mysql_end(db, DNS_ENOTFOUND, "");
+    }
+}
+
 /* The next statement of the fetch; false: there is none. */
 static bool
 begin_statement(store_mysql_t *db, bool below)
@@ -309,6 +322,25 @@ start_prepare(store_mysql_t *db)
 }
 
 static int
+start_owners(store_mysql_t *db)
+{
+    free(db->text);
+    db->text = NULL;
+
+    if (asprintf(&db->text,
+                 "SELECT DISTINCT name FROM records WHERE domain_id = %u AND"
+                 " disabled = 0 AND type IS NOT NULL LIMIT %d",
+                 db->owners_zone, STORE_MYSQL_OWNERS_MAX + 1) < 0) {
+        db->text = NULL;
+        db->result = 1;
+        return 0;
+    }
+
+    return mysql_real_query_start(&db->result, db->link, db->text,
+                                  (unsigned long) strlen(db->text));
+}
+
+static int
 start_connect(store_mysql_t *db)
 {
     const store_mysql_options_t *o = &db->options;
@@ -331,7 +363,10 @@ start(store_mysql_t *db)
         return mysql_real_query_start(
             &db->result, db->link, store_mysql_zones(&db->options.layout),
             (unsigned long) strlen(store_mysql_zones(&db->options.layout)));
+    case MYSQL_ASKING_OWNERS:
+        return start_owners(db);
     case MYSQL_READING_ZONES:
+    case MYSQL_READING_OWNERS:
         return mysql_store_result_start(&db->rows, db->link);
     case MYSQL_PREPARING:
         return start_prepare(db);
@@ -360,8 +395,10 @@ resume(store_mysql_t *db, int ready)
     case MYSQL_CONNECTING:
         return mysql_real_connect_cont(&db->connected, db->link, ready);
     case MYSQL_ASKING_ZONES:
+    case MYSQL_ASKING_OWNERS:
         return mysql_real_query_cont(&db->result, db->link, ready);
     case MYSQL_READING_ZONES:
+    case MYSQL_READING_OWNERS:
         return mysql_store_result_cont(&db->rows, db->link, ready);
     case MYSQL_PREPARING:
         return mysql_stmt_prepare_cont(&db->result, statement, ready);
@@ -377,14 +414,16 @@ resume(store_mysql_t *db, int ready)
 }
 
 static void
-finish_zones(store_mysql_t *db)
+finish_listing(store_mysql_t *db)
 {
     if (db->rows == NULL) {
         fail(db);
         return;
     }
 
-    dns_status_t status = store_mysql_read_zones(db);
+    dns_status_t status = db->state == MYSQL_READING_ZONES
+                              ? store_mysql_read_zones(db)
+                              : store_mysql_read_owners(db);
 
     mysql_free_result(db->rows);
     db->rows = NULL;
@@ -466,7 +505,9 @@ advance(store_mysql_t *db)
 
         break;
     case MYSQL_ASKING_ZONES:
-        db->state = MYSQL_READING_ZONES;
+    case MYSQL_ASKING_OWNERS:
+        db->state = db->state == MYSQL_ASKING_ZONES ? MYSQL_READING_ZONES
+                                                    : MYSQL_READING_OWNERS;
 
         if (db->result != 0) {
             fail(db);
@@ -474,7 +515,8 @@ advance(store_mysql_t *db)
 
         break;
     case MYSQL_READING_ZONES:
-        finish_zones(db);
+    case MYSQL_READING_OWNERS:
+        finish_listing(db);
         break;
     case MYSQL_PREPARING:
         finish_prepare(db);

@@ -30,10 +30,11 @@
 #include "store/records.h"
 
 enum {
-    STORE_MYSQL_ERROR_SIZE = 512, /* bytes of an error text and its NUL */
-    STORE_MYSQL_ROWS_MAX = 20000, /* rows that one fetch may give */
-    STORE_MYSQL_NAMES_MAX = 512,  /* names that one fetch may ask for */
-    STORE_MYSQL_SETS_MAX = 32,    /* of one fetch */
+    STORE_MYSQL_ERROR_SIZE = 512,    /* bytes of an error text and its NUL */
+    STORE_MYSQL_ROWS_MAX = 20000,    /* rows that one fetch may give */
+    STORE_MYSQL_NAMES_MAX = 512,     /* names that one fetch may ask for */
+    STORE_MYSQL_SETS_MAX = 32,       /* of one fetch */
+    STORE_MYSQL_OWNERS_MAX = 100000, /* names of a zone that are listed */
 };
 
 /*
@@ -137,6 +138,11 @@ DNS_EXPORT void store_mysql_begin_zones(store_mysql_t *db,
 DNS_EXPORT void store_mysql_begin_fetch(store_mysql_t *db,
                                         dns_fetched_t *const *sets,
                                         unsigned count);
+
+/* Adds the owner names of a zone of PowerDNS's layout.  DNS_ELIMIT: they are
+   more than STORE_MYSQL_OWNERS_MAX.  DNS_ENOTFOUND: another layout. */
+DNS_EXPORT void store_mysql_begin_owners(store_mysql_t *db, uint32_t zone_id,
+                                         dns_ancestors_t *owners);
 
 /* ready: 0 for the first step of a job. */
 DNS_EXPORT store_mysql_step_t store_mysql_step(store_mysql_t *db, int ready,

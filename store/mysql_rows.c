@@ -595,3 +595,32 @@ store_mysql_read_zones(store_mysql_t *db)
 
     return DNS_OK;
 }
+
+dns_status_t
+store_mysql_read_owners(store_mysql_t *db)
+{
+    MYSQL_ROW row;
+
+    if (mysql_num_rows(db->rows) > STORE_MYSQL_OWNERS_MAX) {
+        return DNS_ELIMIT;
+    }
+
+    while ((row = mysql_fetch_row(db->rows)) != NULL) {
+        const unsigned long *sizes = mysql_fetch_lengths(db->rows);
+        uint8_t wire[DNS_NAME_MAX];
+        dns_name_t name;
+
+        if (row[0] == NULL ||
+            dns_name_from_text(wire, row[0], sizes[0], NULL, NULL) != DNS_OK) {
+            continue;
+        }
+
+        dns_name_set(&name, wire);
+
+        if (dns_ancestors_add(db->owners, &name) != DNS_OK) {
+            return DNS_ENOMEM;
+        }
+    }
+
+    return DNS_OK;
+}

@@ -36,6 +36,7 @@ enum {
     STORE_REDIS_REPLY_MAX = 64 << 20, /* octets that one job may receive */
     STORE_REDIS_ERROR_SIZE = 256,     /* bytes of an error text and its NUL */
     STORE_REDIS_JOBS_MAX = 256,
+    STORE_REDIS_OWNERS_MAX = 100000, /* names of a zone that are listed */
 };
 
 /* The end of a job, which was given to begin.  DNS_ESTORE: an error reply;
@@ -114,6 +115,12 @@ DNS_EXPORT void store_redis_begin_master(store_redis_t *db,
    Redis serves others between. */
 DNS_EXPORT void store_redis_begin_zones(store_redis_t *db,
                                         dns_zone_list_t *zones, void *job);
+
+/* Adds the owner names of a zone.  DNS_ELIMIT: they are more than
+   STORE_REDIS_OWNERS_MAX.  Both borrowed until the job's end. */
+DNS_EXPORT void store_redis_begin_owners(store_redis_t *db,
+                                         const dns_name_t *apex,
+                                         dns_ancestors_t *owners, void *job);
 
 /* Fetches what the set wants in one round trip and settles it.  After an error
    the set may hold a part: free it.  zones, set: borrowed until the job's end.

@@ -369,6 +369,59 @@ read_watch(store_redis_t *db, redis_job_t *job, const redisReply *reply)
 }
 
 void
+store_redis_begin_owners(store_redis_t *db, const dns_name_t *apex,
+                         dns_ancestors_t *owners, void *data)
+{
+    static const char script[] =
+        "if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[1]) then return 0 end "
+        "return redis.call('HKEYS', KEYS[1])";
+    redis_job_t *job = redis_job_begin(db, OWNERS, data);
+    char key[STORE_REDIS_KEY_SIZE];
+    char *command = NULL;
+
+    job->owners = owners;
+    job->apex = apex;
+    store_redis_key(db->prefix, db->suffix, apex, key);
+
+    int size = redisFormatCommand(&command, "EVAL %s 1 %s %d", script, key,
+                                  STORE_REDIS_OWNERS_MAX);
+
+    redis_job_put(db, job, command, size);
+}
+
+static void
+read_owner(redis_job_t *job, const redisReply *field)
+{
+    uint8_t wire[DNS_NAME_MAX];
+    dns_name_t name;
+
+    if (field->type != REDIS_REPLY_STRING ||
+        !store_redis_name(field->str, field->len, job->apex, wire)) {
+        return;
+    }
+
+    dns_name_set(&name, wire);
+
+    if (dns_ancestors_add(job->owners, &name) != DNS_OK) {
+        redis_job_fail(job, DNS_ENOMEM, "no memory for a zone's names");
+    }
+}
+
+static void
+read_owners(redis_job_t *job, const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_INTEGER) {
+        redis_job_fail(job, DNS_ELIMIT, "too many names");
+    } else if (reply->type != REDIS_REPLY_ARRAY) {
+        redis_job_fail(job, DNS_ESTORE, "not a reply to HKEYS");
+    } else {
+        for (size_t i = 0; i < reply->elements; i++) {
+            read_owner(job, reply->element[i]);
+        }
+    }
+}
+
+void
 redis_session_reply(store_redis_t *db, redis_job_t *job,
                     const redisReply *reply)
 {
@@ -380,6 +433,8 @@ redis_session_reply(store_redis_t *db, redis_job_t *job,
         read_zones(db, job, reply);
     } else if (reply->type == REDIS_REPLY_ERROR) {
         redis_job_fail(job, DNS_ESTORE, reply->str);
+    } else if (job->kind == OWNERS) {
+        read_owners(job, reply);
     } else if (job->kind == MASTER) {
         read_master(job, reply);
     } else {

@@ -13,7 +13,8 @@
 
 enum {
     REMOTE_HOSTS_MAX = 8,
-    REMOTE_ERROR_SIZE = 512, /* bytes */
+    REMOTE_ERROR_SIZE = 512,  /* bytes */
+    REMOTE_BELOW_SLOTS = 256, /* zones whose names are known */
     REMOTE_SKIP_MARKS = 1024,
 };
 
@@ -102,6 +103,8 @@ struct remote_link_s {
     char error[REMOTE_ERROR_SIZE];
 };
 
+typedef struct remote_below_s remote_below_t;
+
 struct remote_store_s {
     const remote_conf_t *conf;
     remote_conf_t *own_conf; /* owned; NULL: conf is the directive's */
@@ -140,7 +143,8 @@ struct remote_store_s {
     ngx_msec_t listing_took;
     unsigned list_again : 1; /* zones may have come during the listing */
     remote_watch_t *watch;   /* Redis; owned */
-    uint32_t serial; /* of zones that have none: when a change was seen */
+    uint32_t serial;       /* of zones that have none: when a change was seen */
+    remote_below_t *below; /* owned: REMOTE_BELOW_SLOTS; NULL: nothing yet */
     uint64_t skipped;
     uint32_t skip_marks[REMOTE_SKIP_MARKS]; /* what was logged */
 };
@@ -227,6 +231,21 @@ void remote_watch_listed(remote_store_t *store, ngx_uint_t notifies);
 
 /* Is every change told, so that answers may be kept for long? */
 ngx_uint_t remote_watch_is_on(const remote_store_t *store);
+
+/* How often zones were edited by us, in any worker. */
+uint64_t remote_edits(void);
+void remote_edited(void);
+
+/* What has something below it in a zone, if that is known and nothing has
+   changed since, or the store's ttl_cap is not over; NULL: not known. */
+const dns_ancestors_t *remote_below_find(remote_store_t *store,
+                                         const dns_zone_t *zone);
+
+/* The job waits until that is known, or cannot be: job->done() is then called
+   with DNS_OK.  NGX_DECLINED: it is not told for this zone: ask for each name.
+ */
+ngx_int_t remote_below_wait(remote_job_t *job, const dns_zone_t *zone);
+void remote_below_close(remote_store_t *store);
 
 /* The list to answer by; NULL: it is not known, or known to be old. */
 remote_list_t *remote_zones_current(remote_store_t *store);

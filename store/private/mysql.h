@@ -56,6 +56,8 @@ typedef enum {
     MYSQL_CONNECTING,
     MYSQL_ASKING_ZONES,
     MYSQL_READING_ZONES,
+    MYSQL_ASKING_OWNERS,
+    MYSQL_READING_OWNERS,
     MYSQL_PREPARING,
     MYSQL_EXECUTING,
     MYSQL_STORING,
@@ -84,7 +86,9 @@ struct store_mysql_s {
     MYSQL *connected;
     MYSQL_RES *rows;
 
-    dns_zone_list_t *zones;                    /* borrowed */
+    dns_zone_list_t *zones;  /* borrowed */
+    dns_ancestors_t *owners; /* borrowed */
+    uint32_t owners_zone;
     dns_fetched_t *sets[STORE_MYSQL_SETS_MAX]; /* borrowed */
     unsigned set_count;
     unsigned statement;  /* which of them this fetch uses */
@@ -121,6 +125,9 @@ DNS_MUST_USE dns_status_t store_mysql_fill(store_mysql_t *db, bool below);
 
 /* Binds the row and puts all stored rows into the set. */
 DNS_MUST_USE dns_status_t store_mysql_read_rows(store_mysql_t *db);
+
+/* Puts the names of the listing of owners into owners. */
+DNS_MUST_USE dns_status_t store_mysql_read_owners(store_mysql_t *db);
 
 /* Puts the rows of the zone listing into the list. */
 DNS_MUST_USE dns_status_t store_mysql_read_zones(store_mysql_t *db);

@@ -9,7 +9,7 @@
 
 #include "store/private/redis_names.h"
 
-typedef enum { LOGIN, MASTER, ZONES, FETCH, WATCH } redis_kind_t;
+typedef enum { LOGIN, MASTER, ZONES, OWNERS, FETCH, WATCH } redis_kind_t;
 
 typedef struct {
     redis_kind_t kind;
@@ -20,6 +20,8 @@ typedef struct {
     unsigned replies_seen;            /* of what goes before the first SCAN, or
                                          of subscriptions */
     dns_zone_list_t *zones;           /* borrowed */
+    dns_ancestors_t *owners;          /* borrowed */
+    const dns_name_t *apex;           /* borrowed: of owners */
     store_redis_master_t *master;     /* borrowed */
     const store_redis_watch_t *watch; /* borrowed */
     dns_fetched_t *set;               /* borrowed */

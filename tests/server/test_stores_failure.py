@@ -573,7 +573,7 @@ def test_queries_over_the_queue_end_once(setting):
      "both a host and socket=PATH"),
     ("mysql://u:p@/dns socket=/%s" % ("s" * 200), "too long a path"),
     ("mysql://u:p@127.0.0.1/dns prefix=x", '"prefix": not an option'),
-    ("redis://127.0.0.1/ ca_file=x", '"ca_file": not an option'),
+    ("redis://127.0.0.1/ coredns=x", '"coredns": not an option'),
     ("mysql://u:p@127.0.0.1/dns password_file=none", 'none" cannot be read'),
     ("mysql://u:p@127.0.0.1/dns timeout", '"timeout": not of the form'),
     ("postgres://u:p@127.0.0.1/dns", "not a store"),

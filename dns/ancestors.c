@@ -1,0 +1,133 @@
+#include "dns/ancestors.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SLOTS_MIN = 64 }; /* a power of two, as every number of slots */
+
+struct dns_ancestors_s {
+    dns_name_t apex;
+    uint8_t key[DNS_SIPHASH_KEY_SIZE];
+    uint64_t *slots; /* owned: hashes; 0 is free */
+    size_t slot_count;
+    size_t count;
+};
+
+dns_status_t
+dns_ancestors_new(dns_ancestors_t **out, const dns_name_t *apex,
+                  const uint8_t *key)
+{
+    dns_ancestors_t *a = calloc(1, sizeof(*a));
+
+    if (a == NULL) {
+        return DNS_ENOMEM;
+    }
+
+    a->slots = calloc(SLOTS_MIN, sizeof(*a->slots));
+
+    if (a->slots == NULL) {
+        free(a);
+        return DNS_ENOMEM;
+    }
+
+    a->slot_count = SLOTS_MIN;
+    a->apex = *apex;
+    memcpy(a->key, key, sizeof(a->key));
+    *out = a;
+    return DNS_OK;
+}
+
+void
+dns_ancestors_free(dns_ancestors_t *a)
+{
+    if (a != NULL) {
+        free(a->slots);
+        free(a);
+    }
+}
+
+static uint64_t
+hash_of(const dns_ancestors_t *a, const uint8_t *name, size_t size)
+{
+    return dns_siphash(a->key, name, size) | 1;
+}
+
+static uint64_t *
+find_slot(uint64_t *slots, size_t slot_count, uint64_t hash)
+{
+    size_t at = (hash >> 1) & (slot_count - 1);
+
+    while (slots[at] != 0 && slots[at] != hash) {
+        at = (at + 1) & (slot_count - 1);
+    }
+
+    return &slots[at];
+}
+
+static dns_status_t
+grow(dns_ancestors_t *a)
+{
+    size_t slot_count = 2 * a->slot_count;
+    uint64_t *slots = calloc(slot_count, sizeof(*slots));
+
+    if (slots == NULL) {
+        return DNS_ENOMEM;
+    }
+
+    for (size_t i = 0; i < a->slot_count; i++) {
+        if (a->slots[i] != 0) {
+            *find_slot(slots, slot_count, a->slots[i]) = a->slots[i];
+        }
+    }
+
+    free(a->slots);
+    a->slots = slots;
+    a->slot_count = slot_count;
+    return DNS_OK;
+}
+
+/* *is_new: false if it was there. */
+static dns_status_t
+add(dns_ancestors_t *a, uint64_t hash, bool *is_new)
+{
+    uint64_t *slot = find_slot(a->slots, a->slot_count, hash);
+
+    *is_new = *slot == 0;
+
+    if (!*is_new) {
+        return DNS_OK;
+    }
+
+    *slot = hash;
+    a->count++;
+    return 2 * a->count > a->slot_count ? grow(a) : DNS_OK;
+}
+
+dns_status_t
+dns_ancestors_add(dns_ancestors_t *a, const dns_name_t *owner)
+{
+    if (!dns_name_is_within(owner->octets, a->apex.octets)) {
+        return DNS_OK;
+    }
+
+    for (unsigned n = owner->label_count; n-- > a->apex.label_count;) {
+        const uint8_t *name = dns_name_suffix(owner, n);
+        size_t size = (size_t) (owner->octets + owner->size - name);
+        bool is_new;
+        dns_status_t status = add(a, hash_of(a, name, size), &is_new);
+
+        /* What is above a name that is there, is there. */
+        if (status != DNS_OK || !is_new) {
+            return status;
+        }
+    }
+
+    return DNS_OK;
+}
+
+bool
+dns_ancestors_has(const dns_ancestors_t *a, const dns_name_t *name)
+{
+    return *find_slot(a->slots, a->slot_count,
+                      hash_of(a, name->octets, name->size)) != 0;
+}

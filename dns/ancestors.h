@@ -1,0 +1,35 @@
+#ifndef DNS_ANCESTORS_H
+#define DNS_ANCESTORS_H
+
+/*
+ * Which names of a zone have something below them, made of its owner names:
+ * what tells an empty non-terminal from a name that is absent.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dns/name.h"
+#include "dns/siphash.h"
+#include "dns/status.h"
+
+typedef struct dns_ancestors_s dns_ancestors_t;
+
+/* apex: copied.  key: DNS_SIPHASH_KEY_SIZE octets, secret and random (copied):
+   names are kept as their hashes. */
+DNS_EXPORT DNS_MUST_USE dns_status_t dns_ancestors_new(dns_ancestors_t **out,
+                                                       const dns_name_t *apex,
+                                                       const uint8_t *key);
+DNS_EXPORT void dns_ancestors_free(dns_ancestors_t *ancestors);
+
+/* Adds all names above an owner up to the apex.  One outside the zone is left
+   out.  DNS_ENOMEM. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+dns_ancestors_add(dns_ancestors_t *ancestors, const dns_name_t *owner);
+
+/* name: lower case. */
+DNS_EXPORT bool dns_ancestors_has(const dns_ancestors_t *ancestors,
+                                  const dns_name_t *name);
+
+#endif

@@ -1,0 +1,117 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "dns/ancestors.h"
+
+static const uint8_t key[DNS_SIPHASH_KEY_SIZE] = "a key for a test";
+
+static dns_name_t
+name_of(const char *text)
+{
+    uint8_t wire[DNS_NAME_MAX];
+    dns_name_t name;
+
+    assert_int_equal(dns_name_from_text(wire, text, strlen(text), NULL, NULL),
+                     DNS_OK);
+    dns_name_set(&name, wire);
+    return name;
+}
+
+static dns_ancestors_t *
+ancestors_of(const char *apex)
+{
+    const dns_name_t name = name_of(apex);
+    dns_ancestors_t *a;
+
+    assert_int_equal(dns_ancestors_new(&a, &name, key), DNS_OK);
+    return a;
+}
+
+static void
+add(dns_ancestors_t *a, const char *owner)
+{
+    const dns_name_t name = name_of(owner);
+
+    assert_int_equal(dns_ancestors_add(a, &name), DNS_OK);
+}
+
+static bool
+has(const dns_ancestors_t *a, const char *text)
+{
+    const dns_name_t name = name_of(text);
+
+    return dns_ancestors_has(a, &name);
+}
+
+static void
+names_between_owner_and_apex_are_there(void **state)
+{
+    dns_ancestors_t *a = ancestors_of("example.test.");
+
+    (void) state;
+    add(a, "A.b.c.example.test.");
+    add(a, "www.example.test.");
+    add(a, "x.b.c.example.test.");
+    assert_true(has(a, "b.c.example.test."));
+    assert_true(has(a, "c.example.test."));
+    assert_true(has(a, "example.test."));
+    assert_false(has(a, "a.b.c.example.test."));
+    assert_false(has(a, "www.example.test."));
+    assert_false(has(a, "test."));
+    dns_ancestors_free(a);
+}
+
+static void
+names_outside_are_left_out(void **state)
+{
+    dns_ancestors_t *a = ancestors_of("example.test.");
+
+    (void) state;
+    add(a, "a.b.other.test.");
+    add(a, "example.test.");
+    assert_false(has(a, "b.other.test."));
+    assert_false(has(a, "example.test."));
+    dns_ancestors_free(a);
+}
+
+static void
+many_names_are_all_there(void **state)
+{
+    dns_ancestors_t *a = ancestors_of(".");
+    char text[64];
+
+    (void) state;
+
+    for (unsigned i = 0; i < 5000; i++) {
+        snprintf(text, sizeof(text), "a.n%u.test.", i);
+        add(a, text);
+    }
+
+    for (unsigned i = 0; i < 5000; i++) {
+        snprintf(text, sizeof(text), "n%u.test.", i);
+        assert_true(has(a, text));
+        snprintf(text, sizeof(text), "m%u.test.", i);
+        assert_false(has(a, text));
+    }
+
+    assert_true(has(a, "."));
+    dns_ancestors_free(a);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_between_owner_and_apex_are_there),
+        cmocka_unit_test(names_outside_are_left_out),
+        cmocka_unit_test(many_names_are_all_there),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
