@@ -97,7 +97,8 @@ add_link(lua_State *L, ngx_http_request_t *r, ngx_chain_t **end)
 static int
 set_body_data(lua_State *L)
 {
-    ngx_http_request_t *r = http_lua_request(L, HTTP_RESPONDING);
+    ngx_http_request_t *r =
+        http_lua_request(L, HTTP_RESPONDING | RESOLUA_BALANCER);
     ngx_str_t body;
     const char *text = luaL_checklstring(L, 1, &body.len);
     (void) new_body(L, r);
@@ -144,7 +145,8 @@ open_file(lua_State *L, ngx_http_request_t *r, const ngx_str_t *name,
 static int
 set_body_file(lua_State *L)
 {
-    ngx_http_request_t *r = http_lua_request(L, HTTP_RESPONDING);
+    ngx_http_request_t *r =
+        http_lua_request(L, HTTP_RESPONDING | RESOLUA_BALANCER);
     ngx_str_t name;
     const char *path = luaL_checklstring(L, 1, &name.len);
     ngx_http_request_body_t *body = new_body(L, r);
@@ -168,7 +170,7 @@ set_body_file(lua_State *L)
 static int
 init_body(lua_State *L)
 {
-    http_ctx_t *ctx = http_lua_ctx(L, HTTP_RESPONDING);
+    http_ctx_t *ctx = http_lua_ctx(L, HTTP_RESPONDING | RESOLUA_SET);
     ngx_http_request_t *r = ctx->request;
     const ngx_http_core_loc_conf_t *clcf =
         ngx_http_get_module_loc_conf(r, ngx_http_core_module);
@@ -220,7 +222,7 @@ spill(ngx_http_request_t *r)
 static http_ctx_t *
 gathering(lua_State *L)
 {
-    http_ctx_t *ctx = http_lua_ctx(L, HTTP_RESPONDING);
+    http_ctx_t *ctx = http_lua_ctx(L, HTTP_RESPONDING | RESOLUA_SET);
     if (!ctx->body_gathers) {
         luaL_error(L, "request_body not initialized");
     }

@@ -299,7 +299,7 @@ check_name(lua_State *L, ngx_http_request_t *r, int arg)
 static int
 header_set(lua_State *L)
 {
-    http_ctx_t *ctx = http_lua_ctx(L, HTTP_ANY & ~RESOLUA_LOG);
+    http_ctx_t *ctx = http_lua_ctx(L, HTTP_ANY);
     if (ctx->request->header_sent) {
         ngx_log_error(NGX_LOG_ERR, ctx->base.log, 0,
                       "attempt to set ngx.header.HEADER after sending out "

@@ -106,6 +106,22 @@ init_module(ngx_cycle_t *cycle)
 }
 
 
+/* A worker's own chunks have a request too, for ngx.ctx and so that what needs
+   another is told its phase. */
+static void
+run_for_worker(const ngx_array_t *list, ngx_uint_t phase)
+{
+    static const resolua_host_t host = {.subsystem = "http"};
+    resolua_code_t **codes = list->elts;
+    for (ngx_uint_t i = 0; i < list->nelts; i++) {
+        resolua_request_t r;
+        resolua_request_init(&r, &host, NULL, NULL, ngx_cycle->log);
+        (void) resolua_run_sync(&r, codes[i], phase, 0);
+        resolua_request_end(&r);
+    }
+}
+
+
 static int
 is_worker(void)
 {
@@ -140,7 +156,7 @@ init_process(ngx_cycle_t *cycle)
         if (resolua_core_conf(cycle)->sa_restart != 0) {
             restart_calls();
         }
-        (void) run_all(&resolua_core_conf(cycle)->init_worker,
+        run_for_worker(&resolua_core_conf(cycle)->init_worker,
                        RESOLUA_INIT_WORKER);
     }
     return NGX_OK;
@@ -151,7 +167,7 @@ static void
 exit_process(ngx_cycle_t *cycle)
 {
     if (is_worker()) {
-        (void) run_all(&resolua_core_conf(cycle)->exit_worker,
+        run_for_worker(&resolua_core_conf(cycle)->exit_worker,
                        RESOLUA_EXIT_WORKER);
         resolua_sampler_exit();
         resolua_pipe_exit_process();

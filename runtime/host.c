@@ -33,14 +33,31 @@ get_phase(lua_State *L)
 }
 
 
+/* A field of HTTP's requests, which the runtime does not know otherwise. */
+static void
+check_field(lua_State *L)
+{
+    static const char *const fields[] = {"status", "headers_sent",
+                                         "is_subrequest"};
+    const char *name = lua_tostring(L, 2);
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        if (ngx_strcmp(name, fields[i]) == 0) {
+            luaL_error(L, "API disabled in the current context");
+        }
+    }
+}
+
+
 /* ngx's __index: ctx is the running request's table. */
 static int
 ngx_index(lua_State *L)
 {
     if (ngx_strcmp(luaL_checkstring(L, 2), "ctx") != 0) {
-        return resolua_running != NULL && resolua_running->host->index != NULL
-                   ? resolua_running->host->index(L)
-                   : 0;
+        if (resolua_running != NULL && resolua_running->host->index != NULL) {
+            return resolua_running->host->index(L);
+        }
+        check_field(L);
+        return 0;
     }
     resolua_request_t *r = resolua_request(L);
     if (r->ctx_ref == LUA_NOREF) {
@@ -60,6 +77,7 @@ ngx_newindex(lua_State *L)
             resolua_running->host->newindex != NULL) {
             return resolua_running->host->newindex(L);
         }
+        check_field(L);
         lua_rawset(L, 1);
         return 0;
     }

@@ -130,12 +130,12 @@ semaphore_wait(lua_State *L)
         return luaL_error(L, "no negative number");
     }
     luaL_argcheck(L, seconds < 2e9, 2, "bad timeout");
-    resolua_check_phase(L, RESOLUA_SOCKET_PHASES);
     if (s->count > 0 && ngx_queue_empty(&s->waiting)) {
         s->count--;
         lua_pushboolean(L, 1);
         return 1;
     }
+    resolua_check_phase(L, RESOLUA_SOCKET_PHASES);
     if (seconds == 0) { /* false, not nil, is what scripts know */
         lua_pushboolean(L, 0);
         lua_pushliteral(L, "timeout");

@@ -252,6 +252,9 @@ resolua_request_t *
 resolua_request(lua_State *L)
 {
     if (resolua_running == NULL) {
+        if (resolua_vm_phase != 0) {
+            resolua_check_phase(L, 0);
+        }
         luaL_error(L, "no request found");
     }
     return resolua_running;

@@ -138,3 +138,44 @@ def test_config_tells_the_subsystem(start):
     assert text == "httpnil\n"
     with socket.create_connection((HOST, server.port("DNS")), 5) as s:
         assert s.makefile().read() == "stream\n"
+
+
+def test_a_workers_own_chunks_have_a_context_and_a_phase(start):
+    server = start(http_lua("ngx.say(ngx.shared.d:get('seen'))",
+                            http="lua_shared_dict d 1m;", main="""
+        init_worker_by_lua_block {
+            ngx.ctx.x = 1
+            local function why(f, ...)
+                return (select(2, pcall(f, ...)):gsub("^.-:%d+: ", ""))
+            end
+            ngx.shared.d:set("seen", table.concat({ ngx.get_phase(), ngx.ctx.x,
+                why(ngx.say, "x"), why(ngx.sleep, 1),
+                why(ngx.req.get_method), why(function() return ngx.var.uri end),
+                why(function() return ngx.status end),
+                tostring(require("ngx.semaphore").new(1):wait(0)) }, "|"))
+        }
+        exit_worker_by_lua_block {
+            ngx.ctx.y = "left"
+            ngx.log(ngx.WARN, ngx.get_phase(), "=", ngx.ctx.y, ngx.ctx.x)
+        }"""))
+    disabled = "API disabled in the context of init_worker_by_lua*|"
+    assert server.http("/t").text == (
+        "init_worker|1|" + disabled * 4
+        + "API disabled in the current context|true\n")
+    server.stop()
+    assert "exit_worker=leftnil" in server.log()
+
+
+def test_fields_of_a_request_where_there_is_none(start):
+    server = start(http_lua("""
+        local seen
+        ngx.timer.at(0, function()
+            seen = { pcall(function() return ngx.status end),
+                pcall(function() ngx.status = 200 end),
+                pcall(function() return ngx.headers_sent end),
+                ngx.no_such_field }
+        end)
+        ngx.sleep(0.01)
+        ngx.say(seen[1], seen[2], seen[3], seen[4])
+    """))
+    assert server.http("/t").text == "falsefalsefalsenil\n"
