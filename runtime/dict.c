@@ -119,7 +119,8 @@ static node_t *
 find_valid(const resolua_dict_t *dict, const ngx_str_t *key)
 {
     node_t *node = find(dict, key);
-    return node != NULL && !is_expired(node, now_ms()) ? node : NULL;
+    const ngx_uint_t may_expire = node != NULL && node->expires != 0;
+    return may_expire && is_expired(node, now_ms()) ? NULL : node;
 }
 
 
@@ -160,8 +161,10 @@ drop(resolua_dict_t *dict, node_t *node)
 static void
 touch(resolua_dict_t *dict, node_t *node)
 {
-    ngx_queue_remove(&node->recent);
-    ngx_queue_insert_head(&dict->shared->recent, &node->recent);
+    if (ngx_queue_head(&dict->shared->recent) != &node->recent) {
+        ngx_queue_remove(&node->recent);
+        ngx_queue_insert_head(&dict->shared->recent, &node->recent);
+    }
 }
 
 
