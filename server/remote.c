@@ -41,7 +41,7 @@ dns_remote_find(const dns_name_t *name, const dns_name_t **apex)
         }
         const dns_zone_t *zone =
             dns_zone_list_find(list->zones, name, DNS_NAME_LABELS_MAX + 1);
-        if (zone != NULL &&
+        if (zone != NULL && !remote_is_outdated(&remote_stores[i]) &&
             (*apex == NULL || zone->apex.label_count > (*apex)->label_count)) {
             *apex = &zone->apex;
             where = DNS_REMOTE_YES;
@@ -179,7 +179,7 @@ find_zone(void *source, const dns_name_t *name, unsigned above, dns_zone_t *out)
             continue;
         }
         const dns_zone_t *zone = dns_zone_list_find(list->zones, name, above);
-        if (zone != NULL &&
+        if (zone != NULL && !remote_is_outdated(&remote_stores[i]) &&
             (status != DNS_OK || is_better(zone, &remote_stores[i], out))) {
             *out = *zone;
             out->flags |= (uint32_t) (i + 1) << STORE_SHIFT;

@@ -154,8 +154,9 @@ dns_remote_close(void)
 static ngx_uint_t
 is_down(const remote_store_t *store)
 {
-    return store->ready_count == 0 &&
-           (store->failures > 0 || store->is_failing);
+    return store->listing_failed ||
+           (store->ready_count == 0 &&
+            (store->failures > 0 || store->is_failing));
 }
 
 
@@ -192,12 +193,19 @@ remote_is_missed(const remote_store_t *store)
     }
     for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
         remote_store_t *other = &remote_stores[i];
-        if (other != store && other->group == store->group &&
+        if (other != store && other->group == store->group && !is_down(other) &&
             remote_zones_current(other) != NULL) {
             return 0;
         }
     }
     return 1;
+}
+
+
+ngx_uint_t
+remote_is_outdated(const remote_store_t *store)
+{
+    return is_down(store) && !remote_is_missed(store);
 }
 
 

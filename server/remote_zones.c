@@ -284,6 +284,7 @@ on_listed(remote_job_t *job, dns_status_t status)
     dns_zone_list_t *zones = job->zones;
     job->zones = NULL;
     store->is_listing = 0;
+    store->listing_failed = status != DNS_OK;
     if (status == DNS_OK) {
         store->seen = store->listing_seen;
         store->listing_took = ngx_current_msec - job->started;

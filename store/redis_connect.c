@@ -146,7 +146,7 @@ open_node(store_database_t *db, redis_node_t *node)
     link_of(db)->node = node;
 
     if (node->redis == NULL) {
-        return database_fail(db, DNS_ENOMEM, "no memory for a connection");
+        return database_fail(db, DNS_ESTORE, "no memory for a connection");
     }
 
     if (node->redis->err != 0) {
@@ -181,7 +181,8 @@ read_master(store_database_t *db, redis_node_t *node, redisReply *reply)
         return DNS_ESTORE;
     } else if (reply->elements != 2 ||
                reply->element[0]->type != REDIS_REPLY_STRING ||
-               reply->element[1]->type != REDIS_REPLY_STRING) {
+               reply->element[1]->type != REDIS_REPLY_STRING ||
+               reply->element[0]->len == 0) {
         (void) !database_fail(db, status, "not the address of a master");
     } else {
         const long port = strtol(reply->element[1]->str, NULL, 10);

@@ -96,7 +96,7 @@ read_master(redis_job_t *job, const redisReply *reply)
 
     const long port = strtol(reply->element[1]->str, NULL, 10);
 
-    if (port < 1 || port > UINT16_MAX ||
+    if (port < 1 || port > UINT16_MAX || reply->element[0]->len == 0 ||
         reply->element[0]->len >= STORE_REDIS_ADDRESS_SIZE) {
         redis_job_fail(job, DNS_ESTORE, "the sentinel gives no address");
         return;

@@ -141,8 +141,9 @@ struct remote_store_s {
     ngx_event_t poll;
     ngx_queue_t list_waiters; /* jobs without set */
     ngx_msec_t listing_took;
-    unsigned list_again : 1; /* zones may have come during the listing */
-    remote_watch_t *watch;   /* Redis; owned */
+    unsigned listing_failed : 1; /* the last one */
+    unsigned list_again : 1;     /* zones may have come during the listing */
+    remote_watch_t *watch;       /* Redis; owned */
     uint32_t serial;       /* of zones that have none: when a change was seen */
     remote_below_t *below; /* owned: REMOTE_BELOW_SLOTS; NULL: nothing yet */
     uint64_t skipped;
@@ -166,6 +167,9 @@ ngx_uint_t remote_has_substitute(const remote_store_t *store);
 
 /* Without its list nobody knows which zones there are. */
 ngx_uint_t remote_is_missed(const remote_store_t *store);
+
+/* It is down, and others know the zones as they are by now. */
+ngx_uint_t remote_is_outdated(const remote_store_t *store);
 
 /* Lists the zones of its group anew; gives the stores' bits. */
 unsigned remote_group_relist(const remote_store_t *store);

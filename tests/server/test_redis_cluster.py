@@ -248,6 +248,32 @@ def test_zones_are_read_from_replicas(start, pair):
     assert put(server, "a.test", "never", "192.0.2.1") >= 500
 
 
+def test_what_a_lost_replica_knows_is_not_served(start, pair):
+    master, replica = pair
+    master.run("HSET", "b.test.", "@", apex("b.test"))
+    server = start(CONF % f"redis://:{PASSWORD}@{HOST}:{master.port}"
+                   f" replicas={HOST}:{replica.port} {OPTIONS}")
+    wait_for_answer(server, "www.a.test", "A", ["192.0.2.1"])
+    # It is up, and knows that it knows nothing.
+    replica.run("CONFIG", "SET", "replica-serve-stale-data", "no")
+    replica.run("REPLICAOF", HOST, 1)
+    master.run("HSET", "a.test.", "www", address("192.0.2.2"))
+    wait_for_answer(server, "www.a.test", "A", ["192.0.2.2"], 3)
+    master.run("DEL", "b.test.")
+    wait_for(lambda: server.query("b.test", "SOA").rcode() == dns.rcode.REFUSED,
+             3, "the end of a zone that the replica has")
+    replica.run("REPLICAOF", HOST, master.port)
+    wait_for(lambda: replica.run("HGET", "a.test.", "www")
+             == address("192.0.2.2"), 10)
+    replica.kill()
+    master.run("DEL", "a.test.")
+    wait_for(lambda: server.query("a.test", "SOA").rcode() == dns.rcode.REFUSED,
+             3, "the end of a zone")
+    master.kill()
+    wait_for(lambda: server.query("z.elsewhere.test").rcode()
+             in (dns.rcode.REFUSED, dns.rcode.SERVFAIL), 3)
+
+
 @pytest.mark.parametrize("options, reason", [
     ("redis://127.0.0.1/3 cluster=on", "database 0 alone"),
     ("redis://127.0.0.1 cluster=on sentinel=x", "neither with sentinel"),

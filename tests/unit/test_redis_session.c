@@ -163,6 +163,7 @@ what_a_sentinel_may_say_else_is_an_error(void **state)
         "*2\r\n$1\r\na\r\n$5\r\n65536\r\n",
         "*2\r\n$1\r\na\r\n$1\r\n0\r\n",
         "*2\r\n$1\r\na\r\n$2\r\n-1\r\n",
+        "*2\r\n$0\r\n\r\n$2\r\n53\r\n",
         "-NOAUTH who are you\r\n",
     };
 
