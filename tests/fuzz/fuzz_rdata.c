@@ -33,7 +33,14 @@ check_rdata(uint16_t type, const uint8_t *octets, uint16_t size)
 
     dns_rdata_input_t input = {.type = type, .text = text, .size = length};
 
-    require(dns_rdata_from_text(&input, back, &back_size, NULL) == DNS_OK);
+    dns_text_error_t error;
+
+    if (dns_rdata_from_text(&input, back, &back_size, &error) != DNS_OK) {
+        /* Only text is held to a digest's length: who sends others does it. */
+        require(strstr(error.expected, "a digest as long") != NULL);
+        return;
+    }
+
     require(back_size == size && memcmp(back, octets, size) == 0);
     require(dns_rdata_compare(type, octets, size, back, back_size) == 0);
 
