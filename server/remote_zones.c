@@ -11,7 +11,7 @@ enum { LISTING_SHARE = 20, LISTING_PAUSE_MIN = 20 /* ms */ };
 
 /* So long at most do names of other stores wait for the first listing: it may
    have a deeper zone, which after a reload must not be lost for a moment. */
-enum { START_MS = 200 };
+enum { START_MS = 500 };
 
 enum { PURGED_ONE_BY_ONE = 1000 }; /* zones; more: all answers */
 

@@ -211,7 +211,7 @@ def test_a_server_that_starts_knows_of_deeper_zones(start, redis, fault):
     """An embedded zone's name waits for a store that is about to tell its
     zones, but not for long."""
     proxy = Proxy(redis.port, mode=fault)
-    proxy.delay = 0.02
+    proxy.delay = 0.01
     server = start(CONF % {"stores": f"dns_store {redis.url(proxy.port)};",
                            "main": "", "server": ""}, run=False)
     resolua(server, "zone", "load", server.file("zone", LMDB_ZONE))
@@ -219,7 +219,7 @@ def test_a_server_that_starts_knows_of_deeper_zones(start, redis, fault):
     began = time.monotonic()
     assert texts(server.query("www.deeper.lmdb.test")) == [
         "192.0.2.72" if fault == "delay" else "192.0.2.66"]
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
     if fault == "delay":
         old = server.worker_pids()
         server.reload(wait=False)
