@@ -14,6 +14,7 @@ import subprocess
 
 import pytest
 
+import leaks
 import load
 import tls
 from load import descriptors
@@ -28,6 +29,8 @@ GROWTH = 1 << 20  # bytes of a worker's resident memory
 LUA_GROWTH = 128 << 10  # of its Lua heap
 KEPT = 24  # descriptors: connections that wait for the next request ...
 SPARE = 3  # ... and how many more they may become
+
+SANITIZED = bool(sanitizer_environment())  # does a tenth, looks for leaks
 
 CONF = """
 dns_store lmdb path=@FOLDER@/data;
@@ -76,18 +79,28 @@ def location(code, name="t", more=""):
 
 
 @pytest.fixture
-def serve(start):
+def serve(start, tmp_path):
+    """Under sanitizers its processes tell at their end what has leaked."""
+    servers = []
+
     def go(http="", server="", main="", **options):
+        folder = tmp_path / f"server{len(servers)}"
         one = start(CONF % {"http": http, "server": server, "main": main},
-                    run=False, log_level="crit", **options)
+                    run=False, folder=folder, log_level="crit",
+                    env=leaks.environment(tmp_path, folder), **options)
+        servers.append(one)
         resolua(one, "zone", "load", SAMPLE)
         return one.start()
-    return go
+
+    yield go
+    for one in servers:
+        one.stop(seconds=60)
+        assert leaks.found(one.folder) == []
 
 
 def counted(count):
     """How many of a third: the whole is `count`."""
-    return max(int(count * TIMES) // 3, 1)
+    return max(int(count * TIMES / (10 if SANITIZED else 1)) // 3, 1)
 
 
 def measure(server):
@@ -98,8 +111,7 @@ def measure(server):
 
 def settle(server, bound):
     """What is closed at the other side, or waits for nobody, ends soon."""
-    pid, = server.worker_pids()
-    wait_for(lambda: descriptors(pid) <= bound, 20, f"{bound} descriptors")
+    wait_for(lambda: measure(server)[2] <= bound, 20, f"{bound} descriptors")
 
 
 def endure(server, work, count):
@@ -116,8 +128,23 @@ def endure(server, work, count):
         for memory, lua, files in seen))
     _, (memory1, lua1, _), (memory2, lua2, _) = seen
     assert lua2 - lua1 <= LUA_GROWTH
-    if not sanitizer_environment():  # freed memory stays for a while there
+    if not SANITIZED:  # freed memory stays for a while there
         assert memory2 - memory1 <= GROWTH
+
+
+@pytest.mark.skipif(not SANITIZED, reason="needs the sanitizers")
+def test_leaks_are_found(start, tmp_path):
+    folder = tmp_path / "server"
+    server = start(CONF % {"http": location("""
+        local ffi = require "ffi"
+        ffi.cdef "void *calloc(size_t, size_t);"
+        for _ = 1, 100 do ffi.C.calloc(1, 100) end
+        ngx.say("done")
+    """), "server": "", "main": ""}, folder=folder,
+        env=leaks.environment(tmp_path, folder))
+    load.http(server.port("HTTP"), "/t", 3)
+    server.stop()
+    assert len(leaks.found(folder)) == 1
 
 
 def names(count, text="n{}.example.test"):
@@ -415,6 +442,6 @@ def test_reloads_under_load(serve, zones):
         clients.terminate()
     print(seen)
     assert seen[2][1] == seen[1][1]
-    if not sanitizer_environment():
+    if not SANITIZED:
         assert seen[2][0] - seen[1][0] <= GROWTH
         assert seen[2][2] - seen[1][2] <= 4 * GROWTH
