@@ -286,6 +286,39 @@ def test_renamed_queries_fail_as_others_do(setting):
     assert "the zone store failed" not in server.log()
 
 
+def test_clients_that_do_not_wait_leave_nothing_behind(setting):
+    """Over TCP, with a hook and without, while the store says nothing."""
+    server = setting.serve("timeout=100ms poll=100ms ttl_cap=1h", server="""
+        dns_tcp_max_per_client 0;
+        dns_query_by_lua_block {
+            local q = ...
+            if q.name:find("^new") then
+                q:rewrite("www." .. q.name:match("%.(.*)"))
+            end
+        }""")
+    setting.warm_up()
+    setting.fail("hole")
+    workers = server.worker_pids()
+
+    def leave(count):
+        for number in range(count):
+            with socket.create_connection((HOST, server.port("DNS"))) as s:
+                for owner in (f"new{number}", f"other{number}"):
+                    wire = dns.message.make_query(
+                        f"{owner}.{setting.kind}.test", "A").to_wire()
+                    s.sendall(len(wire).to_bytes(2, "big") + wire)
+        wait_for(lambda: is_failure(setting.ask("last")))
+
+    leave(300)
+    memory = server.workers_memory()
+    for _ in range(3):
+        leave(300)
+    assert server.workers_memory() < memory + (4 << 20)
+    assert server.worker_pids() == workers
+    setting.proxy.mode = "pass"
+    wait_for(lambda: texts(setting.ask("new")) == ["192.0.2.80"])
+
+
 def test_renamed_queries_of_a_store_that_is_away_at_the_start(setting):
     setting.proxy.mode = "hole"
     setting.serve(server="""
@@ -414,7 +447,7 @@ def test_a_missing_table(mysql_setting):
 def test_a_locked_table(mysql_setting):
     """Queries that were given up do not pile up in the database."""
     setting, db = mysql_setting, mysql_setting.zones.db
-    server = setting.serve("timeout=300ms poll=100ms ttl_cap=1h"
+    server = setting.serve("timeout=200ms poll=50ms ttl_cap=1h"
                            " max_connections=4")
     setting.warm_up()
     numbers = itertools.count()
@@ -424,7 +457,7 @@ def test_a_locked_table(mysql_setting):
             some = [f"l{next(numbers)}.mysql.test" for _ in range(20)]
             assert rcodes(ask_in_turn(server, some)) == {dns.rcode.SERVFAIL}
             setting.check_others()
-        assert setting.zones.connections() <= 30  # not 4 for each 300 ms
+        assert setting.zones.connections() <= 30  # not 4 for each 200 ms
     setting.recover()
     assert len(setting.log_lines(FAILS)) == 1
     assert len(setting.log_lines(RECOVERS)) == 1
@@ -458,7 +491,7 @@ def test_a_database_that_is_killed_and_comes_back(mysql_setting):
 
 def test_workers_end_while_a_store_hangs(setting):
     """A reload loses no query; nothing is left open."""
-    server = setting.serve("timeout=1s poll=100ms ttl_cap=1h")
+    server = setting.serve("timeout=500ms poll=100ms ttl_cap=1h")
     setting.warm_up()
     setting.fail("hole")
     old = server.worker_pids()
