@@ -95,6 +95,10 @@ finish(http_capture_t *capture)
              out->content_length_n != (off_t) capture->size);
     }
     capture->request->write_event_handler = ngx_http_request_empty_handler;
+    ngx_event_t *wev = sr->connection->write;
+    if (wev->timer_set && !sr->connection->buffered) {
+        ngx_del_timer(wev); /* nginx's, while this waited for others of it */
+    }
     group->pending--;
     if (group->pending == 0 && group->waiter != NULL) {
         ngx_queue_insert_tail(&group->ctx->captured, &group->ready);
@@ -192,6 +196,72 @@ http_capture_wake(http_ctx_t *ctx)
 }
 
 
+/* A module that answers a captured subrequest may have made one of its own,
+   which nginx would wait with till its turn to write to the client comes.  It
+   ends in the background as well, and its text is part of the captured. */
+typedef struct {
+    ngx_http_post_subrequest_t here;
+    ngx_http_post_subrequest_t *before; /* what the module wants, or NULL */
+} inner_t;
+
+
+static http_capture_t *
+capture_around(const ngx_http_request_t *r)
+{
+    http_capture_t *capture = NULL;
+    while (r != r->main && capture == NULL) {
+        r = r->parent;
+        capture = r != r->main ? capture_of(r) : NULL;
+    }
+    return capture;
+}
+
+
+static void
+leave_parent(const ngx_http_request_t *r)
+{
+    ngx_http_postponed_request_t **link = &r->parent->postponed;
+    while (*link != NULL && (*link)->request != r) {
+        link = &(*link)->next;
+    }
+    if (*link != NULL) {
+        *link = (*link)->next;
+    }
+}
+
+
+static ngx_int_t
+on_inner_end(ngx_http_request_t *r, void *data, ngx_int_t rc)
+{
+    const inner_t *inner = data;
+    if (inner->before != NULL) {
+        rc = inner->before->handler(r, inner->before->data, rc);
+    }
+    if (!r->buffered && !r->postponed) {
+        leave_parent(r);
+        (void) ngx_http_post_request(r->parent, NULL);
+    }
+    return rc;
+}
+
+
+/* A subrequest within a captured one begins its response. */
+static ngx_int_t
+take_in(ngx_http_request_t *r)
+{
+    inner_t *inner = ngx_palloc(r->pool, sizeof(*inner));
+    if (inner == NULL) {
+        return NGX_ERROR;
+    }
+    inner->here.handler = on_inner_end;
+    inner->here.data = inner;
+    inner->before = r->post_subrequest;
+    r->post_subrequest = &inner->here;
+    r->background = 1;
+    return NGX_OK;
+}
+
+
 static int
 has_no_body(const ngx_http_request_t *r)
 {
@@ -201,16 +271,12 @@ has_no_body(const ngx_http_request_t *r)
 }
 
 
+/* Nothing of the response's header goes to the client. */
 static ngx_int_t
-header_filter(ngx_http_request_t *r)
+begin_response(ngx_http_request_t *r)
 {
-    http_capture_t *capture = capture_of(r);
     ngx_http_upstream_t *u = r->upstream;
-    if (capture == NULL) {
-        return next_header_filter(r);
-    }
     r->header_sent = 1;
-    capture->has_header = 1;
     r->filter_need_in_memory = 1;
     if (has_no_body(r)) {
         r->header_only = 1;
@@ -224,6 +290,27 @@ header_filter(ngx_http_request_t *r)
         u->buffering = 0;
     }
     return NGX_OK;
+}
+
+
+static ngx_int_t
+header_filter(ngx_http_request_t *r)
+{
+    if (r == r->main) {
+        return next_header_filter(r);
+    }
+    http_capture_t *capture = capture_of(r);
+    if (capture != NULL) {
+        capture->has_header = 1;
+        return begin_response(r);
+    }
+    if (r->background || capture_around(r) == NULL) {
+        return next_header_filter(r);
+    }
+    if (take_in(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    return r->subrequest_in_memory ? next_header_filter(r) : begin_response(r);
 }
 
 
@@ -267,7 +354,6 @@ take(http_capture_t *capture, ngx_buf_t *b)
     }
     b->pos = b->last;
     b->file_pos = b->file_last;
-    capture->has_end |= b->last_buf || b->last_in_chain;
     return NGX_OK;
 }
 
@@ -275,7 +361,12 @@ take(http_capture_t *capture, ngx_buf_t *b)
 static ngx_int_t
 body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    http_capture_t *capture = capture_of(r);
+    http_capture_t *capture = r != r->main ? capture_of(r) : NULL;
+    const int is_inner =
+        capture == NULL && r != r->main && !r->subrequest_in_memory;
+    if (is_inner) {
+        capture = capture_around(r);
+    }
     if (capture == NULL) {
         return next_body_filter(r, in);
     }
@@ -283,6 +374,8 @@ body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         if (take(capture, in->buf) != NGX_OK) {
             return NGX_ERROR;
         }
+        const ngx_buf_t *b = in->buf;
+        capture->has_end |= !is_inner && (b->last_buf || b->last_in_chain);
     }
     return NGX_OK;
 }

@@ -118,6 +118,7 @@ setup(lua_State *L)
     http_control_setup(L);
     http_subrequest_setup(L);
     http_arg_setup(L);
+    http_ndk_setup(L);
     http_resp_setup(L);
     http_response_setup(L);
     http_ndk_setup(L);

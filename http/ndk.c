@@ -1,5 +1,5 @@
-/* ndk.set_var.DIRECTIVE(value): what other modules' directives of the kind
-   `set_md5 $var value` make of a value, where the NDK is behind them. */
+/* ndk.set_var.DIRECTIVE(text): what other modules' set_* directives, made by
+   the NDK, give for a value. */
 
 #include "http/private/api.h"
 
@@ -8,21 +8,25 @@
 #pragma weak ndk_set_var_value
 
 
-static ngx_command_t *
-find_directive(const ngx_str_t *name)
+/* The filter of a directive of that name, or NULL. */
+static const ndk_set_var_t *
+find_filter(const char *name)
 {
+    const size_t size = ngx_strlen(name);
     if (ndk_set_var_value == NULL) {
         return NULL;
     }
     for (ngx_uint_t i = 0; ngx_cycle->modules[i] != NULL; i++) {
-        ngx_command_t *cmd = ngx_cycle->modules[i]->commands;
-        for (; cmd != NULL && cmd->name.len > 0; cmd++) {
-            const ndk_set_var_t *filter = cmd->post;
-            if (cmd->set == ndk_set_var_value && filter != NULL &&
-                filter->type == NDK_SET_VAR_VALUE &&
-                cmd->name.len == name->len &&
-                ngx_memcmp(cmd->name.data, name->data, name->len) == 0) {
-                return cmd;
+        const ngx_module_t *module = ngx_cycle->modules[i];
+        const ngx_command_t *command = module->commands;
+        if (module->type != NGX_HTTP_MODULE || command == NULL) {
+            continue;
+        }
+        for (; command->name.len > 0; command++) {
+            if (command->set == ndk_set_var_value &&
+                command->name.len == size &&
+                ngx_strncmp(command->name.data, name, size) == 0) {
+                return command->post;
             }
         }
     }
@@ -30,68 +34,73 @@ find_directive(const ngx_str_t *name)
 }
 
 
-/* Upvalue 1: the directive. */
-static int
-call_directive(lua_State *L)
+static ngx_int_t
+apply(const ndk_set_var_t *filter, ngx_http_request_t *r, ngx_str_t *out,
+      ngx_http_variable_value_t *value)
 {
+    if (filter->type == NDK_SET_VAR_VALUE) {
+        const ndk_set_var_value_pt function =
+            (ndk_set_var_value_pt) filter->func;
+        return function(r, out, value);
+    }
+    if (filter->type == NDK_SET_VAR_VALUE_DATA) {
+        const ndk_set_var_value_data_pt function =
+            (ndk_set_var_value_data_pt) filter->func;
+        return function(r, out, value, filter->data);
+    }
+    return NGX_DECLINED;
+}
+
+
+/* The function that ndk.set_var.NAME is; upvalue 1: the filter. */
+static int
+call(lua_State *L)
+{
+    const ndk_set_var_t *filter = lua_touserdata(L, lua_upvalueindex(1));
     ngx_http_request_t *r = http_lua_request(L, HTTP_ANY);
-    const ngx_command_t *cmd = lua_touserdata(L, lua_upvalueindex(1));
-    const ndk_set_var_t *filter = cmd->post;
     ngx_http_variable_value_t value;
-    ngx_str_t result = ngx_null_string;
-    ndk_set_var_value_pt function;
+    ngx_str_t out = ngx_null_string;
     size_t size;
-    ngx_memcpy(&function, &filter->func, sizeof(function));
     const char *text = luaL_checklstring(L, 1, &size);
     ngx_memzero(&value, sizeof(value));
-    value.valid = 1;
+    value.data = http_lua_copy(L, r, text, size);
     value.len = (unsigned) size;
-    value.data = http_lua_copy(L, r, text, size); /* it may be kept */
-    const ngx_int_t rc = function(r, &result, &value);
-    if (rc != NGX_OK) {
-        return luaL_error(L, "calling directive %s failed with code %d",
-                          (char *) cmd->name.data, (int) rc);
+    value.valid = 1;
+    if (apply(filter, r, &out, &value) != NGX_OK) {
+        return luaL_error(L, "calling the directive failed");
     }
-    lua_pushlstring(L, (char *) result.data, result.len);
+    lua_pushlstring(L, (const char *) out.data, out.len);
     return 1;
 }
 
 
+/* (ndk.set_var, name) */
 static int
-index_directive(lua_State *L)
+index_filter(lua_State *L)
 {
-    ngx_str_t name;
-    name.data = (u_char *) luaL_checklstring(L, 2, &name.len);
-    ngx_command_t *cmd = find_directive(&name);
-    if (cmd == NULL) {
+    const char *name = luaL_checkstring(L, 2);
+    (void) http_lua_request(L, HTTP_ANY);
+    const ndk_set_var_t *filter = find_filter(name);
+    if (filter == NULL) {
         return luaL_error(L,
                           "ndk.set_var: directive \"%s\" not found or does not "
                           "use ndk_set_var_value",
-                          (char *) name.data);
+                          name);
     }
-    lua_pushlightuserdata(L, cmd);
-    lua_pushcclosure(L, call_directive, 1);
+    lua_pushlightuserdata(L, (void *) filter);
+    lua_pushcclosure(L, call, 1);
     return 1;
-}
-
-
-static int
-refuse(lua_State *L)
-{
-    return luaL_error(L, "not allowed");
 }
 
 
 void
 http_ndk_setup(lua_State *L)
 {
-    lua_createtable(L, 0, 1);
+    lua_newtable(L); /* ndk */
+    lua_newtable(L); /* ndk.set_var */
     lua_newtable(L);
-    lua_createtable(L, 0, 2);
-    lua_pushcfunction(L, index_directive);
+    lua_pushcfunction(L, index_filter);
     lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, refuse);
-    lua_setfield(L, -2, "__newindex");
     lua_setmetatable(L, -2);
     lua_setfield(L, -2, "set_var");
     lua_setglobal(L, "ndk");

@@ -94,9 +94,11 @@ set_body(lua_State *L, ngx_http_request_t *sr, int options)
             rc = http_req_set_length(sr, sr->headers_in.content_length_n);
         }
     } else {
-        sr->request_body = NULL;
-        if (sr->headers_in.content_length != NULL ||
-            sr->headers_in.transfer_encoding != NULL) {
+        /* Empty, and read: modules wait for a body that they do not see. */
+        sr->request_body = ngx_pcalloc(sr->pool, sizeof(*sr->request_body));
+        rc = sr->request_body != NULL ? NGX_OK : NGX_ERROR;
+        if (rc == NGX_OK && (sr->headers_in.content_length != NULL ||
+                             sr->headers_in.transfer_encoding != NULL)) {
             rc = http_req_set_length(sr, -1);
         }
     }

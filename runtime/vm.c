@@ -171,6 +171,10 @@ vm_base(ngx_cycle_t *cycle, const ngx_str_t *path, const ngx_str_t *cpath)
     lua_createtable(L, 0, 100);
     lua_pushvalue(L, -1);
     lua_setglobal(L, "ngx");
+    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "ngx"); /* require "ngx" */
+    lua_pop(L, 1);
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, -2, "null");
     set_config(L);

@@ -1,6 +1,11 @@
 """set_by_lua*."""
 
+import os
+
+import pytest
+
 from lua_conf import http_lua
+from resolua_server import MODULES
 
 
 def test_a_block_gives_the_value(start):
@@ -50,3 +55,18 @@ def test_an_error_is_500_and_sleep_is_refused(start):
     server.allow_log("API disabled")
     assert server.http("/t").status == 500
     server.wait_for_log("API disabled in the context of set_by_lua")
+
+
+def test_directives_of_other_modules(start):
+    path = os.path.join(MODULES, "ngx_http_set_misc_module.so")
+    if not os.path.exists(path):
+        pytest.skip("no set-misc module")
+    server = start(http_lua("""
+        local set = ndk.set_var
+        ngx.say(set.set_escape_uri("a b/"), set.set_encode_hex("az"),
+                set.set_quote_sql_str("it's"))
+        ngx.say(select(2, pcall(function() return set.set_none("x") end)))
+    """), main="load_module %s;" % path)
+    lines = server.http("/t").text.splitlines()
+    assert lines[0] == "a%20b%2F617a'it\\'s'"
+    assert '"set_none" not found' in lines[1]

@@ -1,5 +1,6 @@
 """ngx.location.capture and capture_multi."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -7,7 +8,7 @@ import subprocess
 import pytest
 
 from lua_conf import Peer, http_lua
-from resolua_server import HOST
+from resolua_server import HOST, MODULES
 
 SHOW = """
     local function show(res)
@@ -669,3 +670,37 @@ def test_beside_others(start, directives, expected):
         pytest.skip("no addition module")
     for _ in range(3):
         assert server.http("/t").text == expected
+
+
+# Modules that answer by subrequests of their own.
+
+
+def module(name):
+    path = os.path.join(MODULES, name)
+    if not os.path.exists(path):
+        pytest.skip("no " + name)
+    return "load_module %s;" % path
+
+
+@pytest.mark.parametrize("target, body", [
+    ("echo a; echo_location /one; echo b;", "a\none\nb\n"),
+    ("echo a; echo_location /slow; echo_location /one; echo b;",
+     "a\nslow\none\nb\n"),
+    ("echo a; echo_location_async /slow; echo b;", "a\nb\nslow\n"),
+    ("echo_subrequest POST /body -b xyz;", "POST xyz\n"),
+    ("echo_location /capturing; echo b;", "captured one\nb\n"),
+    ("echo_sleep 0.01; echo late;", "late\n"),
+])
+def test_subrequests_within(start, target, body):
+    server = start("http { server { listen 127.0.0.1:@HTTP@; "
+                   "location /t { content_by_lua_block { %s "
+                   "for _ = 1, 3 do show(ngx.location.capture('/s')) end } } "
+                   "location /s { %s } location /one { echo one; } "
+                   "location /slow { echo_sleep 0.01; echo slow; } "
+                   "location /capturing { content_by_lua_block { "
+                   "ngx.print('captured ', ngx.location.capture('/one').body) "
+                   "} } location /body { content_by_lua_block { "
+                   "ngx.req.read_body() ngx.say(ngx.req.get_method(), ' ', "
+                   "ngx.req.get_body_data()) } } } }" % (SHOW, target),
+                   main=module("ngx_http_echo_module.so"))
+    assert server.http("/t").text == ("200 %s false\n" % body) * 3
