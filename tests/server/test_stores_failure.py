@@ -313,7 +313,7 @@ def test_clients_that_do_not_wait_leave_nothing_behind(setting):
     memory = server.workers_memory()
     for _ in range(3):
         leave(300)
-    assert server.workers_memory() < memory + (4 << 20)
+    assert server.workers_memory() < memory + (16 << 20)
     assert server.worker_pids() == workers
     setting.proxy.mode = "pass"
     wait_for(lambda: texts(setting.ask("new")) == ["192.0.2.80"])
