@@ -11,6 +11,7 @@
 enum {
     BATCHES_MAX = 4, /* in one wake-up: others wait too; the listener is
                         level-triggered, so the rest is not forgotten */
+    RECEIVE_BUFFER = 1 << 20, /* octets, where the configuration has none */
 };
 
 /* Datagrams of a batch that are gone on with when it has been sent. */
@@ -230,6 +231,39 @@ is_stream_udp(const ngx_listening_t *ls)
            ls->handler == ngx_stream_init_connection &&
            (ls->sockaddr->sa_family == AF_INET ||
             ls->sockaddr->sa_family == AF_INET6);
+}
+
+
+/* While a worker is busy for a few milliseconds, datagrams wait in the kernel:
+   its own limit holds some hundred of them. */
+static void
+enlarge_buffer(const ngx_listening_t *ls, ngx_log_t *log)
+{
+    const int size = RECEIVE_BUFFER;
+    if (ls->rcvbuf != -1 || ls->fd == (ngx_socket_t) -1) {
+        return; /* "listen ... rcvbuf=" says how large */
+    }
+    if (setsockopt(ls->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) ==
+            -1 &&
+        setsockopt(ls->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) == -1) {
+        ngx_log_error(NGX_LOG_INFO, log, ngx_socket_errno,
+                      "the receive buffer of %V stays as it is",
+                      &ls->addr_text);
+    }
+}
+
+
+ngx_int_t
+lane_init_module(ngx_cycle_t *cycle)
+{
+    const ngx_listening_t *ls = cycle->listening.elts;
+    for (ngx_uint_t i = 0; i < cycle->listening.nelts; i++) {
+        if (ls[i].type == SOCK_DGRAM &&
+            ls[i].handler == ngx_stream_init_connection) {
+            enlarge_buffer(&ls[i], cycle->log);
+        }
+    }
+    return NGX_OK;
 }
 
 

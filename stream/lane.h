@@ -20,6 +20,9 @@ typedef struct {
     unsigned is_borrowed : 1; /* it is the listener's own */
 } lane_t;
 
+/* In the master, which may enlarge the listeners' receive buffers. */
+ngx_int_t lane_init_module(ngx_cycle_t *cycle);
+
 /* In each worker, when nginx has set up its listeners. */
 ngx_int_t lane_init_process(ngx_cycle_t *cycle);
 

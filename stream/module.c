@@ -264,7 +264,7 @@ ngx_module_t ngx_stream_resolua_module = {
     commands,
     NGX_STREAM_MODULE,
     NULL,
-    NULL,
+    lane_init_module,
     lane_init_process,
     NULL,
     NULL,

@@ -1,6 +1,8 @@
 """The lane's batches: what the system does not take at once, segments, floods,
 and what is counted."""
 
+import os
+import signal
 import socket
 import struct
 import subprocess
@@ -13,6 +15,7 @@ from resolua_server import HOST, ROOT, sanitizer_environment, wait_for
 from stream_conf import start_dns
 
 UDP_SEGMENT = 103
+SO_RCVBUFFORCE = 33
 
 
 def queries(count, name="mail.example.test"):
@@ -121,3 +124,19 @@ def test_each_way_is_counted(start, client):
     assert now["errors"] == 1
     assert now["udp"] == 7 and now["tcp"] == 1
     assert now["sessions"] == 1 and now["cache_hits"] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0,
+                    reason="only root may go beyond the system's own limit")
+def test_a_burst_waits_for_a_busy_worker(start, client):
+    server = start_dns(start)
+    client.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
+    client.connect((HOST, server.port("DNS")))
+    pid = server.worker_pids()[0]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for wire in queries(800):
+            client.send(wire)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert ids(client, 800) == set(range(800))
