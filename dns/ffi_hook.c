@@ -20,6 +20,11 @@ void
 dns_ffi_hook_begin(struct dns_ffi_hook *hook, uint16_t rcode)
 {
     const size_t question = (size_t) hook->qname_size + 4;
+
+    if (hook->out_room < DNS_HEADER_SIZE + question) {
+        return;
+    }
+
     unsigned flags = DNS_FLAG_QR | DNS_FLAG_AA |
                      (hook->flags & (DNS_FLAG_RD | DNS_FLAG_CD)) |
                      (rcode & DNS_RCODE_MASK);
@@ -105,7 +110,9 @@ dns_ffi_hook_add(struct dns_ffi_hook *hook, int section, const char *owner,
         dns_ffi_hook_begin(hook, 0);
     }
 
-    if (hook->out_room - hook->out_size < DNS_NAME_MAX + 10) {
+    if (hook->action != DNS_FFI_HOOK_ANSWER ||
+        hook->out_room < hook->out_size ||
+        hook->out_room - hook->out_size < DNS_NAME_MAX + 10) {
         return DNS_ENOSPACE;
     }
 

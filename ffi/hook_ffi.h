@@ -38,8 +38,8 @@ struct dns_ffi_hook {
     uint8_t client_octets[16]; /* network order */
     uint8_t qname[256];        /* wire form, lower case */
     /* The decision. */
-    uint8_t *out; /* the response, without OPT */
-    uint32_t out_room;
+    uint8_t *out;      /* the response, without OPT */
+    uint32_t out_room; /* 0: it is too late for an answer */
     uint32_t out_size;
     uint32_t cache_seconds;
     uint32_t started;  /* milliseconds of the server's clock */
@@ -55,7 +55,8 @@ struct dns_ffi_hook {
     uint8_t new_name[256]; /* wire form, to be looked up instead */
 };
 
-/* Starts a response with rcode to the query; its records are dropped. */
+/* Starts a response with rcode to the query; its records are dropped.  Without
+   room for it nothing changes. */
 DNS_EXPORT void dns_ffi_hook_begin(struct dns_ffi_hook *hook, uint16_t rcode);
 
 /*

@@ -123,13 +123,13 @@ ask_release(dns_server_ask_t *ask)
         ngx_free(ask->many);
         ask->many = NULL;
     }
+    hook_forget(ask, free_count == FREE_MAX);
     if (free_count < FREE_MAX) {
         ask->next = free_asks;
         free_asks = ask;
         free_count++;
         return;
     }
-    luaL_unref(resolua_vm, LUA_REGISTRYINDEX, ask->object);
     ngx_free(ask);
 }
 

@@ -59,6 +59,31 @@ hook_prepare(dns_server_ask_t *ask, uint8_t *out, size_t room)
 }
 
 
+void
+hook_forget(dns_server_ask_t *ask, ngx_uint_t is_last)
+{
+    static uint8_t nothing[DNS_HEADER_SIZE];
+    static struct dns_ffi_hook gone = {
+        .packet = nothing, .out = nothing, .qname_size = 1};
+    const void *nobody = &gone;
+    struct dns_ffi_hook *hook = &ask->hook;
+    lua_State *L = resolua_vm;
+    hook->packet = nothing;
+    hook->packet_size = 0;
+    hook->out = nothing;
+    hook->out_size = 0;
+    hook->out_room = 0;
+    if (is_last && ask->object != LUA_NOREF) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, ask->object);
+        /* What the cdata points to. */
+        ngx_memcpy((void *) lua_topointer(L, -1), &nobody, sizeof(nobody));
+        lua_pop(L, 1);
+        luaL_unref(L, LUA_REGISTRYINDEX, ask->object);
+        ask->object = LUA_NOREF;
+    }
+}
+
+
 /* A field of dns.query on the stack, or an error's message. */
 static ngx_int_t
 push_field(lua_State *L, const char *name)
@@ -235,6 +260,7 @@ hook_finish(dns_server_ask_t *ask, uint8_t *out, size_t size)
     }
     if (conf->on_log != NULL) {
         hook->out_size = (uint32_t) size;
+        hook->out_room = 0;
         hook->duration = (uint32_t) ngx_current_msec - hook->started;
         run_sync(ask, conf->on_log, RESOLUA_DNS_LOG);
     }

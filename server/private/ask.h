@@ -63,6 +63,10 @@ void ask_release(dns_server_ask_t *ask);
 /* Fills the hook's view in, with out as the place for its answer. */
 void hook_prepare(dns_server_ask_t *ask, uint8_t *out, size_t room);
 
+/* The query is over; a script may have kept the view: it says nothing any more
+   and has no place to write to.  is_last: the view's memory goes. */
+void hook_forget(dns_server_ask_t *ask, ngx_uint_t is_last);
+
 /* Runs the query hook: as resolua_run(). */
 ngx_int_t hook_query(dns_server_ask_t *ask);
 

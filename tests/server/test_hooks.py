@@ -1,12 +1,15 @@
 """dns_query_by_lua, dns_answer_by_lua, dns_log_by_lua."""
 
+import socket
+import time
+
 import dns.edns
 import dns.flags
 import dns.message
 import dns.rcode
 import pytest
 
-from resolua_server import wait_for
+from resolua_server import HOST, wait_for
 from service_conf import SAMPLE, resolua
 from upstream import Upstream
 
@@ -300,6 +303,45 @@ def test_kept_answers(serve):
     assert texts(server.query("kept.test", "TXT", tcp=True)) == ['"3"']
     server.http("/")
     assert texts(server.query("kept.test", "TXT")) == ['"4"']
+
+
+def test_views_that_scripts_keep_do_no_harm(serve):
+    """A query is over when it is answered; its view is then empty."""
+    server = serve("""
+        kept = kept or {}
+        if q.name ~= "use.example.test" then
+            kept[#kept + 1] = q
+            while not is_over do ngx.sleep(0.05) end
+            return q:answer("A", 60, "192.0.2.1")
+        end
+        is_over = true
+        ngx.sleep(1)
+        for _, old in ipairs(kept) do
+            if old ~= q then
+                local _ = old.name, old.client, old:subnet()
+                old:refuse()
+                old:truncate()
+                assert(not pcall(old.answer, old, "A", 60, "192.0.2.9"))
+                assert(not pcall(old.set_response, old, ("x"):rep(2000)))
+                assert(not old:response())
+            end
+        end
+        q:answer("TXT", 60, tostring(#kept))
+    """, log="q:refuse() q:truncate() pcall(q.answer, q, 'A', 60, '192.0.2.3')")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        s.connect((HOST, server.port("DNS")))
+        s.settimeout(20)
+        # More at once than are recycled, and too large for what is.
+        for number in range(1500):
+            query = dns.message.make_query(f"n{number}.example.test", "A",
+                                           pad=1500, use_edns=0)
+            s.send(query.to_wire(max_size=4096))
+            time.sleep(0.0002)
+        response = server.query("use.example.test", "TXT", timeout=20)
+        assert int(texts(response)[0].strip('"')) > 1100
+        assert dns.message.from_wire(s.recv(4096)).answer
+    assert texts(server.query("use.example.test", "TXT")) != []
 
 
 def test_many_sleeping_hooks_and_memory(serve):
