@@ -6,6 +6,7 @@ replicas and sentinels, a cluster.
     group.stop()
 """
 
+import json
 import pathlib
 import random
 import signal
@@ -13,6 +14,13 @@ import socket
 import subprocess
 
 from resolua_server import HOST, Program, accepts_tcp, wait_for
+
+# The apex field of a.test.
+APEX = json.dumps({
+    "soa": {"ttl": 60, "ns": "ns1.a.test.", "mbox": "hostmaster.a.test.",
+            "serial": 1, "refresh": 3600, "retry": 600, "expire": 86400,
+            "minttl": 60},
+    "ns": [{"ttl": 60, "host": "ns1.a.test."}]})
 
 PASSWORD = "secret"
 SENTINEL_PASSWORD = "guard"

@@ -27,6 +27,26 @@ http {
 }
 """
 
+# A store, the cache, DNS and /dns.
+STORE_CONF = """
+dns_store %s;
+dns_cache 4m;
+
+stream {
+    server {
+        listen 127.0.0.1:@DNS@ udp;
+        dns_serve on;
+    }
+}
+
+http {
+    server {
+        listen 127.0.0.1:@HTTP@;
+        location /dns { content_by_lua_block { require("dns.api").serve() } }
+    }
+}
+"""
+
 SAMPLE = ROOT / "conf/zones/example.test.zone"
 
 

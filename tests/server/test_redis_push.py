@@ -11,26 +11,9 @@ import pytest
 
 from proxy import Proxy
 from resolua_server import wait_for
+from service_conf import STORE_CONF
 from stores import open_zones, texts, wait_for_answer
 
-CONF = """
-dns_store %s;
-dns_cache 4m;
-
-stream {
-    server {
-        listen 127.0.0.1:@DNS@ udp;
-        dns_serve on;
-    }
-}
-
-http {
-    server {
-        listen 127.0.0.1:@HTTP@;
-        location /dns { content_by_lua_block { require("dns.api").serve() } }
-    }
-}
-"""
 ON = r"changes are told by keyspace notifications"
 OFF = r"changes are not told: "
 # Nothing but what Redis tells makes an answer new.
@@ -54,7 +37,7 @@ def clean(zones):
 
 def serve(start, zones, options=SLOW, wait=ON, proxy=None, **more):
     url = zones.url(proxy.port if proxy else None)
-    server = start(CONF % f"{url} {options}", **more)
+    server = start(STORE_CONF % f"{url} {options}", **more)
     wait_for(lambda: len(re.findall(wait, server.log()))
              == more.get("workers", 1), 10, wait)
     wait_for_answer(server, "www.a.test", "A", ["192.0.2.1"])
@@ -150,7 +133,7 @@ def test_a_write_while_the_connection_is_lost_is_seen(start, zones):
 def test_a_redis_that_is_down_leaves_what_was_kept(start, zones):
     """With dns_serve_stale; and none of it is given when it is back."""
     proxy = Proxy(zones.port)
-    server = start("dns_serve_stale 1h;" + CONF
+    server = start("dns_serve_stale 1h;" + STORE_CONF
                    % f"{zones.url(proxy.port)} {SLOW}")
     server.wait_for_log(ON)
     wait_for_answer(server, "www.a.test", "A", ["192.0.2.1"])
@@ -187,7 +170,7 @@ def test_without_notifications_the_cap_applies(start, zones):
 def test_a_user_without_config_get_has_the_cap(start, zones):
     zones.db.run("ACL", "SETUSER", "plain", "on", ">secret", "~*", "&*", "+@all",
                  "-config")
-    server = start(CONF % f"{zones.url(account='plain:secret')} poll=100ms"
+    server = start(STORE_CONF % f"{zones.url(account='plain:secret')} poll=100ms"
                    " ttl_cap=1")
     server.wait_for_log(OFF + "notify-keyspace-events")
     zones.set("a.test", "www", "A", 600, "192.0.2.2")

@@ -8,33 +8,11 @@ import time
 import dns.rcode
 import pytest
 
-from redis_servers import Sentinels
+from redis_servers import APEX, Sentinels
 from resolua_server import HOST, wait_for
+from service_conf import STORE_CONF
 from stores import resolua_store, texts, wait_for_answer
 
-CONF = """
-dns_store %s;
-dns_cache 4m;
-
-stream {
-    server {
-        listen 127.0.0.1:@DNS@ udp;
-        dns_serve on;
-    }
-}
-
-http {
-    server {
-        listen 127.0.0.1:@HTTP@;
-        location /dns { content_by_lua_block { require("dns.api").serve() } }
-    }
-}
-"""
-APEX = json.dumps({
-    "soa": {"ttl": 60, "ns": "ns1.a.test.", "mbox": "hostmaster.a.test.",
-            "serial": 1, "refresh": 3600, "retry": 600, "expire": 86400,
-            "minttl": 60},
-    "ns": [{"ttl": 60, "host": "ns1.a.test."}]})
 
 
 def address(ip):
@@ -62,7 +40,7 @@ def clean(group):
 
 
 def serve(start, group, options="poll=100ms timeout=400ms ttl_cap=10m"):
-    server = start(CONF % f"{group.url()} {group.options()} {options}")
+    server = start(STORE_CONF % f"{group.url()} {group.options()} {options}")
     wait_for_answer(server, "www.a.test", "A", ["192.0.2.1"])
     return server
 
@@ -135,7 +113,7 @@ def test_what_is_wrong_is_told(start, group):
             ("sentinel=nobody sentinel_password=guard", "knows no such master"),
             (f"sentinel={group.name}", "NOAUTH"),
             (f"sentinel={group.name} sentinel_password=x", "WRONGPASS")):
-        server = start(CONF % f"{group.url()} {options} timeout=400ms")
+        server = start(STORE_CONF % f"{group.url()} {options} timeout=400ms")
         server.wait_for_log(reason)
         assert server.query("www.a.test").rcode() == dns.rcode.SERVFAIL
         server.stop()

@@ -5,34 +5,12 @@ import json
 import dns.rcode
 import pytest
 
-from redis_servers import Node, PASSWORD, free_ports
+from redis_servers import APEX, Node, PASSWORD, free_ports
 from resolua_server import HOST, wait_for
+from service_conf import STORE_CONF
 from stores import resolua_store, texts, wait_for_answer
 from tls import Authority
 
-CONF = """
-dns_store %s;
-dns_cache 4m;
-
-stream {
-    server {
-        listen 127.0.0.1:@DNS@ udp;
-        dns_serve on;
-    }
-}
-
-http {
-    server {
-        listen 127.0.0.1:@HTTP@;
-        location /dns { content_by_lua_block { require("dns.api").serve() } }
-    }
-}
-"""
-APEX = json.dumps({
-    "soa": {"ttl": 60, "ns": "ns1.a.test.", "mbox": "hostmaster.a.test.",
-            "serial": 1, "refresh": 3600, "retry": 600, "expire": 86400,
-            "minttl": 60},
-    "ns": [{"ttl": 60, "host": "ns1.a.test."}]})
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +51,7 @@ def options(authority, name="redis.test"):
 
 
 def test_zones_are_served_and_edited_over_tls(start, redis, authority):
-    server = start(CONF % f"{url(redis.secure)} {options(authority)}")
+    server = start(STORE_CONF % f"{url(redis.secure)} {options(authority)}")
     wait_for_answer(server, "www.a.test", "A", ["192.0.2.1"])
     server.wait_for_log("changes are told by")
     for i in range(2, 8):
@@ -97,7 +75,7 @@ def test_large_things_cross_in_many_records(start, redis, authority):
     where = (f"{url(redis.secure)}?tls=on&ca_file={authority.path('ca.pem')}"
              "&tls_name=redis.test")
     assert resolua_store(where, "zone", "show", "a.test").count("xxx") >= 3000
-    server = start(CONF % f"{url(redis.secure)} {options(authority)}")
+    server = start(STORE_CONF % f"{url(redis.secure)} {options(authority)}")
     wait_for_answer(server, "n2999.a.test", "TXT", ['"' + "x" * 200 + '"'])
 
 
@@ -106,7 +84,7 @@ def test_large_things_cross_in_many_records(start, redis, authority):
 def test_a_server_that_is_not_trusted_is_not_asked(start, redis, authority,
                                                    tmp_path, name, trusted):
     known = authority if trusted else Authority(tmp_path)
-    server = start(CONF % f"{url(redis.secure)} {options(known, name)}")
+    server = start(STORE_CONF % f"{url(redis.secure)} {options(known, name)}")
     server.wait_for_log("cannot be reached: (the certificate is not|unable to"
                         "|self-signed|certificate)")
     assert server.query("www.a.test").rcode() == dns.rcode.SERVFAIL
@@ -117,13 +95,13 @@ def test_a_server_that_is_not_trusted_is_not_asked(start, redis, authority,
 
 
 def test_who_does_not_speak_tls_costs_the_timeout(start, redis, authority):
-    server = start(CONF % f"{url(redis.port)} {options(authority)}")
+    server = start(STORE_CONF % f"{url(redis.port)} {options(authority)}")
     server.wait_for_log(r"dns_store \S+ (cannot be reached|fails)")
     assert server.query("www.a.test").rcode() == dns.rcode.SERVFAIL
 
 
 def test_it_is_used_again_when_it_is_back(start, redis, authority):
-    server = start(CONF % f"{url(redis.secure)} {options(authority)}")
+    server = start(STORE_CONF % f"{url(redis.secure)} {options(authority)}")
     wait_for_answer(server, "www.a.test", "A", ["192.0.2.1"])
     redis.run("CLIENT", "KILL", "TYPE", "normal")
     redis.run("CLIENT", "KILL", "TYPE", "pubsub")
@@ -132,7 +110,7 @@ def test_it_is_used_again_when_it_is_back(start, redis, authority):
 
 def test_what_is_missing_is_told(start, tmp_path):
     for words in ("tls=on", "ca_file=/nowhere", "tls=on ca_file=/nowhere"):
-        server = start(CONF % f"{url(1)} {words}", run=False)
+        server = start(STORE_CONF % f"{url(1)} {words}", run=False)
         server.allow_log("emerg")
         code, said = server.test_configuration()
         assert code != 0 and ("go together" in said or "/nowhere" in said)
