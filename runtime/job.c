@@ -64,6 +64,7 @@ on_done(ngx_event_t *ev)
     ngx_thread_task_t *task = ev->data;
     const work_t work = *(const work_t *) task->ctx;
     ngx_free(task);
+    resolua_wait_end();
     luaL_unref(resolua_vm, LUA_REGISTRYINDEX, work.ref);
     if (work.thread != NULL) {
         lua_pushinteger(resolua_thread_state(work.thread), work.result);
@@ -128,6 +129,7 @@ resolua_job_run(lua_State *L)
         ngx_free(task);
         return luaL_error(L, "the thread pool's queue is full");
     }
+    resolua_wait_begin();
     work->thread = resolua_thread(L);
     return resolua_thread_sleep(work->thread, forget_thread, work);
 }

@@ -35,6 +35,41 @@ resolua_wait_unset(ngx_event_t *ev)
 }
 
 
+enum { STAY = 60 * 60 * 1000 }; /* ms: any time, it begins anew */
+
+static ngx_uint_t under_way;
+static ngx_event_t stay;
+static ngx_connection_t nobody = {.fd = -1}; /* the debugging log shows it */
+
+
+static void
+on_stay(ngx_event_t *ev)
+{
+    ngx_add_timer(ev, STAY);
+}
+
+
+void
+resolua_wait_begin(void)
+{
+    if (under_way++ == 0) {
+        stay.handler = on_stay;
+        stay.data = &nobody;
+        stay.log = ngx_cycle->log;
+        ngx_add_timer(&stay, STAY);
+    }
+}
+
+
+void
+resolua_wait_end(void)
+{
+    if (--under_way == 0) {
+        ngx_del_timer(&stay);
+    }
+}
+
+
 static void
 cancel_timer(void *data)
 {

@@ -40,6 +40,11 @@ int resolua_wait_fd(lua_State *L, ngx_socket_t fd, int direction,
 void resolua_wait_set(ngx_event_t *ev, ngx_msec_t ms);
 void resolua_wait_unset(ngx_event_t *ev);
 
+/* What is under way without a timer of its own: a worker that ends gracefully
+   waits for timers alone. */
+void resolua_wait_begin(void);
+void resolua_wait_end(void);
+
 /* Sleeps for ms milliseconds; Lua gets nothing.  0 lets others run first. */
 int resolua_wait_timer(lua_State *L, ngx_msec_t ms);
 

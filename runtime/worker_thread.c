@@ -239,6 +239,7 @@ on_done(ngx_event_t *ev)
     const work_t work = *(const work_t *) task->ctx;
     int count = 0;
     ngx_free(task);
+    resolua_wait_end();
     if (work.thread != NULL) {
         count = push_results(resolua_thread_state(work.thread), &work);
     }
@@ -277,6 +278,7 @@ post(ngx_thread_pool_t *pool, idle_vm_t *vm)
         ngx_free(task);
         return NULL;
     }
+    resolua_wait_begin();
     return work;
 }
 

@@ -1,5 +1,6 @@
 """ngx.run_worker_thread: Lua on nginx's thread pools."""
 
+import concurrent.futures
 import socket
 import threading
 import time
@@ -71,6 +72,15 @@ def test_values_go_there_and_come_back(start):
     """) == ["true0", "true6niltrue1.5a\0bfalsenil",
              "true5d41402abc4b2a76b9719d911017c592aGVsbG8=ll907060870",
              "true10", "truenntrue", "true"]
+
+
+def test_a_reload_waits_for_the_thread(start):
+    server = run(start, 'ngx.say(ngx.run_worker_thread("lua", "work", "sleep", 1))')
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = pool.submit(server.http, "/t")
+        time.sleep(0.3)
+        server.reload()
+        assert waiting.result().text == "trueslept\n"
 
 
 def test_failures_are_values(start):
