@@ -30,12 +30,17 @@ resolua_upstreams_register(const resolua_upstreams_t *upstreams)
 }
 
 
-/* Those of the running request's subsystem; NULL: all may be meant. */
+/* Those of the running request's subsystem; NULL: all may be meant, as by a
+   worker's own chunks. */
 static const resolua_upstreams_t *
 own_upstreams(void)
 {
+    const resolua_request_t *r = resolua_running;
     const char *name =
-        resolua_running != NULL ? resolua_running->host->subsystem : NULL;
+        r != NULL &&
+                (r->phase & (RESOLUA_INIT_WORKER | RESOLUA_EXIT_WORKER)) == 0
+            ? r->host->subsystem
+            : NULL;
     for (ngx_uint_t i = 0; name != NULL && i < SUBSYSTEMS_MAX; i++) {
         if (all[i] != NULL && ngx_strcmp(all[i]->subsystem, name) == 0) {
             return all[i];
