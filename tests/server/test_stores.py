@@ -11,6 +11,7 @@ import dns.rcode
 import pytest
 
 from proxy import Proxy
+from resolua_server import wait_for
 from service_conf import resolua
 from stores import open_zones, texts, wait_for_answer
 from upstream import Upstream
@@ -223,9 +224,13 @@ def test_a_server_that_starts_knows_of_deeper_zones(start, redis, fault):
     if fault == "delay":
         old = server.worker_pids()
         server.reload(wait=False)
-        while set(old) & set(server.worker_pids()):
+
+        def is_over():
             assert texts(server.query("www.deeper.lmdb.test")) == [
                 "192.0.2.72"]
+            return not set(old) & set(server.worker_pids())
+
+        wait_for(is_over, 20, "the old worker's end")
     proxy.stop()
 
 

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import re
+import select
 import subprocess
 import threading
 
@@ -356,6 +357,7 @@ def test_a_deadlock_in_the_database_is_not_seen(start, mysql):
     def say(sql):
         other.stdin.write(sql + " SELECT 'done';\n")
         other.stdin.flush()
+        assert select.select([other.stdout], [], [], 20)[0], sql
         assert other.stdout.readline() == "done\n"
 
     say("BEGIN; INSERT INTO tsigkeys (name) SELECT seq FROM seq_1_to_500;"
