@@ -93,6 +93,13 @@ index_filter(lua_State *L)
 }
 
 
+static int
+refuse_assignment(lua_State *L)
+{
+    return luaL_error(L, "ndk.set_var cannot be assigned to");
+}
+
+
 void
 http_ndk_setup(lua_State *L)
 {
@@ -101,6 +108,8 @@ http_ndk_setup(lua_State *L)
     lua_newtable(L);
     lua_pushcfunction(L, index_filter);
     lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, refuse_assignment);
+    lua_setfield(L, -2, "__newindex");
     lua_setmetatable(L, -2);
     lua_setfield(L, -2, "set_var");
     lua_setglobal(L, "ndk");

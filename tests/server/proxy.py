@@ -18,13 +18,12 @@ The next `skip` pieces of replies pass first.
 """
 
 import os
-import select
 import socket
 import struct
 import threading
 import time
 
-from resolua_server import HOST, free_port
+from resolua_server import HOST, free_port, readable
 
 PIECE = 65536
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: no farewell
@@ -90,7 +89,7 @@ class Proxy:
         client, server = pair
         try:
             while True:
-                for end in select.select(pair, [], [])[0]:
+                for end in readable(pair):
                     octets = end.recv(PIECE)
                     if not octets:
                         return

@@ -22,6 +22,7 @@ import os
 import pathlib
 import random
 import re
+import select
 import shutil
 import signal
 import socket
@@ -85,6 +86,17 @@ def free_port():
         _port_locks.append(lock)
         return port
     raise Failed("no free port")
+
+
+def readable(ends, seconds=None):
+    """Those of the sockets and files that can be read, waited for.  select()
+    itself takes no descriptor above 1023, and a run of all tests has those."""
+    poll = select.poll()
+    for end in ends:
+        poll.register(end, select.POLLIN)
+    ready = {fd for fd, _ in poll.poll(
+        None if seconds is None else seconds * 1000)}
+    return [end for end in ends if end.fileno() in ready]
 
 
 def children(pid):

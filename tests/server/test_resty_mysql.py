@@ -2,7 +2,6 @@
 
 import os
 import random
-import select
 import socket
 import subprocess
 import threading
@@ -14,7 +13,7 @@ import pytest
 
 from databases import MariaDb
 from lua_conf import Peer, http_lua, sends
-from resolua_server import HOST, free_port, wait_for
+from resolua_server import HOST, free_port, readable, wait_for
 
 CONNECT = """
     local cjson = require "cjson"
@@ -334,7 +333,7 @@ def test_what_a_hostile_server_sends(run, mariadb):
         with socket.create_connection((HOST, mariadb.port)) as server:
             ends = {client: server, server: client}
             while True:
-                for end in select.select(list(ends), [], [], 1)[0]:
+                for end in readable(list(ends), 1):
                     octets = end.recv(65536)
                     if not octets:
                         return
