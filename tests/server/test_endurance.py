@@ -201,14 +201,17 @@ def zones(request, tmp_path_factory):
 @pytest.mark.parametrize("ask", [load.udp, load.tcp], ids=["udp", "tcp"])
 @pytest.mark.parametrize("cache", ["", "dns_cache 1m;"], ids=["asked", "kept"])
 def test_zones_in_databases(serve, zones, ask, cache):
-    server = serve(main=f"dns_store {zones.url()} timeout=20s; {cache}")
+    # A store's connections come as they are needed: a few at the most here.
+    server = serve(main=f"dns_store {zones.url()} timeout=20s"
+                   f" max_connections=2; {cache}")
     wait_for_answer(server, "www.a.test", "A", ["192.0.2.1"])
     some = names(1000, "n{}.a.test")
     endure(server, lambda n: ask(server.port("DNS"), some(n)), 15000)
 
 
 def test_listings_of_databases(serve, zones):
-    server = serve(main=f"dns_store {zones.url()} timeout=20s poll=10ms;")
+    server = serve(main=f"dns_store {zones.url()} timeout=20s poll=10ms"
+                   " max_connections=2;")
     wait_for_answer(server, "www.a.test", "A", ["192.0.2.1"])
 
     def work(n):
