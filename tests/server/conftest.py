@@ -4,6 +4,8 @@ import itertools
 
 import pytest
 
+pytest.register_assert_rewrite("lua_peer")
+
 from resolua_server import Server
 
 
