@@ -145,4 +145,11 @@ DNS_EXPORT int dns_ffi_edit_commit(void *edit);
 /* Why the last call failed; borrowed until the edit is freed. */
 DNS_EXPORT const char *dns_ffi_edit_error(const struct dns_ffi_edit *edit);
 
+/* Small files beside the zones, replaced as a whole (store/file.h).  0, or
+   DNS_FFI_ESTORE; error: DNS_FFI_ERROR_SIZE bytes. */
+DNS_EXPORT int dns_ffi_file_lock(const char *folder, int *lock, char *error);
+DNS_EXPORT void dns_ffi_file_unlock(int lock);
+DNS_EXPORT int dns_ffi_file_replace(const char *path, const char *text,
+                                    size_t size, char *error);
+
 #endif

@@ -74,11 +74,17 @@ local api = {}
 
 --- Serves the current HTTP request.
 -- @tparam[opt] table options `auth`: "nginx" or "key", see dns.api.access;
+--   `hosts`: names by which requests over loopback may call this server;
 --   `folder`: where the API keys lie, in the place of the embedded store's
 function api.serve(options)
     local parts = http.path_parts("/dns")
+    options = options or {}
 
     if #parts == 0 then
+        if not access.may_look_up(options) then
+            return nil
+        end
+
         local handler = http.method_of({ GET = lookup })
         return handler and handler()
     end
@@ -88,7 +94,7 @@ function api.serve(options)
         return http.send_error(404, "no such resource")
     end
 
-    local grant = access.grant(options or {})
+    local grant = access.grant(options)
     if not grant then
         return nil
     end

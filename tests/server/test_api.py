@@ -235,7 +235,7 @@ def test_deletes_that_would_break_the_zone(server):
 
 def test_body_over_the_limit(server):
     with socket.create_connection((HOST, server.port("HTTP")), 5) as s:
-        s.sendall(f"PUT {SET} HTTP/1.1\r\nHost: x\r\nContent-Length: "
+        s.sendall(f"PUT {SET} HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
                   f"{65 * 1024 * 1024}\r\n\r\n".encode())
         assert b" 413 " in s.recv(4096).split(b"\r\n")[0]
 

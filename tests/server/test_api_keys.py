@@ -2,6 +2,8 @@
 elsewhere, certificates, nginx's own directives."""
 
 import json
+import resource
+import signal
 import socket
 import ssl
 import subprocess
@@ -10,7 +12,7 @@ import urllib.request
 
 import pytest
 
-from resolua_server import HOST, HttpReply
+from resolua_server import BUILD, HOST, ROOT, HttpReply, environment
 from service_conf import SAMPLE, SERVICE, resolua
 
 ZONE = "/dns/zones/example.test"
@@ -313,3 +315,265 @@ def test_pages_of_other_sites(start):
     assert status(server, "GET", ZONE, headers=other) == 200
     key = add_key(server)
     assert status(server, "PUT", SET, VALUE, headers=other, key=key) == 200
+
+
+# Over loopback the Host has to be a name of this server's (DNS rebinding).
+
+def raw(server, request, address=None):
+    """The status and the body of what a connection answers to the octets."""
+    if isinstance(request, str):
+        request = request.encode()
+    if address and address.startswith("/"):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(20)
+        s.connect(address)
+    else:
+        s = socket.create_connection(
+            (address or HOST, server.port("HTTP")), timeout=20)
+    with s:
+        s.sendall(request)
+        answer = b""
+        while chunk := s.recv(65536):
+            answer += chunk
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body.decode()
+
+
+def get(path, *headers, target=None, version="1.1"):
+    return (f"GET {target or path} HTTP/{version}\r\n" + "".join(
+        f"{h}\r\n" for h in headers) + "Connection: close\r\n\r\n")
+
+
+LOOKUP = "/dns?domain=www.example.test&type=A"
+READ = [LOOKUP, "/dns/zones", ZONE, ZONE + "/www/A",
+        "/dns/explain?name=www.example.test", "/api", "/api/v1/servers",
+        "/api/v1/servers/localhost/zones",
+        "/api/v1/servers/localhost/statistics",
+        "/api/v1/servers/localhost/config"]
+OWN = ["127.0.0.1", "127.0.0.1:81", "127.9.8.7", "localhost", "LocalHost:1",
+       "localhost.", "localhost.:80", "[::1]", "[::1]:8080", "[0:0::1]",
+       "[::ffff:127.0.0.1]", "dns.lan", "DNS.Lan.:8081", "192.0.2.7:1"]
+FOREIGN = ["evil.test", "evil.test:8080", "localhost.evil.test",
+           "127.0.0.1.evil.test", "127.evil.test", "xlocalhost", "dns.lan.x",
+           "0.0.0.0", "192.0.2.8", "[::2]", "[::]", "[::ffff:192.0.2.1]",
+           "www.dns.lan", "localhost..", ""]
+
+
+def test_over_loopback_a_page_knows_no_name_of_this_server(start):
+    server = start_keys(start, '{ hosts = { "dns.lan", "192.0.2.7" } }')
+    key = add_key(server)
+    for host in OWN:
+        for path in READ[:2]:
+            assert raw(server, get(path, f"Host: {host}"))[0] == 200, host
+    for host in FOREIGN:
+        reply = raw(server, get("/dns/zones", f"Host: {host}"))
+        assert reply[0] in (421, 400), (host, reply)
+        assert reply[0] == 421 or not host.strip(".") or ".." in host, host
+    for path in READ:
+        status_, body = raw(server, get(path, "Host: evil.test"))
+        assert status_ == 421 and "hosts = {" in body, path
+        assert raw(server, get(path, "Host: evil.test",
+                               f"X-API-Key: {key}"))[0] == 200, path
+    assert raw(server, "PUT " + SET + " HTTP/1.1\r\nHost: evil.test\r\n"
+               "Origin: http://evil.test\r\nConnection: close\r\n"
+               "Content-Length: 25\r\n\r\n" + json.dumps(VALUE))[0] == 421
+    assert status(server, "GET", SET) == 404
+
+
+def test_every_way_to_name_a_host(start):
+    server = start_keys(start, "", "")
+    own = "Host: localhost"
+    for target, host, expected in (
+            ("http://evil.test/dns/zones", own, 421),
+            ("http://localhost/dns/zones", own, 200),
+            ("http://LOCALHOST:99/dns/zones", own, 200),
+            ("http://localhost/dns/zones", "Host: evil.test", 421)):
+        assert raw(server, get("", host, target=target))[0] == expected, target
+    assert raw(server, get("/dns/zones", version="1.0"))[0] == 421
+    assert raw(server, get("/dns/zones", own, version="1.0"))[0] == 200
+    assert raw(server, get("/dns/zones", own,
+                           "X-Forwarded-Host: evil.test"))[0] == 421
+    assert raw(server, get("/dns/zones", "Host: evil.test",
+                           "X-Forwarded-Host: localhost"))[0] == 421
+
+
+def test_hosts_behind_a_hundred_headers(start):
+    server = start_keys(start, '{ auth = "key" }')
+    key = add_key(server)
+    many = [f"X-{i}: 1" for i in range(150)]
+    assert raw(server, get("/dns/zones", "Host: localhost", *many,
+                           f"X-API-Key: {key}"))[0] == 200
+    assert raw(server, get("/dns/zones", "Host: localhost", *many,
+                           f"Authorization: Bearer {key}"))[0] == 200
+    server = start_keys(start)
+    assert raw(server, "DELETE " + ZONE + " HTTP/1.1\r\nHost: localhost\r\n"
+               + "".join(f"{h}\r\n" for h in many)
+               + "Origin: http://evil.test\r\nConnection: close\r\n\r\n"
+               )[0] == 403
+    assert raw(server, get("/dns/zones", *many, "Host: evil.test"))[0] == 421
+    assert raw(server, get("/dns/zones", "Host: localhost", *many,
+                           "X-Forwarded-Host: evil.test"))[0] == 421
+
+
+def test_hosts_where_nginx_decides_and_at_a_unix_socket(start):
+    server = start_keys(
+        start, '{ auth = "nginx" }', "listen unix:@FOLDER@/socket; "
+        "allow 127.0.0.1; allow unix:; deny all;")
+    path = str(server.folder / "socket")
+    for address in (None, path):
+        for host, expected in (("evil.test", 421), ("localhost", 200)):
+            assert raw(server, get("/dns/zones", f"Host: {host}"),
+                       address)[0] == expected
+
+
+def test_a_client_that_a_proxy_names_is_not_on_loopback(start):
+    server = start_keys(start, "", "set_real_ip_from 127.0.0.1; "
+                        "real_ip_header X-Real-IP;")
+    for client, expected in (("192.0.2.1", 403), ("127.0.0.2", 200)):
+        assert raw(server, get("/dns/zones", "Host: localhost",
+                               f"X-Real-IP: {client}"))[0] == expected
+    key = add_key(server)
+    assert raw(server, get("/dns/zones", "Host: evil.test",
+                           "X-Real-IP: 192.0.2.1"))[0] == 401
+    assert raw(server, get("/dns/zones", "Host: evil.test",
+                           "X-Real-IP: 192.0.2.1", f"X-API-Key: {key}")
+               )[0] == 200
+
+
+@needs_other
+def test_elsewhere_any_host_will_do(start):
+    server = start_keys(start)
+    key = add_key(server)
+    host = "Host: dns.example.test"
+    assert raw(server, get(LOOKUP, host), OTHER)[0] == 200
+    assert raw(server, get("/dns/zones", host, f"X-API-Key: {key}"),
+               OTHER)[0] == 200
+    assert raw(server, get("/dns/zones", host), OTHER)[0] == 401
+
+
+def test_wrong_hosts_are_an_error_of_the_configuration(start):
+    server = start_keys(start, '{ hosts = "dns.lan" }')
+    assert status(server, "GET", "/dns/zones") == 500
+    server.wait_for_log("hosts is a list of names")
+    server.allow_log("hosts is a list of names")
+
+
+# Files of keys.
+
+def revoke(server, key, **more):
+    return subprocess.run(
+        [ROOT / "tools/resolua", "--data", server.folder / "data", "key",
+         "revoke", key.split(".")[0]], capture_output=True, text=True,
+        timeout=60, env={**environment(), "RESOLUA_BUILD": str(BUILD)},
+        **more)
+
+
+def small_files():
+    """Writing beyond the first octets fails, as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+
+
+def test_a_revocation_that_cannot_be_written_is_an_error(start):
+    server = start_keys(start)
+    keys = [add_key(server) for _ in range(2)]
+    before = (server.folder / "data/api-keys").read_text()
+    done = revoke(server, keys[0], preexec_fn=small_files)
+    assert done.returncode != 0 and "api-keys: File too large" in done.stderr
+    assert (server.folder / "data/api-keys").read_text() == before
+    assert [f.name for f in (server.folder / "data").glob("api-keys*")] == [
+        "api-keys"]
+    for key in keys:
+        assert status(server, "GET", ZONE, key=key) == 200
+    assert revoke(server, keys[0]).returncode == 0
+    assert status(server, "GET", ZONE, key=keys[0]) == 401
+    assert status(server, "GET", ZONE, key=keys[1]) == 200
+
+
+def test_keys_behind_a_line_that_was_cut(start):
+    server = start_keys(start)
+    keys = [add_key(server) for _ in range(3)]
+    path = server.folder / "data/api-keys"
+    with open(path, "a") as file:  # as former versions left it
+        file.write('{"id":"%s","revok' % keys[0].split(".")[0])
+    new = add_key(server)
+    assert [status(server, "GET", ZONE, key=key) for key in (*keys, new)] == [
+        401, 200, 200, 200]
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:3]) + lines[3].rstrip("\n") + lines[4])
+    assert [status(server, "GET", ZONE, key=key) for key in (*keys, new)] == [
+        401, 200, 200, 200]
+
+
+@pytest.mark.parametrize("damage", ["folder", "garbage", "loop"])
+def test_keys_that_cannot_be_read(start, damage):
+    server = start_keys(start)
+    key = add_key(server, "--read-only")
+    path = server.folder / "data/api-keys"
+    text = path.read_text()
+    if damage == "garbage":
+        path.write_text(text + "\0\0\0\n")
+    else:
+        path.unlink()
+        path.mkdir() if damage == "folder" else path.symlink_to(path)
+    for more in ({"key": key}, {"key": "x.y"}, {}):
+        reply = ask(server, "PUT", SET, VALUE, **more)
+        assert reply.status == 500 and "keys cannot be read" in reply.text
+    assert status(server, "GET", LOOKUP) == 200
+    server.wait_for_log("API keys cannot be read")
+    server.allow_log("API keys cannot be read")
+    assert server.log().count("API keys cannot be read") == 1
+    done = revoke(server, key)
+    assert done.returncode != 0 and "api-keys" in done.stderr
+
+
+def test_a_pattern_means_labels_on_the_wire(start):
+    server = start_keys(start)
+    key = add_key(server, "--name", "*.team.example.test")
+    for name, expected in (
+            ("x%5C.team.example.test", 403), ("%5C046team.example.test", 403),
+            ("x%5C046team.example.test", 403), ("x.team.example.test", 201),
+            ("x%5C.y.team.example.test", 201), ("team.example.test", 403)):
+        assert status(server, "PUT", f"{ZONE}/{name}/A", VALUE,
+                      key=key) == expected, name
+    patch = {"rrsets": [{
+        "name": "x\\.team.example.test.", "type": "A", "ttl": 1,
+        "changetype": "REPLACE", "records": [{"content": "192.0.2.1"}]}]}
+    assert status(server, "PATCH", "/api/v1/servers/localhost" + ZONE[4:] + ".",
+                  patch, key=key) == 403
+
+
+def test_a_body_is_read_behind_the_key(start):
+    """A request whose body never comes is refused at once."""
+    server = start_keys(start, '{ auth = "key" }')
+    keys = [add_key(server, *options) for options in (
+        ("--read-only",), ("--zone", "other.test"), ("--type", "A"),
+        ("--acme",), ())]
+    api = "/api/v1/servers/localhost/zones"
+    length = f"Content-Length: {55 * 1024 * 1024}"
+    for method, path, expected in (
+            ("PATCH", ZONE, [403, 403, 413, 413, 413]),
+            ("PATCH", api + "/example.test.", [403, 404, 413, 413, 413]),
+            ("PUT", SET, [403, 403, 413, 403, 413]),
+            ("POST", api, [403, 413, 403, 403, 413]),
+            ("PUT", ZONE, [403, 403, 403, 403, None])):
+        head = (f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{length}\r\n"
+                "Connection: close\r\n")
+        assert raw_head(server, head + "\r\n") == 401
+        assert raw_head(server, head + "X-API-Key: 00.00\r\n\r\n") == 401
+        for key, want in zip(keys, expected):
+            if want:
+                assert raw_head(server, head + f"X-API-Key: {key}\r\n\r\n"
+                                ) == want, (method, path, key)
+    chunk = "400000\r\n" + " " * 0x400000 + "\r\n"
+    assert raw_head(
+        server, f"PATCH {ZONE} HTTP/1.1\r\nHost: localhost\r\n"
+        f"X-API-Key: {keys[2]}\r\nTransfer-Encoding: chunked\r\n"
+        f"Connection: close\r\n\r\n{chunk}0\r\n\r\n") == 413
+
+
+def raw_head(server, request):
+    """The status, as soon as it is there."""
+    with socket.create_connection((HOST, server.port("HTTP")), 20) as s:
+        s.sendall(request.encode())
+        return int(s.recv(100).split()[1])

@@ -5,8 +5,12 @@ local json = require "dns.api.json"
 
 local concat = table.concat
 
+local MEBI = 1024 * 1024
+
 local http = {
-    BODY_MAX = 64 * 1024 * 1024, -- octets
+    BODY_MAX = 64 * MEBI, -- octets, of a zone's text
+    OBJECT_MAX = 16 * MEBI, -- of JSON
+    NARROW_MAX = MEBI, -- of JSON from whoever may change some sets alone
 }
 
 local STATUS_OF = { -- of what a store call says
@@ -96,9 +100,10 @@ function http.method_of(methods)
     return nil
 end
 
---- A header's text, several of one name with commas between; nil: none.
+--- A header's text, several of one name with commas between; nil: none.  It is
+-- looked for in all headers, however many there are.
 function http.header(name)
-    local value = ngx.req.get_headers()[name]
+    local value = ngx.req.get_headers(0)[name]
     if type(value) == "table" then
         value = concat(value, ",")
     end
@@ -106,34 +111,49 @@ function http.header(name)
     return value
 end
 
---- The whole request body, or nil after an error was sent.
-function http.read_body()
-    local length = tonumber(http.header("Content-Length"))
-    if length and length > http.BODY_MAX then
-        http.send_error(413, "body: over " .. http.BODY_MAX .. " octets")
-        return nil
-    end
+local function send_too_large(most)
+    http.send_error(413, ("body: over %d octets"):format(most))
+    return nil
+end
 
-    ngx.req.read_body()
-    local body = ngx.req.get_body_data()
-    if body then
-        return body
-    end
-
+-- What nginx has put into a file; nil: more than most.
+local function read_body_file(most)
     local path = ngx.req.get_body_file and ngx.req.get_body_file()
     local file = path and io.open(path, "rb")
     if not file then
         return ""
     end
 
-    body = file:read("*a")
+    local body = file:seek("end") <= most and file:seek("set")
+        and file:read("*a") or nil
     file:close()
     return body
 end
 
+--- The whole request body, or nil after an error was sent.
+-- @tparam[opt] number most octets
+function http.read_body(most)
+    most = most or http.BODY_MAX
+    local length = tonumber(http.header("Content-Length"))
+    if length and length > most then
+        return send_too_large(most)
+    end
+
+    ngx.req.read_body()
+    local body = ngx.req.get_body_data() or read_body_file(most)
+    if not body or #body > most then
+        return send_too_large(most)
+    end
+
+    return body
+end
+
 --- The JSON object of the request's body, or nil after an error was sent.
-function http.read_object()
-    local body = http.read_body()
+-- @tparam[opt] Grant grant of who may change many sets at once
+function http.read_object(grant)
+    local is_large = grant and not grant:is_narrow()
+    local body = http.read_body(is_large and http.OBJECT_MAX
+        or http.NARROW_MAX)
     if not body then
         return nil
     end

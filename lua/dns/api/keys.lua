@@ -1,9 +1,12 @@
 --- API keys and what each may do.
 --
 -- A key is "ID.SECRET", of random octets; only its SHA-256 is kept.  The file
--- holds one JSON object a line and only ever grows: a revocation is a line of
--- its own, so that writers need no lock.  It is read for each check, so that a
--- revoked key is worth nothing at once.
+-- holds one JSON object a line; a revocation is a line of its own.  A change
+-- writes the file anew beside the old one, and is done when the new one is on
+-- the disk in its place.  It is read for each check, so that a revoked key is
+-- worth nothing at once.  A file that cannot be read, or that holds a line that
+-- is none, is an error: the lost line could be a revocation.  A line that was
+-- cut behind its id revokes that key.
 -- @module dns.api.keys
 
 local cjson = require "cjson.safe"
@@ -18,6 +21,7 @@ local name_of = dns.name
 local ID_SIZE, SECRET_SIZE, HASH_SIZE = 6, 32, 32 -- octets
 local KEY_MAX = 200 -- characters of what somebody presents
 local FILE_NAME = "api-keys"
+local ENOENT = 2
 
 local function hex(octets)
     return (octets:gsub(".", function(octet)
@@ -52,9 +56,9 @@ local function is_listed(list, value)
     return false
 end
 
-local function fits_one(patterns, text)
+local function fits_one(patterns, name)
     for _, pattern in ipairs(patterns) do
-        if glob.new(pattern):fits(text) then
+        if glob.fits_name(pattern, name) then
             return true
         end
     end
@@ -80,11 +84,26 @@ function Grant:sees(name)
     return not self.zones
 end
 
+--- Is it for some record sets alone?
+function Grant:is_narrow()
+    return (self.acme or self.names or self.types) ~= nil
+end
+
+--- May it make, replace and remove zones, if only some?
+function Grant:edits_zones()
+    return not self.read_only and not self:is_narrow()
+end
+
 --- May it make, replace and remove the zone?
 -- @tparam string zone
 function Grant:edits(zone)
-    return not self.read_only and not self.acme and not self.names
-        and not self.types and self:reads(zone)
+    return self:edits_zones() and self:reads(zone)
+end
+
+--- May it change any record set of the zone?
+-- @tparam string zone
+function Grant:edits_some(zone)
+    return not self.read_only and self:reads(zone)
 end
 
 --- May it change the record set?
@@ -113,41 +132,82 @@ end
 
 -- Files.
 
--- Every line as a table; nil where there is no file.
+-- The file's text, "" where there is none; nil and why it cannot be read.
 local function read(path)
-    local file = path and io.open(path, "rb")
+    local file, reason, code = io.open(path, "rb")
     if not file then
-        return nil
+        return code == ENOENT and "" or nil, reason
     end
 
-    local lines = {}
-    for line in file:lines() do
-        lines[#lines + 1] = cjson.decode(line)
-    end
+    local text
+    text, reason = file:read("*a")
     file:close()
-    return lines
+    return text, reason and path .. ": " .. reason
 end
 
-local function quoted(text)
-    return "'" .. text:gsub("'", "'\\''") .. "'"
+-- What a line says, and what stands before that: a line that was cut, which
+-- this one was written behind.
+local function parse_line(line)
+    for at in line:gmatch("(){") do
+        local entry = cjson.decode(line:sub(at))
+        if type(entry) == "table" and type(entry.id) == "string" then
+            return entry, line:sub(1, at - 1)
+        end
+    end
+
+    return nil, line
 end
 
-local function append(path, entry)
-    local is_new = read(path) == nil
-    local file, reason = io.open(path, "ab")
-    if not file then
+local function parse(text, path)
+    local out, number = {}, 0
+    for line in text:gmatch("([^\n]*)\n?") do
+        number = number + 1
+        local entry, cut = parse_line(line)
+        local id = cut:match('"id":"(%x+)"')
+        if id then -- a key that was never given out, or its revocation
+            out[#out + 1] = { id = id, revoked = true }
+        elseif cut:find("%S") then
+            return nil, ("%s: line %d is damaged: remove it, and revoke again "
+                .. "the key that it may have revoked"):format(path, number)
+        end
+        out[#out + 1] = entry
+    end
+
+    return out
+end
+
+local function append_line(path, entry)
+    local text, reason = read(path)
+    if not text then
         return nil, reason
     end
-    if is_new then -- the server's user has to read it, nobody else
-        local folder = path:match("^(.*)/[^/]*$") or "."
-        os.execute(("chmod 600 %s; chown --reference=%s %s 2>/dev/null")
-            :format(quoted(path), quoted(folder), quoted(path)))
+    if text ~= "" and text:sub(-1) ~= "\n" then
+        text = text .. "\n"
     end
 
-    local ok
-    ok, reason = file:write(cjson.encode(entry), "\n")
-    file:close()
-    return ok and true, reason
+    text = text .. cjson.encode(entry) .. "\n"
+    if C.dns_ffi_file_replace(path, text, #text, library.error) ~= 0 then
+        return nil, ffi.string(library.error)
+    end
+
+    return true
+end
+
+-- Runs change() while no other process writes the file.
+local function with_lock(path, change)
+    local lock = ffi.new("int[1]")
+    local folder = path:match("^(.*)/[^/]*$") or "."
+    if C.dns_ffi_file_lock(folder, lock, library.error) ~= 0 then
+        return nil, ffi.string(library.error)
+    end
+
+    local ok, result, reason = pcall(change)
+    C.dns_ffi_file_unlock(lock[0])
+    if not ok then
+        error(result, 0)
+    end
+
+    return result, reason
 end
 
 local keys = {
@@ -163,9 +223,19 @@ end
 
 --- The keys that are not revoked, in the order of their making.
 -- @tparam string path
--- @treturn {table,...} with id, created, note and the scope's fields
+-- @treturn {table,...}|nil with id, created, note and the scope's fields
+-- @treturn string why the file cannot be read
 function keys.list(path)
-    local lines, gone, out = read(path) or {}, {}, {}
+    local text, reason = read(path)
+    local lines
+    if text then
+        lines, reason = parse(text, path)
+    end
+    if not lines then
+        return nil, reason
+    end
+
+    local gone, out = {}, {}
     for _, entry in ipairs(lines) do
         if entry.revoked then
             gone[entry.id] = true
@@ -209,7 +279,7 @@ end
 function keys.add(path, scope, note)
     local id = random_hex(ID_SIZE)
     local key = id .. "." .. random_hex(SECRET_SIZE)
-    local ok, reason = append(path, {
+    local entry = {
         id = id,
         hash = hash_of(key),
         created = os.date("!%Y-%m-%dT%H:%M:%SZ"),
@@ -219,18 +289,23 @@ function keys.add(path, scope, note)
         types = scope.types,
         read_only = scope.read_only,
         acme = scope.acme,
-    })
+    }
+    local ok, reason = with_lock(path, function()
+        return append_line(path, entry)
+    end)
 
     return ok and key, reason
 end
 
---- Takes a key back.
--- @treturn boolean|nil
--- @treturn string reason
-function keys.revoke(path, id)
-    for _, entry in ipairs(keys.list(path)) do
+local function revoke(path, id)
+    local entries, reason = keys.list(path)
+    if not entries then
+        return nil, reason
+    end
+
+    for _, entry in ipairs(entries) do
         if entry.id == id then
-            return append(path, {
+            return append_line(path, {
                 id = id,
                 revoked = os.date("!%Y-%m-%dT%H:%M:%SZ"),
             })
@@ -238,6 +313,15 @@ function keys.revoke(path, id)
     end
 
     return nil, "no such key"
+end
+
+--- Takes a key back.
+-- @treturn boolean|nil true: the key is worth nothing from now on
+-- @treturn string reason
+function keys.revoke(path, id)
+    return with_lock(path, function()
+        return revoke(path, id)
+    end)
 end
 
 return keys

@@ -277,7 +277,11 @@ local function make(store, new)
 end
 
 local function create(context)
-    local value = http.read_object()
+    if not context.grant:edits_zones() then -- before the body is read
+        return access.send_denied("make zones")
+    end
+
+    local value = http.read_object(context.grant)
     if not value then
         return nil
     end
@@ -340,7 +344,11 @@ local function check_grant(context, zone, parsed)
 end
 
 local function patch(context, zone)
-    local value = http.read_object()
+    if not context.grant:edits_some(zone) then -- before the body is read
+        return access.send_denied("change the zone " .. zone)
+    end
+
+    local value = http.read_object(context.grant)
     if not value then
         return nil
     end
@@ -370,7 +378,7 @@ local function patch(context, zone)
 end
 
 local function put(context, zone)
-    local value = http.read_object()
+    local value = http.read_object(context.grant)
     if not value then
         return nil
     end
@@ -461,7 +469,7 @@ local function append(values, more)
 end
 
 local function put_metadata(context, zone, kind)
-    local value = http.read_object()
+    local value = http.read_object(context.grant)
     if not value then
         return nil
     end

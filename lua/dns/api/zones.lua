@@ -330,7 +330,11 @@ local function check_grant(grant, zone, parsed)
 end
 
 local function patch(store, zone, grant)
-    local value = http.read_object()
+    if not grant:edits_some(zone) then -- before the body is read
+        return access.send_denied("change the zone")
+    end
+
+    local value = http.read_object(grant)
     if not value then
         return nil
     end

@@ -17,7 +17,8 @@ usage: resolua [--data DIR] key add [--zone ZONE,...] [--name PATTERN,...]
 Makes a key for the HTTP endpoints and prints it: it is kept nowhere else.
 Without options it may do everything; each option takes something away.
 --zone      only these zones
---name      only names that fit; "*" stands for any characters
+--name      only names that fit; "*" stands for any characters, "?" for one
+            of a label; "\\." is a dot within a label
 --type      only sets of these types
 --read-only no edits
 --acme      only TXT records of _acme-challenge names, for certificates
@@ -106,7 +107,12 @@ local function describe(entry)
 end
 
 local function list(_, options)
-    for _, entry in ipairs(keys.list(keys.path(options.data))) do
+    local entries, reason = keys.list(keys.path(options.data))
+    if not entries then
+        return complain("resolua: ", reason)
+    end
+
+    for _, entry in ipairs(entries) do
         say(("%s\t%s\t%s\t%s\n"):format(entry.id, entry.created,
             describe(entry), entry.note or ""))
     end
