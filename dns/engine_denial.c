@@ -10,7 +10,8 @@ enum {
     NSEC3_SHA1 = 1,             /* RFC 5155 section 11 */
     NSEC3_ITERATIONS_MAX = 500, /* more only cost time: RFC 9276 section 3.2 */
     NSEC3_LABEL_SIZE = 32,      /* base32hex of 20 octets */
-    NSEC3_SALT_AT = 5,          /* in NSEC3PARAM: RFC 5155 section 4.2 */
+    NSEC3_SALT_AT = 5,          /* RFC 5155 sections 3.2 and 4.2 */
+    NSEC3_PASSED_MAX = 10000,   /* records of other chains in one search */
 };
 
 typedef enum { PROOF_NONE, PROOF_NSEC, PROOF_NSEC3 } proof_kind_t;
@@ -21,12 +22,34 @@ typedef struct {
     dns_rdata_t parameters; /* NSEC3PARAM */
 } proof_t;
 
+/* The first NSEC3PARAM whose chain can be used: RFC 5155 section 4.1.2 (other
+   flags than 0 have to be ignored) and section 7.2 (one chain is complete). */
+static bool
+find_parameters(const dns_node_t *apex, dns_rdata_t *out)
+{
+    dns_rrset_t rrset;
+    size_t at = 0;
+
+    if (!dns_node_find(apex, DNS_TYPE_NSEC3PARAM, &rrset)) {
+        return false;
+    }
+
+    while (dns_rrset_next(&rrset, &at, out)) {
+        if (out->size >= NSEC3_SALT_AT && out->octets[0] == NSEC3_SHA1 &&
+            out->octets[1] == 0 &&
+            get16(out->octets + 2) <= NSEC3_ITERATIONS_MAX) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
 static dns_status_t
 find_proof(answering_t *a, proof_t *proof)
 {
     dns_lookup_t apex;
     dns_rrset_t rrset;
-    size_t at = 0;
 
     proof->kind = PROOF_NONE;
 
@@ -42,11 +65,7 @@ find_proof(answering_t *a, proof_t *proof)
 
     if (dns_node_find(&apex.node, DNS_TYPE_NSEC, &rrset)) {
         proof->kind = PROOF_NSEC;
-    } else if (dns_node_find(&apex.node, DNS_TYPE_NSEC3PARAM, &rrset) &&
-               dns_rrset_next(&rrset, &at, &proof->parameters) &&
-               proof->parameters.size >= NSEC3_SALT_AT &&
-               proof->parameters.octets[0] == NSEC3_SHA1 &&
-               get16(proof->parameters.octets + 2) <= NSEC3_ITERATIONS_MAX) {
+    } else if (find_parameters(&apex.node, &proof->parameters)) {
         proof->kind = PROOF_NSEC3;
     }
 
@@ -154,23 +173,90 @@ hashed_owner(const answering_t *a, const proof_t *proof, const dns_name_t *name,
     return true;
 }
 
-/* The NSEC3 at or before a name's hash. */
+/* The node's NSEC3 belongs to the chain that NSEC3PARAM names: algorithm,
+   iterations and salt are the same (RFC 5155 section 3.1). */
+static bool
+is_in_chain(const proof_t *proof, const dns_node_t *node)
+{
+    const dns_rdata_t *parameters = &proof->parameters;
+    size_t compared = NSEC3_SALT_AT - 2u + parameters->octets[4];
+    dns_rrset_t rrset;
+    dns_rdata_t rdata;
+
+    if (!dns_node_find(node, DNS_TYPE_NSEC3, &rrset)) {
+        return false;
+    }
+
+    for (size_t at = 0; dns_rrset_next(&rrset, &at, &rdata);) {
+        if (rdata.size >= 2 + compared && parameters->size >= 2 + compared &&
+            rdata.octets[0] == parameters->octets[0] &&
+            memcmp(rdata.octets + 2, parameters->octets + 2, compared) == 0) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+/* The owner whose hash is one less; the lowest is followed by the highest, as
+   the chain is closed. */
+static void
+step_back(dns_name_t *owner)
+{
+    uint8_t name[DNS_NAME_MAX];
+
+    memcpy(name, owner->octets, owner->size);
+
+    for (unsigned i = NSEC3_LABEL_SIZE; i > 0; i--) {
+        uint8_t digit = name[i];
+
+        if (digit != '0') {
+            name[i] = (uint8_t) (digit == 'a' ? '9' : digit - 1);
+            break;
+        }
+
+        name[i] = 'v';
+    }
+
+    dns_name_set(owner, name);
+}
+
+/* The NSEC3 at or before a name's hash.  While the zone's parameters change it
+   holds the records of two chains, which lie between one another. */
 static dns_status_t
 find_nsec3(answering_t *a, const proof_t *proof, const dns_name_t *name,
            dns_name_t *owner, dns_node_t *node, bool *is_match)
 {
     dns_name_t wanted;
+    dns_name_t at;
+
+    *is_match = false;
 
     if (!hashed_owner(a, proof, name, &wanted)) {
         return DNS_ENOTFOUND;
     }
 
-    dns_status_t status =
-        find_covering(a, &wanted, DNS_TYPE_NSEC3, owner, node);
+    at = wanted;
 
-    *is_match =
-        status == DNS_OK && dns_name_equal(owner->octets, wanted.octets);
-    return status;
+    for (unsigned i = 0; i < NSEC3_PASSED_MAX; i++) {
+        dns_status_t status =
+            find_covering(a, &at, DNS_TYPE_NSEC3, owner, node);
+
+        if (status != DNS_OK || is_in_chain(proof, node)) {
+            *is_match = status == DNS_OK &&
+                        dns_name_equal(owner->octets, wanted.octets);
+            return status;
+        }
+
+        if (owner->octets[0] != NSEC3_LABEL_SIZE) {
+            return DNS_ENOTFOUND;
+        }
+
+        at = *owner;
+        step_back(&at);
+    }
+
+    return DNS_ENOTFOUND;
 }
 
 static dns_status_t
