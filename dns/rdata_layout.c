@@ -94,6 +94,8 @@ static const rdata_layout_t layouts[] = {
     [DNS_TYPE_SVCB] = TARGET("2NP"),
     [DNS_TYPE_HTTPS] = TARGET("2NP"),
     [DNS_TYPE_DSYNC] = NAMES("Ty2N"),
+    [DNS_TYPE_HHIT] = PLAIN("b"),
+    [DNS_TYPE_BRID] = PLAIN("b"),
     [DNS_TYPE_SPF] = PLAIN("S"),
     [DNS_TYPE_NID] = PLAIN("2x"),
     [DNS_TYPE_L32] = PLAIN("2i"),
@@ -107,6 +109,8 @@ static const rdata_layout_t layouts[] = {
     [DNS_TYPE_AMTRELAY] = PLAIN("Y"),
     [DNS_TYPE_RESINFO] = PLAIN("S"),
     [DNS_TYPE_WALLET] = PLAIN("S"),
+    [DNS_TYPE_CLA] = PLAIN("S"),
+    [DNS_TYPE_IPN] = PLAIN("u"),
 };
 
 enum { LAYOUT_COUNT = sizeof(layouts) / sizeof(layouts[0]) };
@@ -329,6 +333,7 @@ fixed_size(char field)
     case '6':
         return 6;
     case '8':
+    case 'u':
     case 'x':
         return 8;
     case 'I':

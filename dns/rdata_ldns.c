@@ -1,6 +1,6 @@
 /*
- * Text of the types whose grammar is their own (LOC, APL, WKS, NSAP, ATMA,
- * IPSECKEY, HIP, AMTRELAY, NXT and the like), by ldns.
+ * Text of the types whose grammar is their own (HIP, NSAP, ATMA, NXT and the
+ * like), by ldns.
  */
 
 #include <ldns/ldns.h>

@@ -50,6 +50,8 @@ static const mnemonic_t certificate_types[] = {
     {"URI", 253}, {"OID", 254}, {NULL, 0},
 };
 
+enum { SVCB_TARGET_AT = 2 }; /* octets: RFC 9460 section 2.2 */
+
 static bool
 read_number(rdata_reader_t *r, size_t size, const char *expected)
 {
@@ -60,7 +62,8 @@ read_number(rdata_reader_t *r, size_t size, const char *expected)
         return false;
     }
 
-    if (!rdata_number(token.text, token.size, (1ull << size * 8) - 1, &value)) {
+    if (!rdata_number(token.text, token.size, UINT64_MAX >> (64 - size * 8),
+                      &value)) {
         return rdata_fail(r, &token, expected);
     }
 
@@ -85,7 +88,8 @@ read_duration(rdata_reader_t *r)
     return rdata_put_number(r, value, 4);
 }
 
-/* YYYYMMDDHHMMSS, RFC 4034 section 3.2. */
+/* YYYYMMDDHHMMSS, RFC 4034 section 3.2.  Times are compared by serial number
+   arithmetic, and those after 2106 are taken modulo 2^32 (section 3.1.5). */
 static bool
 parse_time(const token_t *token, uint64_t *out)
 {
@@ -93,7 +97,7 @@ parse_time(const token_t *token, uint64_t *out)
         int size;
         unsigned min;
         unsigned max;
-    } parts[] = {{4, 1970, 2106}, {2, 1, 12}, {2, 1, 31},
+    } parts[] = {{4, 1970, 9999}, {2, 1, 12}, {2, 1, 31},
                  {2, 0, 23},      {2, 0, 59}, {2, 0, 59}};
     uint64_t values[6];
     const char *at = token->text;
@@ -113,8 +117,8 @@ parse_time(const token_t *token, uint64_t *out)
                     .tm_min = (int) values[4],
                     .tm_sec = (int) values[5]};
 
-    *out = (uint64_t) timegm(&tm);
-    return *out <= UINT32_MAX;
+    *out = (uint64_t) timegm(&tm) & UINT32_MAX;
+    return tm.tm_mday == (int) values[2]; /* or the month is shorter */
 }
 
 static bool
@@ -438,6 +442,8 @@ read_field(rdata_reader_t *r, char field)
         return read_number(r, 2, "a number from 0 to 65535");
     case '4':
         return read_number(r, 4, "a number from 0 to 4294967295");
+    case 'u':
+        return read_number(r, 8, "a number from 0 to 18446744073709551615");
     case 't':
         return read_duration(r);
     case 'e':
@@ -493,6 +499,8 @@ read_field(rdata_reader_t *r, char field)
         return rdata_read_parameters(r);
     case 'A':
         return rdata_read_apl(r);
+    case 'L':
+        return rdata_read_loc(r);
     case 'K':
         return rdata_read_ipseckey(r) && rdata_read_digits(r, BASE_64, true);
     case 'Y':
@@ -590,6 +598,23 @@ has_whole_digest(uint16_t type, const uint8_t *rdata, size_t size)
     return true;
 }
 
+/* What a zone may not hold although the wire form is right; NULL: nothing. */
+static const char *
+find_problem(uint16_t type, const uint8_t *rdata, size_t size)
+{
+    if (!has_whole_digest(type, rdata, size)) {
+        return "a digest as long as its kind is";
+    }
+
+    if (type == DNS_TYPE_SVCB || type == DNS_TYPE_HTTPS) {
+        size_t at = SVCB_TARGET_AT + dns_name_size(rdata + SVCB_TARGET_AT);
+
+        return rdata_parameters_problem(rdata + at, size - at);
+    }
+
+    return NULL;
+}
+
 bool
 rdata_read(rdata_reader_t *r, uint16_t type)
 {
@@ -623,8 +648,9 @@ rdata_read(rdata_reader_t *r, uint16_t type)
         return rdata_fail(r, &first, "rdata that is valid for its type");
     }
 
-    return has_whole_digest(type, r->out, r->size) ||
-           rdata_fail(r, &first, "a digest as long as its kind is");
+    const char *problem = find_problem(type, r->out, r->size);
+
+    return problem == NULL || rdata_fail(r, &first, problem);
 }
 
 dns_status_t

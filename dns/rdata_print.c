@@ -253,6 +253,10 @@ put_own_form(text_writer_t *w, uint16_t type, const char *fields,
         return text_put_apl(w, rdata->octets, rdata->size);
     }
 
+    if (type == DNS_TYPE_LOC) {
+        return text_put_loc(w, rdata->octets, rdata->size);
+    }
+
     put_fields(w, fields, rdata);
     return true;
 }

@@ -93,11 +93,13 @@ rdata_number(const char *text, size_t size, uint64_t max, uint64_t *out)
             return false;
         }
 
-        value = value * 10 + (uint64_t) (text[i] - '0');
+        uint64_t digit = (uint64_t) (text[i] - '0');
 
-        if (value > max) {
+        if (value > max / 10 || value * 10 > max - digit) {
             return false;
         }
+
+        value = value * 10 + digit;
     }
 
     *out = value;

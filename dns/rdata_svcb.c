@@ -16,6 +16,9 @@
 
 enum {
     KEY_MANDATORY = 0,
+    KEY_ALPN = 1,
+    KEY_NO_DEFAULT_ALPN = 2,
+    KEY_DOHPATH = 7,
     KEY_INVALID = 65535, /* RFC 9460 section 14.3.2 */
     KEYS_MAX = 256,      /* parameters in one record */
 };
@@ -39,15 +42,15 @@ typedef struct {
 
 /* IANA "Service Parameter Keys (SvcParamKeys)". */
 static const parameter_key_t keys[] = {
-    {"mandatory", KEY_MANDATORY, FORM_KEYS}, /* RFC 9460 */
-    {"alpn", 1, FORM_ALPN},                  /* RFC 9460 */
-    {"no-default-alpn", 2, FORM_NONE},       /* RFC 9460 */
-    {"port", 3, FORM_PORT},                  /* RFC 9460 */
-    {"ipv4hint", 4, FORM_IPV4},              /* RFC 9460 */
-    {"ech", 5, FORM_BASE64},                 /* RFC 9460, reserved */
-    {"ipv6hint", 6, FORM_IPV6},              /* RFC 9460 */
-    {"dohpath", 7, FORM_OCTETS},             /* RFC 9461 */
-    {"ohttp", 8, FORM_NONE},                 /* RFC 9540 */
+    {"mandatory", KEY_MANDATORY, FORM_KEYS},             /* RFC 9460 */
+    {"alpn", KEY_ALPN, FORM_ALPN},                       /* RFC 9460 */
+    {"no-default-alpn", KEY_NO_DEFAULT_ALPN, FORM_NONE}, /* RFC 9460 */
+    {"port", 3, FORM_PORT},                              /* RFC 9460 */
+    {"ipv4hint", 4, FORM_IPV4},                          /* RFC 9460 */
+    {"ech", 5, FORM_BASE64},               /* RFC 9460, reserved */
+    {"ipv6hint", 6, FORM_IPV6},            /* RFC 9460 */
+    {"dohpath", KEY_DOHPATH, FORM_OCTETS}, /* RFC 9461 */
+    {"ohttp", 8, FORM_NONE},               /* RFC 9540 */
 };
 
 enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]) };
@@ -580,6 +583,65 @@ rdata_check_parameters(const uint8_t *octets, size_t size)
     }
 
     return wanted.at == wanted.end;
+}
+
+/* The value of a key in checked parameters; NULL: it is not there. */
+static const uint8_t *
+find_value(const uint8_t *octets, size_t size, uint16_t key, size_t *value_size)
+{
+    for (size_t at = 0; at < size; at += 4 + *value_size) {
+        *value_size = get16(octets + at + 2);
+
+        if (get16(octets + at) == key) {
+            return octets + at + 4;
+        }
+    }
+
+    return NULL;
+}
+
+/* RFC 9461 section 5: a path whose URI template (RFC 6570) has the variable
+   "dns" in one of its expressions. */
+static bool
+is_dohpath(const uint8_t *path, size_t size)
+{
+    const uint8_t *end = path + size;
+
+    if (size == 0 || path[0] != '/') {
+        return false;
+    }
+
+    for (const uint8_t *p = path; p < end; p++) {
+        const uint8_t *close =
+            *p != '{' ? NULL : memchr(p, '}', (size_t) (end - p));
+
+        for (const uint8_t *q = p; close != NULL && close - q > 3; q++) {
+            if (memcmp(q + 1, "dns", 3) == 0) {
+                return true;
+            }
+        }
+    }
+
+    return false;
+}
+
+const char *
+rdata_parameters_problem(const uint8_t *octets, size_t size)
+{
+    size_t value_size;
+    const uint8_t *dohpath = find_value(octets, size, KEY_DOHPATH, &value_size);
+
+    if (dohpath != NULL && !is_dohpath(dohpath, value_size)) {
+        return "dohpath with a path that begins with \"/\" and has the "
+               "variable {?dns}";
+    }
+
+    if (find_value(octets, size, KEY_NO_DEFAULT_ALPN, &value_size) != NULL &&
+        find_value(octets, size, KEY_ALPN, &value_size) == NULL) {
+        return "alpn beside no-default-alpn";
+    }
+
+    return NULL;
 }
 
 void

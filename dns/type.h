@@ -83,6 +83,8 @@
     X(SVCB, 64, "SVCB")                              /* RFC 9460 */            \
     X(HTTPS, 65, "HTTPS")                            /* RFC 9460 */            \
     X(DSYNC, 66, "DSYNC")                            /* RFC 9859 */            \
+    X(HHIT, 67, "HHIT")                              /* RFC 9886 */            \
+    X(BRID, 68, "BRID")                              /* RFC 9886 */            \
     X(SPF, 99, "SPF")                                /* RFC 7208 */            \
     X(UINFO, 100, "UINFO")                           /* IANA, reserved */      \
     X(UID, 101, "UID")                               /* IANA, reserved */      \
@@ -109,6 +111,8 @@
     X(AMTRELAY, 260, "AMTRELAY")                     /* RFC 8777 */            \
     X(RESINFO, 261, "RESINFO")                       /* RFC 9606 */            \
     X(WALLET, 262, "WALLET")                         /* IANA */                \
+    X(CLA, 263, "CLA")                               /* IPN draft */           \
+    X(IPN, 264, "IPN")                               /* IPN draft */           \
     X(TA, 32768, "TA")                               /* trust anchors, IANA */ \
     X(DLV, 32769, "DLV")                             /* RFC 8749, obsolete */
 

@@ -7,6 +7,7 @@
  * text form of the types that have no letter marked "ldns".
  *
  *     1 2 4   unsigned integer of so many octets, decimal in text
+ *     u       unsigned integer of 8 octets, decimal in text
  *     t       32-bit duration, with units in text (1h30m)
  *     e       32-bit time, YYYYMMDDHHMMSS in text
  *     T       16-bit type, mnemonic in text
@@ -35,7 +36,7 @@
  *     .       any octets, to the end; text by ldns or RFC 3597
  *     A       APL items (RFC 3123)
  *     K       IPSECKEY (RFC 4025)
- *     L       LOC (RFC 1876); ldns
+ *     L       LOC (RFC 1876)
  *     U       HIP (RFC 8005); ldns
  *     Y       AMTRELAY (RFC 8777)
  */
@@ -64,11 +65,17 @@ bool rdata_field_size(char field, const uint8_t *octets, size_t size,
    right for them. */
 bool rdata_check_parameters(const uint8_t *octets, size_t size);
 
+/* What no zone may hold although its wire form is right: no-default-alpn
+   without alpn (RFC 9460 section 7.1.1), or a dohpath without its variable
+   (RFC 9461 section 5).  octets: checked parameters.  Gives what was expected
+   instead, static text; NULL: nothing is wrong. */
+const char *rdata_parameters_problem(const uint8_t *octets, size_t size);
+
 /* ldns reads and writes the text of these. */
 static inline bool
 rdata_is_by_ldns(const char *fields)
 {
-    return strpbrk(fields, ".LU") != NULL;
+    return strpbrk(fields, ".U") != NULL;
 }
 
 static inline bool

@@ -58,10 +58,11 @@ bool rdata_read_node_id(rdata_reader_t *r);
 /* Service parameters to the end of the line, RFC 9460 section 2.1. */
 bool rdata_read_parameters(rdata_reader_t *r);
 
-/* RFC 4025 without the key, RFC 8777, RFC 3123. */
+/* RFC 4025 without the key, RFC 8777, RFC 3123, RFC 1876. */
 bool rdata_read_ipseckey(rdata_reader_t *r);
 bool rdata_read_amtrelay(rdata_reader_t *r);
 bool rdata_read_apl(rdata_reader_t *r);
+bool rdata_read_loc(rdata_reader_t *r);
 
 /* Text of a type that only ldns knows to read, to the end of the line. */
 bool rdata_read_by_ldns(rdata_reader_t *r, uint16_t type);

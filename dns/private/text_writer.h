@@ -38,11 +38,12 @@ bool text_finish(text_writer_t *w);
 /* Service parameters, RFC 9460 section 2.1. */
 void text_put_parameters(text_writer_t *w, const uint8_t *octets, size_t size);
 
-/* RFC 4025, RFC 8777; RFC 3123: false for an address family that has no text.
- */
+/* RFC 4025, RFC 8777; RFC 3123 and RFC 1876: false for an address family or a
+   version that has no text. */
 void text_put_ipseckey(text_writer_t *w, const uint8_t *octets, size_t size);
 void text_put_amtrelay(text_writer_t *w, const uint8_t *octets);
 bool text_put_apl(text_writer_t *w, const uint8_t *octets, size_t size);
+bool text_put_loc(text_writer_t *w, const uint8_t *octets, size_t size);
 
 /* Rdata as ldns prints it; false if it does not know the type. */
 bool text_put_by_ldns(text_writer_t *w, uint16_t type, const uint8_t *octets,
