@@ -208,9 +208,10 @@ static ngx_int_t
 answer_get(ngx_http_request_t *r)
 {
     ngx_str_t text;
-    if (ngx_http_arg(r, (u_char *) "dns", 3, &text) != NGX_OK ||
-        text.len == 0) {
-        return answer_json(r);
+    const ngx_int_t rc = doh_argument(r, "dns", &text);
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? answer_json(r)
+                                  : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     if (text.len > ngx_base64_encoded_length(MESSAGE_MAX)) {
         return NGX_HTTP_REQUEST_URI_TOO_LARGE;
@@ -230,10 +231,15 @@ answer_get(ngx_http_request_t *r)
 }
 
 
+/* A body without a length ends with a buffer that is neither in memory nor in
+   a file: it has nothing but marks. */
 static ngx_int_t
 append_part(doh_t *doh, uint8_t *packet, ngx_buf_t *part)
 {
     const size_t size = (size_t) ngx_buf_size(part);
+    if (size == 0) {
+        return NGX_OK;
+    }
     if (ngx_buf_in_memory(part)) {
         ngx_memcpy(packet + doh->packet_size, part->pos, size);
     } else if (ngx_read_file(part->file, packet + doh->packet_size, size,

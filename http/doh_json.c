@@ -184,9 +184,8 @@ doh_json_write(ngx_pool_t *pool, const uint8_t *wire, size_t size,
 }
 
 
-/* An argument of the URI without its escapes; NGX_DECLINED: there is none. */
-static ngx_int_t
-get_argument(ngx_http_request_t *r, const char *name, ngx_str_t *out)
+ngx_int_t
+doh_argument(ngx_http_request_t *r, const char *name, ngx_str_t *out)
 {
     ngx_str_t raw;
     if (ngx_http_arg(r, (u_char *) name, ngx_strlen(name), &raw) != NGX_OK ||
@@ -209,7 +208,7 @@ static ngx_uint_t
 is_set(ngx_http_request_t *r, const char *name)
 {
     ngx_str_t value;
-    return get_argument(r, name, &value) == NGX_OK &&
+    return doh_argument(r, name, &value) == NGX_OK && value.len > 0 &&
            (value.data[0] == '1' || value.data[0] == 't');
 }
 
@@ -223,14 +222,14 @@ doh_json_query(ngx_http_request_t *r, ngx_str_t *packet)
     uint16_t number = DNS_TYPE_A;
     uint16_t flags = DNS_FLAG_RD;
     static dns_writer_t w;
-    if (get_argument(r, "name", &name) != NGX_OK) {
+    if (doh_argument(r, "name", &name) != NGX_OK) {
         return NGX_DECLINED;
     }
     packet->data = ngx_pnalloc(r->pool, QUERY_ROOM);
     if (packet->data == NULL) {
         return NGX_ERROR;
     }
-    if (get_argument(r, "type", &type) == NGX_OK) {
+    if (doh_argument(r, "type", &type) == NGX_OK) {
         const ngx_int_t given = ngx_atoi(type.data, type.len);
         if (given > 0 && given <= 65535) {
             number = (uint16_t) given;

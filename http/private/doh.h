@@ -10,6 +10,10 @@
 /* Set handler of dns_over_https: makes the location answer DNS (RFC 8484). */
 char *doh_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
+/* An argument of the URI without its escapes, in the request's pool.
+   NGX_DECLINED: there is none, or it is empty. */
+ngx_int_t doh_argument(ngx_http_request_t *r, const char *name, ngx_str_t *out);
+
 /* The query that ?name=&type=&do=&cd= asks, in the request's pool.
    NGX_DECLINED: there is no name, or it or the type is malformed. */
 ngx_int_t doh_json_query(ngx_http_request_t *r, ngx_str_t *packet);

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import socket
 import subprocess
 import time
@@ -145,6 +146,83 @@ def test_a_long_chunked_body_is_413(start):
                   b"Connection: close\r\n\r\n10001\r\n" + b"x" * 65537 +
                   b"\r\n0\r\n\r\n")
         assert b" 413 " in c.recv(4096).split(b"\r\n")[0]
+
+
+def post_chunks(server, chunks, path="/dns-query"):
+    """The status of a chunked POST, and the answer's addresses."""
+    body = b"".join(b"%x\r\n%s\r\n" % (len(c), c) for c in chunks)
+    with socket.create_connection((HOST, server.port("HTTP")), 10) as c:
+        c.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                  b"application/dns-message\r\nTransfer-Encoding: chunked\r\n"
+                  b"Connection: close\r\n\r\n" % path.encode())
+        c.sendall(body + b"0\r\n\r\n")
+        reply = b"".join(iter(lambda: c.recv(65536), b""))
+    head, _, body = reply.partition(b"\r\n\r\n")
+    status = int(head.split()[1])
+    found = dns.message.from_wire(body).answer if status == 200 else [[]]
+    return status, sorted(r.to_text() for r in found[0])
+
+
+WWW = ["192.0.2.80", "192.0.2.81"]
+
+
+# RFC 9112 7.1: the length of a chunked body is known at its end.
+@pytest.mark.parametrize("location", [
+    "", "client_body_buffer_size 16;", "client_body_in_file_only clean;",
+    "client_body_in_single_buffer on;",
+    "dns_query_by_lua_block { ngx.sleep(0.001) }"])
+def test_a_chunked_body(start, location):
+    server = start_doh(start, location=location)
+    query = dns.message.make_query("www.example.test", "A").to_wire()
+    for size in 1, 11, len(query):
+        chunks = [query[i:i + size] for i in range(0, len(query), size)]
+        assert post_chunks(server, chunks) == (200, WWW)
+    assert post_chunks(server, []) == (400, [])
+    assert post_chunks(server, [b"x" * 30000] * 3)[0] == 413
+
+
+def test_a_subrequest_with_the_clients_chunked_body(start):
+    server = start_doh(start, """location /t { content_by_lua_block {
+        ngx.req.read_body()
+        local r = ngx.location.capture("/dns-query",
+            {method = ngx.HTTP_POST, always_forward_body = true})
+        ngx.status, ngx.header.content_length = r.status, #r.body
+        ngx.print(r.body) } }""")
+    query = dns.message.make_query("www.example.test", "A").to_wire()
+    assert post_chunks(server, [query[:9], query[9:]], "/t") == (200, WWW)
+
+
+@pytest.mark.skipif(not have("curl"), reason="no curl")
+@pytest.mark.parametrize("location", ["", "client_body_buffer_size 16;"])
+def test_an_http2_body_without_a_length(start, tmp_path, location):
+    server = start_doh(start, location=location, listen="http2")
+    query = dns.message.make_query("www.example.test", "A").to_wire()
+    done = subprocess.run(
+        ["curl", "-s", "--http2-prior-knowledge", "-X", "POST", "-T", "-",
+         "-H", "Content-Type: " + TYPE, "-o", tmp_path / "answer", "-w",
+         "%{http_version} %{http_code}",
+         "http://%s:%d/dns-query" % (HOST, server.port("HTTP"))],
+        input=query, capture_output=True, timeout=20,
+        env={k: v for k, v in os.environ.items() if k != "LD_PRELOAD"})
+    assert done.stdout == b"2 200"
+    answer = dns.message.from_wire((tmp_path / "answer").read_bytes())
+    assert sorted(r.to_text() for r in answer.answer[0]) == WWW
+
+
+# Generic clients escape what RFC 4648 has, some every octet.
+def test_an_escaped_query(start):
+    server = start_doh(start)
+    query = dns.message.make_query("www.example.test", "A", id=0).to_wire()
+    text = base64.urlsafe_b64encode(query).decode()
+    assert text.endswith("=")
+    for escaped in (text, text.replace("=", "%3D"), text.replace("=", "%3d"),
+                    "".join("%%%02X" % ord(c) for c in text)):
+        reply = server.http("/dns-query?dns=" + escaped)
+        assert reply.status == 200
+        got = dns.message.from_wire(reply.body)
+        assert len(got.answer[0]) == 2
+    for bad in "%3D", "AAAA%00", "%", "%2B" + text:
+        assert server.http("/dns-query?dns=" + bad).status == 400
 
 
 def test_a_body_that_nginx_keeps_in_a_file(start):
