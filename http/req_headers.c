@@ -281,6 +281,15 @@ count_header(const ngx_http_request_t *r, const ngx_str_t *name)
 }
 
 
+/* HTTP/0.9 has no headers, and of a request line that nginx refuses none are
+   read: there is no list that one could be put into. */
+static int
+has_headers(const ngx_http_request_t *r)
+{
+    return r->headers_in.headers.last != NULL;
+}
+
+
 /* The value at index, a string, number or array of these; more of the same
    name stay if keep is set. */
 static int
@@ -292,6 +301,9 @@ put_header(lua_State *L, int keep)
     const size_t count = lua_isnoneornil(L, 2) ? 0
                          : many                ? lua_objlen(L, 2)
                                                : 1;
+    if (!has_headers(r)) {
+        return 0;
+    }
     const ngx_str_t name = http_headers_copy_name(L, r, &given);
     if (!keep && (count_header(r, &name) > 0) &&
         http_req_remove_header(r, &name) != NGX_OK) {

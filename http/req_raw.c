@@ -14,18 +14,29 @@ is_in_one_buffer(const ngx_http_request_t *r)
 }
 
 
-/* nginx ends names and values with a NUL in the place of what stood there;
-   blank is the empty line behind the last. */
+/* nginx ends names and values with a NUL in the place of what stood there. */
 static u_char
-restored(const u_char *at, int is_name, const u_char *blank)
+restored(const ngx_http_request_t *r, const u_char *at, int is_name)
 {
+    const u_char next = at + 1 < r->header_in->last ? at[1] : '\0';
     if (is_name) {
         return ':';
     }
-    if (at[1] == ' ' || at[1] == '\r') {
+    if (next == ' ' || next == '\r') {
         return ' ';
     }
-    return at[1] == '\n' && at + 1 != blank ? '\r' : '\n';
+    /* header_end: the empty line behind the last header */
+    return next == '\n' && at + 1 != r->header_end ? '\r' : '\n';
+}
+
+
+/* Behind the last header's line; of a header that nginx has refused, behind
+   what it has read. */
+static const u_char *
+end_of_header(const ngx_http_request_t *r)
+{
+    const u_char *end = r->header_end + (*r->header_end == '\r' ? 2 : 1);
+    return ngx_min(end, r->header_in->last);
 }
 
 
@@ -34,16 +45,16 @@ push_buffer(lua_State *L, const ngx_http_request_t *r, int no_line)
 {
     luaL_Buffer text;
     const u_char *at = r->request_line.data;
-    const u_char *end = r->header_end + (*r->header_end == '\r' ? 2 : 1);
+    const u_char *end = end_of_header(r);
     int is_name = 0; /* the request line has none */
     if (no_line) {
-        at = ngx_strlchr((u_char *) at, (u_char *) end, '\n') + 1;
+        at = ngx_strlchr((u_char *) at, (u_char *) end, '\n');
+        at = at != NULL ? at + 1 : end;
         is_name = 1;
     }
     luaL_buffinit(L, &text);
     for (; at < end; at++) {
-        const u_char octet =
-            *at != '\0' ? *at : restored(at, is_name, r->header_end);
+        const u_char octet = *at != '\0' ? *at : restored(r, at, is_name);
         luaL_addchar(&text, (char) octet);
         is_name = octet == '\n' || (is_name && octet != ':');
     }
