@@ -106,25 +106,41 @@ fall_asleep(http_ctx_t *ctx)
 }
 
 
+/* What nginx's access phase decides on with what the other handlers say, as
+   "satisfy any" has it. */
+static ngx_uint_t
+is_access_verdict(const http_ctx_t *ctx, ngx_int_t rc)
+{
+    return ctx->base.phase == RESOLUA_ACCESS &&
+           (rc == NGX_HTTP_FORBIDDEN || rc == NGX_HTTP_UNAUTHORIZED);
+}
+
+
 /* What a chunk before the content leaves for the phase engine. */
 static ngx_int_t
 end_phase(http_ctx_t *ctx, ngx_int_t rc)
 {
     ngx_http_request_t *r = ctx->request;
+    const ngx_uint_t has_written = r->header_sent || ctx->output.first != NULL;
     if (ctx->exec.uri.len > 0) {
         http_control_exec(ctx);
         ngx_http_finalize_request(r, NGX_DONE);
         return NGX_DONE;
     }
-    if (rc == NGX_OK && !r->header_sent && ctx->output.first == NULL) {
-        return NGX_OK;
+    if (!has_written &&
+        (rc == NGX_OK || rc == NGX_DECLINED || is_access_verdict(ctx, rc))) {
+        return rc;
+    }
+    if (rc == NGX_DECLINED) { /* what has been written is the response */
+        rc = NGX_OK;
     }
     ngx_http_finalize_request(r, http_control_end(ctx, rc));
     return NGX_DONE;
 }
 
 
-/* NGX_DECLINED: no chunk; NGX_OK: go on; NGX_DONE: sleeps or is over. */
+/* NGX_DECLINED: no chunk, or it has no say; NGX_OK: go on; NGX_DONE: sleeps or
+   is over; of access a status, too. */
 static ngx_int_t
 run_phase(ngx_http_request_t *r, http_code_t *code, ngx_uint_t phase)
 {

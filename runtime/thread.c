@@ -461,10 +461,9 @@ resolua_run_exit(lua_State *L, ngx_int_t code)
     resolua_request_t *r = resolua_request(L);
     resolua_thread_t *t = lua_getexdata(L);
     resolua_run_check_exit(L, code);
-    if (code == NGX_DECLINED && (r->phase & DECLINABLE)) {
-        code = NGX_OK;
-    }
-    r->exit_code = code < NGX_OK ? NGX_ERROR : code; /* never NGX_AGAIN */
+    const ngx_uint_t declines = code == NGX_DECLINED && (r->phase & DECLINABLE);
+    r->exit_code =
+        code < NGX_OK && !declines ? NGX_ERROR : code; /* never NGX_AGAIN */
     r->exited = 1;
     if (t == NULL) {
         lua_pushnil(L);
