@@ -28,12 +28,20 @@ lexer_unread(lexer_t *lexer, const token_t *token)
     lexer->has_unread = true;
 }
 
-static void
-skip_comment(lexer_t *lexer)
+static bool
+pass_comment(lexer_t *lexer)
 {
+    if (lexer->refuses_comments) {
+        return lexer_fail(lexer, lexer->at,
+                          "no \";\" outside of quotes, where it begins a "
+                          "comment");
+    }
+
     while (lexer->at < lexer->end && *lexer->at != '\n') {
         lexer->at++;
     }
+
+    return true;
 }
 
 static void
@@ -72,7 +80,9 @@ skip_blanks(lexer_t *lexer)
             lexer->at++;
             break;
         case ';':
-            skip_comment(lexer);
+            if (!pass_comment(lexer)) {
+                return false;
+            }
             break;
         case '(':
         case ')':

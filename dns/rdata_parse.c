@@ -652,28 +652,3 @@ rdata_read(rdata_reader_t *r, uint16_t type)
 
     return problem == NULL || rdata_fail(r, &first, problem);
 }
-
-dns_status_t
-dns_rdata_from_text(const dns_rdata_input_t *input, uint8_t *out,
-                    uint16_t *out_size, dns_text_error_t *error)
-{
-    lexer_t lexer;
-    rdata_reader_t r = {.lexer = &lexer, .origin = input->origin, .out = out};
-    token_t token;
-
-    lexer_init(&lexer, input->text, input->size);
-
-    if (rdata_read(&r, input->type) && lexer_next(&lexer, &token) &&
-        (token.kind == TOKEN_END ||
-         lexer_fail(&lexer, token.text, "the end of the text"))) {
-        *out_size = (uint16_t) r.size;
-        return DNS_OK;
-    }
-
-    if (error != NULL) {
-        error->at = (size_t) (lexer.error_at - input->text);
-        error->expected = lexer.error;
-    }
-
-    return DNS_EMALFORMED;
-}

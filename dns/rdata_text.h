@@ -27,8 +27,10 @@ typedef struct {
 /*
  * Reads size bytes of text.  out has room for DNS_RDATA_MAX octets.  Names
  * without a final dot are completed with origin (checked wire form), or taken
- * as absolute with origin NULL.  Comments and parentheses are as in a master
- * file; a second line is an error.
+ * as absolute with origin NULL.  The whole text is one record, of which nothing
+ * is left out: parentheses are as in a master file, a comment and a second line
+ * are errors.  A list of strings (TXT) without any quote is one string, blanks
+ * and ";" and all, cut where it is longer than 255 octets.
  *
  * DNS_EMALFORMED: *error (may be NULL) says what was expected and where.
  */

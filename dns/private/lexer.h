@@ -30,9 +30,11 @@ typedef struct {
     const char *at;
     const char *end;
     const char *line_start;
-    unsigned line;  /* from 1 */
-    unsigned depth; /* open parentheses: 0 or 1 */
-    bool has_pairs; /* key="va lue" is one word (SVCB) */
+    unsigned line;         /* from 1 */
+    unsigned depth;        /* open parentheses: 0 or 1 */
+    bool has_pairs;        /* key="va lue" is one word (SVCB) */
+    bool refuses_comments; /* the text is one record's: nothing of it is left
+                              out */
     bool has_unread;
     token_t unread;
     const char *error;    /* what was expected; static */
