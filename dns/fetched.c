@@ -362,8 +362,9 @@ dns_fetched_add(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name,
         mark(set, zone_id, &lower);
     }
 
-    return dns_node_builder_add(&entry->builder, type_and_ttl->type,
-                                type_and_ttl->ttl, rdata->octets, rdata->size);
+    return dns_node_builder_add_lowest(&entry->builder, type_and_ttl->type,
+                                       type_and_ttl->ttl, rdata->octets,
+                                       rdata->size);
 }
 
 dns_status_t

@@ -243,6 +243,20 @@ dns_node_builder_add(dns_node_builder_t *b, uint16_t type, uint32_t ttl,
 }
 
 dns_status_t
+dns_node_builder_add_lowest(dns_node_builder_t *b, uint16_t type, uint32_t ttl,
+                            const uint8_t *rdata, uint16_t rdata_size)
+{
+    const dns_node_t node = dns_node_builder_node(b);
+    dns_rrset_t rrset;
+
+    if (dns_node_find(&node, type, &rrset) && rrset.ttl < ttl) {
+        ttl = rrset.ttl;
+    }
+
+    return dns_node_builder_add(b, type, ttl, rdata, rdata_size);
+}
+
+dns_status_t
 dns_node_builder_remove(dns_node_builder_t *b, uint16_t type,
                         const uint8_t *rdata, uint16_t rdata_size)
 {

@@ -149,6 +149,13 @@ DNS_EXPORT DNS_MUST_USE dns_status_t dns_node_builder_add(dns_node_builder_t *b,
                                                           const uint8_t *rdata,
                                                           uint16_t rdata_size);
 
+/* As dns_node_builder_add(), but of the set's TTL and the record's the lowest
+   stays: for records that come one by one from a file or a database, where no
+   TTL is meant to win (RFC 2181 section 5.2). */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+dns_node_builder_add_lowest(dns_node_builder_t *b, uint16_t type, uint32_t ttl,
+                            const uint8_t *rdata, uint16_t rdata_size);
+
 /* Drops a set, or with rdata one record of it (and the set with its last).
    DNS_ENOTFOUND: it is not there. */
 DNS_EXPORT DNS_MUST_USE dns_status_t

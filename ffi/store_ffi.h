@@ -116,6 +116,10 @@ DNS_EXPORT void dns_ffi_edit_delete_zone(struct dns_ffi_edit *edit);
    is no such zone. */
 DNS_EXPORT void dns_ffi_edit_expect(struct dns_ffi_edit *edit,
                                     uint64_t generation);
+
+/* ttl: DNS_FFI_TTL_OF_SET: that of the set when the change's turn comes, else
+   3600. */
+enum { DNS_FFI_TTL_OF_SET = -1 };
 DNS_EXPORT int dns_ffi_edit_add(struct dns_ffi_edit *edit, const uint8_t *name,
                                 uint16_t type, uint32_t ttl,
                                 const uint8_t *rdata, uint16_t rdata_size);
@@ -125,7 +129,9 @@ DNS_EXPORT int dns_ffi_edit_remove(struct dns_ffi_edit *edit,
                                    const uint8_t *name, uint16_t type,
                                    const uint8_t *rdata, uint16_t rdata_size);
 DNS_EXPORT int dns_ffi_edit_remove_if_any(struct dns_ffi_edit *edit,
-                                          const uint8_t *name, uint16_t type);
+                                          const uint8_t *name, uint16_t type,
+                                          const uint8_t *rdata,
+                                          uint16_t rdata_size);
 
 /*
  * A master file whose records the edit will add: read and parsed by commit, so
@@ -141,6 +147,21 @@ DNS_EXPORT void dns_ffi_edit_load_file(struct dns_ffi_edit *edit,
 /* Commits; blocks until the edit is on the disk.  Of the type of a job for
    another thread. */
 DNS_EXPORT int dns_ffi_edit_commit(void *edit);
+
+/* What a commit has done; zone is as the edit left it, and no later state. */
+struct dns_ffi_edit_result {
+    struct dns_ffi_zone zone;
+    uint8_t zone_was_there;
+    uint8_t set_was_there; /* of those that remove_if_any took away */
+};
+DNS_EXPORT void dns_ffi_edit_result(const struct dns_ffi_edit *edit,
+                                    struct dns_ffi_edit_result *out);
+
+/* After a commit: the records that the edit's changes amount to on an empty
+   zone, names in canonical order: begin, then next until 0. */
+DNS_EXPORT void dns_ffi_edit_records_begin(struct dns_ffi_edit *edit);
+DNS_EXPORT int dns_ffi_edit_records_next(struct dns_ffi_edit *edit,
+                                         struct dns_ffi_record *out);
 
 /* Why the last call failed; borrowed until the edit is freed. */
 DNS_EXPORT const char *dns_ffi_edit_error(const struct dns_ffi_edit *edit);

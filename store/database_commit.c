@@ -59,6 +59,10 @@ write_node(writing_t *w, const dns_name_t *name, const dns_node_t *old)
 {
     dns_node_t node = dns_node_builder_node(&w->builder);
 
+    if (name->label_count == w->edit->apex.label_count) {
+        w->edit->result.serial = store_node_serial(&node);
+    }
+
     if (store_is_same_node(old, &node)) {
         return DNS_OK;
     }
@@ -119,7 +123,7 @@ write_apex(writing_t *w, size_t end)
     dns_status_t status = dns_node_builder_reset(&w->builder, &old);
 
     if (status == DNS_OK && end > 0) {
-        status = store_edit_apply(edit, 0, end, &w->builder, w->db->error);
+        status = store_edit_apply(w->edit, 0, end, &w->builder, w->db->error);
     }
 
     if (status != DNS_OK) {
@@ -149,6 +153,12 @@ change_zone(writing_t *w, bool is_there)
     bool has_apex = edit->change_count > 0 && edit->changes[0].key_size == 0;
     size_t end = has_apex ? store_edit_group_end(edit, 0) : 0;
     dns_status_t status = read_nodes(w);
+
+    if (status == DNS_OK) {
+        const dns_node_t apex = store_nodes_find(&w->nodes, &edit->apex);
+
+        status = store_edit_check_unsigned(edit, &apex, w->db->error);
+    }
 
     if (status == DNS_OK) {
         status = write_groups(w, end);
@@ -191,7 +201,7 @@ delete_zone(writing_t *w, bool is_there)
 static dns_status_t
 apply(writing_t *w)
 {
-    const store_edit_t *edit = w->edit;
+    store_edit_t *edit = w->edit;
     uint64_t generation = 0;
     dns_status_t status = w->db->driver->begin(w->db, &edit->apex, &generation);
     bool is_there = status == DNS_OK;
@@ -199,6 +209,9 @@ apply(writing_t *w)
     if (status != DNS_OK && status != DNS_ENOTFOUND) {
         return status;
     }
+
+    edit->result = (store_edit_result_t){.zone_was_there = is_there,
+                                         .generation = generation};
 
     if (edit->expects && edit->generation != (is_there ? generation : 0)) {
         return fail_at_apex(w, DNS_EEXIST, "the zone has been changed");
@@ -221,7 +234,7 @@ try_commit(writing_t *w)
     bool ends = status == DNS_OK && w->is_changed;
 
     if (ends) {
-        status = driver->commit(w->db);
+        status = driver->commit(w->db, &w->edit->result.generation);
     }
 
     if (w->db->is_overtaken || (!ends && status != DNS_ESTORE)) {

@@ -155,21 +155,29 @@ put_change(store_edit_t *edit, const uint8_t *name, change_t change,
     return DNS_OK;
 }
 
-dns_status_t
-store_edit_add(store_edit_t *edit, const uint8_t *name, uint16_t type,
-               uint32_t ttl, const uint8_t *rdata, uint16_t rdata_size)
+/* A change by which a record comes; its type, TTL and size are filled in. */
+static dns_status_t
+put_record(store_edit_t *edit, const uint8_t *name, change_t change,
+           const uint8_t *rdata)
 {
-    if (dns_type_is_meta(type)) {
+    if (dns_type_is_meta(change.type)) {
         return fail(edit, DNS_EMALFORMED, name, "a type that no zone can hold");
     }
 
-    if (dns_rdata_check(type, rdata, rdata_size) != DNS_OK) {
+    if (dns_rdata_check(change.type, rdata, change.rdata_size) != DNS_OK) {
         return fail(edit, DNS_EMALFORMED, name,
                     "the data is not of the record's type");
     }
 
-    edit->sets_soa = edit->sets_soa || type == DNS_TYPE_SOA;
-    return put_change(edit, name,
+    edit->sets_soa = edit->sets_soa || change.type == DNS_TYPE_SOA;
+    return put_change(edit, name, change, rdata);
+}
+
+dns_status_t
+store_edit_add(store_edit_t *edit, const uint8_t *name, uint16_t type,
+               uint32_t ttl, const uint8_t *rdata, uint16_t rdata_size)
+{
+    return put_record(edit, name,
                       (change_t){.kind = CHANGE_ADD,
                                  .type = type,
                                  .ttl = ttl,
@@ -178,30 +186,63 @@ store_edit_add(store_edit_t *edit, const uint8_t *name, uint16_t type,
 }
 
 dns_status_t
-store_edit_remove(store_edit_t *edit, const uint8_t *name, uint16_t type,
-                  const uint8_t *rdata, uint16_t rdata_size)
+store_edit_load(store_edit_t *edit, const uint8_t *name, uint16_t type,
+                uint32_t ttl, const uint8_t *rdata, uint16_t rdata_size)
 {
-    uint8_t kind = rdata == NULL ? CHANGE_REMOVE : CHANGE_REMOVE_RECORD;
+    return put_record(edit, name,
+                      (change_t){.kind = CHANGE_LOAD,
+                                 .type = type,
+                                 .ttl = ttl,
+                                 .rdata_size = rdata_size},
+                      rdata);
+}
 
+/* A change by which a set goes, or with rdata a record. */
+static dns_status_t
+put_removal(store_edit_t *edit, const uint8_t *name, change_t change,
+            const uint8_t *rdata)
+{
     /* The set may be compared with it: both must be of the type. */
-    if (rdata != NULL && dns_rdata_check(type, rdata, rdata_size) != DNS_OK) {
+    if (rdata != NULL &&
+        dns_rdata_check(change.type, rdata, change.rdata_size) != DNS_OK) {
         return fail(edit, DNS_EMALFORMED, name,
                     "the data is not of the record's type");
     }
 
-    return put_change(edit, name,
-                      (change_t){.kind = kind,
-                                 .type = type,
-                                 .rdata_size = rdata == NULL ? 0 : rdata_size},
-                      rdata);
+    return put_change(edit, name, change, rdata);
 }
 
 dns_status_t
-store_edit_remove_if_any(store_edit_t *edit, const uint8_t *name, uint16_t type)
+store_edit_remove(store_edit_t *edit, const uint8_t *name, uint16_t type,
+                  const uint8_t *rdata, uint16_t rdata_size)
 {
-    return put_change(edit, name,
-                      (change_t){.kind = CHANGE_REMOVE_IF_ANY, .type = type},
-                      NULL);
+    const uint8_t kind = rdata == NULL ? CHANGE_REMOVE : CHANGE_REMOVE_RECORD;
+
+    return put_removal(edit, name,
+                       (change_t){.kind = kind,
+                                  .type = type,
+                                  .rdata_size = rdata == NULL ? 0 : rdata_size},
+                       rdata);
+}
+
+dns_status_t
+store_edit_remove_if_any(store_edit_t *edit, const uint8_t *name, uint16_t type,
+                         const uint8_t *rdata, uint16_t rdata_size)
+{
+    const uint8_t kind =
+        rdata == NULL ? CHANGE_REMOVE_IF_ANY : CHANGE_REMOVE_RECORD_IF_ANY;
+
+    return put_removal(edit, name,
+                       (change_t){.kind = kind,
+                                  .type = type,
+                                  .rdata_size = rdata == NULL ? 0 : rdata_size},
+                       rdata);
+}
+
+const store_edit_result_t *
+store_edit_result(const store_edit_t *edit)
+{
+    return &edit->result;
 }
 
 static int
@@ -224,6 +265,7 @@ dns_status_t
 store_edit_sort(store_edit_t *edit, char *error)
 {
     error[0] = '\0';
+    edit->result = (store_edit_result_t){0};
 
     if (edit->failure != DNS_OK) {
         memcpy(error, edit->reason, STORE_ERROR_SIZE);

@@ -9,13 +9,17 @@
  *
  * Commit gives DNS_ENOTFOUND: no such zone or set.  DNS_EEXIST: not the
  * generation that was expected.  DNS_ECONFLICT: CNAME beside other data, no
- * SOA, two SOAs, no NS at the apex, and the like.  DNS_EMALFORMED: a name
- * outside the zone, rdata that is not of its type.  DNS_ESTORE: the store.  On
- * any error nothing was written.
+ * SOA, two SOAs, no NS at the apex, and the like; a zone that is signed, whose
+ * signatures an edit would break: it can only be replaced.  DNS_EMALFORMED: a
+ * name outside the zone, rdata that is not of its type.  DNS_ESTORE: the store.
+ * On any error nothing was written.
  */
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "dns/node.h"
 #include "dns/status.h"
 
 enum { STORE_ERROR_SIZE = 512 }; /* bytes for an error text and its NUL */
@@ -36,6 +40,14 @@ DNS_EXPORT void store_edit_delete_zone(store_edit_t *edit);
    unless it is not there. */
 DNS_EXPORT void store_edit_expect(store_edit_t *edit, uint64_t generation);
 
+enum {
+    STORE_TTL_DEFAULT = 3600, /* seconds, of a set that is made without one */
+};
+
+/* In place of a TTL: that of the set when the change's turn comes, else
+   STORE_TTL_DEFAULT. */
+#define STORE_TTL_OF_SET UINT32_MAX
+
 /* Adds one record; the set takes its TTL.  A name outside the zone and rdata
    that is not of its type are DNS_EMALFORMED at once, and make commit fail with
    the reason. */
@@ -45,6 +57,11 @@ DNS_EXPORT DNS_MUST_USE dns_status_t store_edit_add(store_edit_t *edit,
                                                     const uint8_t *rdata,
                                                     uint16_t rdata_size);
 
+/* Adds a record of a master file: of a set's TTLs the lowest stays. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_edit_load(store_edit_t *edit, const uint8_t *name, uint16_t type,
+                uint32_t ttl, const uint8_t *rdata, uint16_t rdata_size);
+
 /* Drops a record set, or with rdata one record of it; at commit it is
    DNS_ENOTFOUND when there is none.  A "set" is remove_if_any and adds. */
 DNS_EXPORT DNS_MUST_USE dns_status_t store_edit_remove(store_edit_t *edit,
@@ -52,7 +69,29 @@ DNS_EXPORT DNS_MUST_USE dns_status_t store_edit_remove(store_edit_t *edit,
                                                        uint16_t type,
                                                        const uint8_t *rdata,
                                                        uint16_t rdata_size);
-DNS_EXPORT DNS_MUST_USE dns_status_t store_edit_remove_if_any(
-    store_edit_t *edit, const uint8_t *name, uint16_t type);
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_edit_remove_if_any(store_edit_t *edit, const uint8_t *name, uint16_t type,
+                         const uint8_t *rdata, uint16_t rdata_size);
+
+/* What a commit has done: the zone as this edit left it, whatever others have
+   done to it since. */
+typedef struct {
+    uint64_t generation; /* as listings of the store tell it; 0: it is gone */
+    uint32_t serial;
+    bool zone_was_there;
+    bool set_was_there; /* of one at least of the sets that were to be removed
+                           if there are any */
+} store_edit_result_t;
+
+/* Borrowed; after a commit that gave DNS_OK. */
+DNS_EXPORT const store_edit_result_t *
+store_edit_result(const store_edit_t *edit);
+
+/* What the edit's changes amount to on an empty zone: for a replaced zone all
+   of it, for a set that was set the set.  *at starts as 0; DNS_ENOTFOUND at the
+   end.  After a commit that gave DNS_OK. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_edit_next_node(const store_edit_t *edit, size_t *at, uint8_t *owner,
+                     dns_node_builder_t *b);
 
 #endif

@@ -109,6 +109,20 @@ fail_at_owner(const store_edit_t *edit, const change_t *change,
     return store_fail_at(error, status, name, reason);
 }
 
+static uint32_t
+ttl_of(const change_t *change, const dns_node_builder_t *b)
+{
+    const dns_node_t node = dns_node_builder_node(b);
+    dns_rrset_t set;
+
+    if (change->ttl != STORE_TTL_OF_SET) {
+        return change->ttl;
+    }
+
+    return dns_node_find(&node, change->type, &set) ? set.ttl
+                                                    : STORE_TTL_DEFAULT;
+}
+
 static dns_status_t
 change_node(const store_edit_t *edit, const change_t *change,
             dns_node_builder_t *b)
@@ -117,9 +131,13 @@ change_node(const store_edit_t *edit, const change_t *change,
 
     switch ((change_kind_t) change->kind) {
     case CHANGE_ADD:
-        return dns_node_builder_add(b, change->type, change->ttl, rdata,
+        return dns_node_builder_add(b, change->type, ttl_of(change, b), rdata,
                                     change->rdata_size);
+    case CHANGE_LOAD:
+        return dns_node_builder_add_lowest(b, change->type, change->ttl, rdata,
+                                           change->rdata_size);
     case CHANGE_REMOVE_RECORD:
+    case CHANGE_REMOVE_RECORD_IF_ANY:
         return dns_node_builder_remove(b, change->type, rdata,
                                        change->rdata_size);
     default:
@@ -127,18 +145,27 @@ change_node(const store_edit_t *edit, const change_t *change,
     }
 }
 
+static bool
+may_find_nothing(const change_t *change)
+{
+    return change->kind == CHANGE_REMOVE_IF_ANY ||
+           change->kind == CHANGE_REMOVE_RECORD_IF_ANY;
+}
+
 static dns_status_t
-apply_change(const store_edit_t *edit, const change_t *change,
-             dns_node_builder_t *b, char *error)
+apply_change(store_edit_t *edit, const change_t *change, dns_node_builder_t *b,
+             char *error)
 {
     dns_status_t status = change_node(edit, change, b);
 
     switch (status) {
     case DNS_OK:
+        edit->result.set_was_there |= change->kind == CHANGE_REMOVE_IF_ANY;
+        return DNS_OK;
     case DNS_EEXIST:
         return DNS_OK;
     case DNS_ENOTFOUND:
-        return change->kind == CHANGE_REMOVE_IF_ANY
+        return may_find_nothing(change)
                    ? DNS_OK
                    : fail_at_owner(edit, change, status, "no such record",
                                    error);
@@ -151,24 +178,58 @@ apply_change(const store_edit_t *edit, const change_t *change,
     }
 }
 
-void
-store_raise_serial(dns_node_builder_t *b)
+dns_status_t
+store_edit_check_unsigned(const store_edit_t *edit, const dns_node_t *apex,
+                          char *error)
 {
-    dns_node_t node = dns_node_builder_node(b);
+    dns_rrset_t rrset;
+
+    if (!dns_node_find(apex, DNS_TYPE_RRSIG, &rrset)) {
+        return DNS_OK;
+    }
+
+    return store_fail_at(error, DNS_ECONFLICT, edit->apex.octets,
+                         "the zone is signed, and an edit would break its "
+                         "signatures: change it where it is signed and load "
+                         "the whole zone");
+}
+
+/* Where the serial of a node's SOA stands; NULL: there is none. */
+static const uint8_t *
+find_serial(const dns_node_t *apex)
+{
     dns_rrset_t rrset;
     dns_rdata_t rdata;
     size_t at = 0;
 
-    if (!dns_node_find(&node, DNS_TYPE_SOA, &rrset) ||
+    if (!dns_node_find(apex, DNS_TYPE_SOA, &rrset) ||
         !dns_rrset_next(&rrset, &at, &rdata)) {
-        return;
+        return NULL;
     }
 
-    uint8_t *serial = b->octets + (rdata.octets - b->octets);
+    const uint8_t *serial = rdata.octets;
 
     serial += dns_name_size(serial);
-    serial += dns_name_size(serial);
-    put32(serial, get32(serial) + 1);
+    return serial + dns_name_size(serial);
+}
+
+uint32_t
+store_node_serial(const dns_node_t *apex)
+{
+    const uint8_t *serial = find_serial(apex);
+
+    return serial == NULL ? 0 : get32(serial);
+}
+
+void
+store_raise_serial(dns_node_builder_t *b)
+{
+    const dns_node_t node = dns_node_builder_node(b);
+    const uint8_t *serial = find_serial(&node);
+
+    if (serial != NULL) {
+        put32(b->octets + (serial - b->octets), get32(serial) + 1);
+    }
 }
 
 static bool
@@ -194,7 +255,28 @@ store_edit_group_end(const store_edit_t *edit, size_t first)
 }
 
 dns_status_t
-store_edit_apply(const store_edit_t *edit, size_t first, size_t end,
+store_edit_next_node(const store_edit_t *edit, size_t *at, uint8_t *owner,
+                     dns_node_builder_t *b)
+{
+    if (*at == edit->change_count) {
+        return DNS_ENOTFOUND;
+    }
+
+    const size_t first = *at;
+    dns_status_t status = dns_node_builder_reset(b, NULL);
+
+    *at = store_edit_group_end(edit, first);
+    store_edit_owner(edit, &edit->changes[first], owner);
+
+    for (size_t i = first; i < *at && status != DNS_ENOMEM; i++) {
+        status = change_node(edit, &edit->changes[i], b);
+    }
+
+    return status == DNS_ENOMEM ? status : DNS_OK;
+}
+
+dns_status_t
+store_edit_apply(store_edit_t *edit, size_t first, size_t end,
                  dns_node_builder_t *b, char *error)
 {
     const change_t *change = &edit->changes[first];

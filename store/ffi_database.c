@@ -6,6 +6,7 @@
 
 #include "dns/type.h"
 #include "store/ffi_database.h"
+#include "store/ffi_store.h"
 
 struct dns_ffi_database {
     store_database_t *store; /* owned */
@@ -202,14 +203,7 @@ dns_ffi_listing_next_record(struct dns_ffi_listing *l,
         const dns_node_t node = dns_node_builder_node(&named->builder);
 
         if (dns_rrset_next(&l->rrset, &l->record_at, &rdata)) {
-            out->section = DNS_FFI_ANSWER;
-            out->type = l->rrset.type;
-            out->class_code = DNS_CLASS_IN;
-            out->ttl = l->rrset.ttl;
-            out->name_size = named->name.size;
-            memcpy(out->name, named->name.octets, named->name.size);
-            out->rdata_size = rdata.size;
-            memcpy(out->rdata, rdata.octets, rdata.size);
+            dns_ffi_fill_record(out, named->name.octets, &l->rrset, &rdata);
             return 1;
         }
 

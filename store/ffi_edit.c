@@ -22,7 +22,17 @@ struct dns_ffi_edit {
     const char *path; /* borrowed: or its file, or NULL */
     uint8_t apex[DNS_NAME_MAX];
     char error[DNS_FFI_ERROR_SIZE];
+
+    /* Where the walk over its records stands. */
+    size_t at;
+    uint8_t owner[DNS_NAME_MAX];
+    dns_node_builder_t node; /* owned */
+    size_t rrset_at;
+    size_t record_at;
+    dns_rrset_t rrset;
 };
+
+_Static_assert((int) DNS_FFI_TTL_OF_SET == (int) STORE_TTL_OF_SET, "one TTL");
 
 static int
 edit_new(const uint8_t *apex, struct dns_ffi_edit **out)
@@ -75,6 +85,7 @@ void
 dns_ffi_edit_free(struct dns_ffi_edit *edit)
 {
     store_edit_free(edit->edit);
+    dns_node_builder_free(&edit->node);
     free(edit);
 }
 
@@ -126,9 +137,11 @@ dns_ffi_edit_remove(struct dns_ffi_edit *edit, const uint8_t *name,
 
 int
 dns_ffi_edit_remove_if_any(struct dns_ffi_edit *edit, const uint8_t *name,
-                           uint16_t type)
+                           uint16_t type, const uint8_t *rdata,
+                           uint16_t rdata_size)
 {
-    return note(edit, store_edit_remove_if_any(edit->edit, name, type));
+    return note(edit, store_edit_remove_if_any(edit->edit, name, type, rdata,
+                                               rdata_size));
 }
 
 void
@@ -153,8 +166,9 @@ add_record(struct dns_ffi_edit *edit, const dns_zonefile_t *file,
     const char *reason = "only class IN is served";
 
     if (record->class_ == DNS_CLASS_IN) {
-        status = store_edit_add(edit->edit, record->owner, record->type,
-                                record->ttl, record->rdata, record->rdata_size);
+        status =
+            store_edit_load(edit->edit, record->owner, record->type,
+                            record->ttl, record->rdata, record->rdata_size);
         reason = dns_name_is_within(record->owner, edit->apex)
                      ? dns_status_text(status)
                      : "the name lies outside the zone";
@@ -278,6 +292,59 @@ dns_ffi_edit_commit(void *job)
                ? store_database_commit(edit->database, edit->edit,
                                        &edit->zones_changed, edit->error)
                : store_lmdb_commit(edit->store, edit->edit, edit->error);
+}
+
+void
+dns_ffi_edit_result(const struct dns_ffi_edit *edit,
+                    struct dns_ffi_edit_result *out)
+{
+    const store_edit_result_t *result = store_edit_result(edit->edit);
+
+    out->zone.generation = result->generation;
+    out->zone.serial = result->serial;
+    out->zone.name_size = (uint16_t) dns_name_size(edit->apex);
+    memcpy(out->zone.name, edit->apex, out->zone.name_size);
+    out->zone_was_there = result->zone_was_there;
+    out->set_was_there = result->set_was_there;
+}
+
+void
+dns_ffi_edit_records_begin(struct dns_ffi_edit *edit)
+{
+    edit->at = 0;
+    edit->rrset_at = 0;
+    edit->record_at = 0;
+    edit->rrset = (dns_rrset_t){0};
+    edit->node.size = 0;
+}
+
+int
+dns_ffi_edit_records_next(struct dns_ffi_edit *edit, struct dns_ffi_record *out)
+{
+    dns_rdata_t rdata;
+
+    while (!dns_rrset_next(&edit->rrset, &edit->record_at, &rdata)) {
+        const dns_node_t node = dns_node_builder_node(&edit->node);
+
+        edit->record_at = 0;
+
+        if (dns_node_next(&node, &edit->rrset_at, &edit->rrset)) {
+            continue;
+        }
+
+        dns_status_t status = store_edit_next_node(edit->edit, &edit->at,
+                                                   edit->owner, &edit->node);
+
+        if (status != DNS_OK) {
+            return status == DNS_ENOTFOUND ? 0 : (int) status;
+        }
+
+        edit->rrset_at = 0;
+        edit->rrset = (dns_rrset_t){0};
+    }
+
+    dns_ffi_fill_record(out, edit->owner, &edit->rrset, &rdata);
+    return 1;
 }
 
 int

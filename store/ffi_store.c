@@ -396,6 +396,20 @@ walk_to_rrset(record_walk_t *walk)
     return true;
 }
 
+void
+dns_ffi_fill_record(struct dns_ffi_record *out, const uint8_t *owner,
+                    const dns_rrset_t *rrset, const dns_rdata_t *rdata)
+{
+    out->section = DNS_FFI_ANSWER;
+    out->type = rrset->type;
+    out->class_code = DNS_CLASS_IN;
+    out->ttl = rrset->ttl;
+    out->name_size = (uint16_t) dns_name_size(owner);
+    memcpy(out->name, owner, out->name_size);
+    out->rdata_size = rdata->size;
+    memcpy(out->rdata, rdata->octets, rdata->size);
+}
+
 int
 dns_ffi_store_records_next(struct dns_ffi_store *store,
                            struct dns_ffi_record *out)
@@ -415,13 +429,6 @@ dns_ffi_store_records_next(struct dns_ffi_store *store,
         }
     }
 
-    out->section = DNS_FFI_ANSWER;
-    out->type = walk->rrset.type;
-    out->class_code = DNS_CLASS_IN;
-    out->ttl = walk->rrset.ttl;
-    out->name_size = walk->name.size;
-    memcpy(out->name, walk->name.octets, walk->name.size);
-    out->rdata_size = rdata.size;
-    memcpy(out->rdata, rdata.octets, rdata.size);
+    dns_ffi_fill_record(out, walk->name.octets, &walk->rrset, &rdata);
     return 1;
 }

@@ -7,7 +7,9 @@
  * dns_ffi_store_open() (ffi/store_ffi.h) and take the store out of it.
  */
 
+#include "dns/node.h"
 #include "dns/status.h"
+#include "ffi/dns_ffi.h"
 #include "store/lmdb.h"
 
 struct dns_ffi_store;
@@ -19,5 +21,9 @@ DNS_EXPORT store_lmdb_t *dns_ffi_store_lmdb(const struct dns_ffi_store *store);
    dns_ffi_store_read_end(). */
 DNS_EXPORT const dns_source_t *
 dns_ffi_store_source(const struct dns_ffi_store *store);
+
+/* A record for Lua. */
+void dns_ffi_fill_record(struct dns_ffi_record *out, const uint8_t *owner,
+                         const dns_rrset_t *rrset, const dns_rdata_t *rdata);
 
 #endif

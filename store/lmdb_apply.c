@@ -10,7 +10,7 @@
  */
 
 typedef struct {
-    const store_edit_t *edit;
+    store_edit_t *edit;
     store_lmdb_t *store;
     MDB_txn *txn;
     MDB_cursor *nodes;
@@ -305,9 +305,26 @@ write_serial(writing_t *w)
 }
 
 static dns_status_t
+check_unsigned(writing_t *w)
+{
+    const change_t apex = {0};
+    dns_node_t node;
+    dns_status_t status = read_node(w, &apex, &node);
+
+    return status == DNS_OK
+               ? store_edit_check_unsigned(w->edit, &node, w->error)
+               : status;
+}
+
+static dns_status_t
 change_zone(writing_t *w)
 {
     dns_status_t status = read_zone(w);
+
+    if (status == DNS_OK) {
+        w->edit->result.zone_was_there = true;
+        status = check_unsigned(w);
+    }
 
     if (status == DNS_OK) {
         status = write_groups(w);
@@ -342,13 +359,14 @@ delete_zone(writing_t *w)
     int rc = mdb_del(w->txn, w->store->zones, &key, NULL);
 
     w->is_changed = true;
+    w->edit->result.zone_was_there = true;
     return rc == 0 ? DNS_OK : store_failed(w, "delete", rc);
 }
 
 static dns_status_t
 replace_zone(writing_t *w)
 {
-    const store_edit_t *edit = w->edit;
+    store_edit_t *edit = w->edit;
     uint32_t id;
     dns_status_t status = read_zone(w);
     bool was_there = status == DNS_OK;
@@ -372,6 +390,7 @@ replace_zone(writing_t *w)
     }
 
     if (status == DNS_OK && was_there) {
+        edit->result.zone_was_there = true;
         status = delete_nodes(w, old_id);
     }
 
@@ -401,15 +420,35 @@ check_expected(writing_t *w)
                                "the zone has been changed");
 }
 
+/* The zone as it is now in the transaction. */
+static dns_status_t
+note_result(writing_t *w)
+{
+    const change_t apex = {0};
+    dns_node_t node;
+
+    w->is_new = false;
+
+    dns_status_t status = read_node(w, &apex, &node);
+
+    if (status == DNS_OK) {
+        w->edit->result.generation = w->record.generation;
+        w->edit->result.serial = store_node_serial(&node);
+    }
+
+    return status;
+}
+
 dns_status_t
 lmdb_apply(const lmdb_commit_t *commit, MDB_txn *txn, int *rc, bool *is_changed,
            char *error)
 {
-    const store_edit_t *edit = commit->edit;
+    store_edit_t *edit = commit->edit;
     writing_t w = {
         .edit = edit, .store = commit->store, .txn = txn, .error = error};
     dns_status_t status;
 
+    edit->result = (store_edit_result_t){0}; /* of a try before */
     *rc = mdb_cursor_open(txn, w.store->nodes, &w.nodes);
 
     if (*rc != 0) {
@@ -422,6 +461,10 @@ lmdb_apply(const lmdb_commit_t *commit, MDB_txn *txn, int *rc, bool *is_changed,
         status = edit->deletes    ? delete_zone(&w)
                  : edit->replaces ? replace_zone(&w)
                                   : change_zone(&w);
+    }
+
+    if (status == DNS_OK && !edit->deletes) {
+        status = note_result(&w);
     }
 
     mdb_cursor_close(w.nodes);

@@ -162,6 +162,15 @@ static const char marked_zones_text[] =
     " FROM domains d LEFT JOIN records r"
     " ON r.domain_id = d.id AND r.disabled = 0";
 
+/* One zone, with the newest of its rows behind the SOA: an edit that leaves the
+   SOA as it was writes rows all the same. */
+static const char one_zone_text[] =
+    "SELECT d.name, CONCAT(IFNULL(r.content, ''), ' ', IFNULL((SELECT MAX(m.id)"
+    " FROM records m WHERE m.domain_id = d.id), 0)), d.id"
+    " FROM domains d LEFT JOIN records r"
+    " ON r.domain_id = d.id AND r.type = 'SOA' AND r.name = d.name"
+    " AND r.disabled = 0";
+
 /* The statement for all zones, or one, of PowerDNS's layout. */
 static void
 put_listing(store_database_t *db, buffer_t *statement, const dns_name_t *only)
@@ -169,7 +178,9 @@ put_listing(store_database_t *db, buffer_t *statement, const dns_name_t *only)
     const bool marks_rows = db->options.marks_rows;
 
     buffer_put(statement, "%s",
-               marks_rows ? marked_zones_text : store_mysql_zones_text);
+               marks_rows     ? marked_zones_text
+               : only != NULL ? one_zone_text
+                              : store_mysql_zones_text);
 
     if (only != NULL) {
         buffer_put(statement, " WHERE d.name = ");
@@ -218,8 +229,8 @@ take_zones(store_database_t *db, const dns_name_t *only, store_listing_t *out)
     return status;
 }
 
-static dns_status_t
-list(store_database_t *db, const dns_name_t *only, store_listing_t *out)
+dns_status_t
+my_list(store_database_t *db, const dns_name_t *only, store_listing_t *out)
 {
     buffer_t statement = {0};
 
@@ -434,7 +445,7 @@ read_zone(store_database_t *db, const dns_name_t *apex, const dns_name_t *name,
 const database_driver_t database_mysql = {
     .connect = connect_to,
     .close = close_link,
-    .list = list,
+    .list = my_list,
     .read = read_zone,
     .begin = my_begin,
     .read_names = my_read_names,

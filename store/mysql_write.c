@@ -14,39 +14,16 @@ enum {
     NAMES_MAX = 500,         /* in one statement */
 };
 
-/* The SOA as it stands in the table tells the zone's state. */
+/* As a listing tells it. */
 static dns_status_t
 read_generation(store_database_t *db, uint64_t *generation)
 {
-    buffer_t statement = {0};
+    store_listing_t listing = {0};
+    dns_status_t status = my_list(db, &db->apex, &listing);
 
-    buffer_put(&statement,
-               "SELECT content FROM records WHERE type = 'SOA' AND disabled = 0"
-               " AND domain_id = %u AND name = ",
-               db->zone_id);
-    my_put_name(&statement, my_of(db), db->apex.octets);
-
-    dns_status_t status = my_run(db, &statement);
-
-    buffer_free(&statement);
-
-    if (status != DNS_OK) {
-        return status;
-    }
-
-    MYSQL_RES *rows = mysql_store_result(my_of(db));
-
-    if (rows == NULL) {
-        return my_fail(db);
-    }
-
-    MYSQL_ROW row = mysql_fetch_row(rows);
-
-    *generation =
-        database_generation(row == NULL ? NULL : row[0],
-                            row == NULL ? 0 : mysql_fetch_lengths(rows)[0]);
-    mysql_free_result(rows);
-    return DNS_OK;
+    *generation = listing.count == 1 ? listing.zones[0].generation : 0;
+    free(listing.zones);
+    return status;
 }
 
 /* Edits of a zone wait for each other at its row. */
@@ -287,9 +264,13 @@ my_write_node(store_database_t *db, const dns_name_t *name,
 }
 
 dns_status_t
-my_commit(store_database_t *db)
+my_commit(store_database_t *db, uint64_t *generation)
 {
     dns_status_t status = send_inserts(db);
+
+    if (status == DNS_OK) {
+        status = read_generation(db, generation);
+    }
 
     db->is_committing = status == DNS_OK;
     return status == DNS_OK ? my_run_text(db, "COMMIT") : status;

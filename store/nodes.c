@@ -61,8 +61,9 @@ store_nodes_add(store_nodes_t *nodes, const uint8_t *name,
         return DNS_ENOMEM;
     }
 
-    return dns_node_builder_add(&node->builder, type_and_ttl->type,
-                                type_and_ttl->ttl, rdata->octets, rdata->size);
+    return dns_node_builder_add_lowest(&node->builder, type_and_ttl->type,
+                                       type_and_ttl->ttl, rdata->octets,
+                                       rdata->size);
 }
 
 static int
@@ -87,7 +88,7 @@ merge(store_named_node_t *into, store_named_node_t *from)
 
     for (size_t at = 0; dns_node_next(&node, &at, &set);) {
         for (size_t r = 0; dns_rrset_next(&set, &r, &rdata);) {
-            dns_status_t status = dns_node_builder_add(
+            dns_status_t status = dns_node_builder_add_lowest(
                 &into->builder, set.type, set.ttl, rdata.octets, rdata.size);
 
             if (status == DNS_ENOMEM) {

@@ -28,7 +28,8 @@ typedef struct {
 
 void store_nodes_free(store_nodes_t *nodes);
 
-/* name: wire form.  DNS_EEXIST: a duplicate.  DNS_ELIMIT, DNS_ENOMEM. */
+/* name: wire form.  A set of records with several TTLs has the lowest.
+   DNS_EEXIST: a duplicate.  DNS_ELIMIT, DNS_ENOMEM. */
 DNS_MUST_USE dns_status_t store_nodes_add(store_nodes_t *nodes,
                                           const uint8_t *name,
                                           const dns_rrset_t *type_and_ttl,

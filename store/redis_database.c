@@ -46,25 +46,11 @@ take_field(store_database_t *db, const uint8_t *name, const redisReply *value,
     return taking.status;
 }
 
-static uint32_t
-serial_of(const store_nodes_t *nodes, const dns_name_t *apex)
+static uint64_t
+generation_of(const redisReply *apex)
 {
-    dns_node_t node = store_nodes_find(nodes, apex);
-    dns_rrset_t set;
-    dns_rdata_t soa;
-    size_t at = 0;
-
-    if (!dns_node_find(&node, DNS_TYPE_SOA, &set) ||
-        !dns_rrset_next(&set, &at, &soa)) {
-        return 0;
-    }
-
-    size_t names = dns_name_size(soa.octets);
-
-    names += dns_name_size(soa.octets + names);
-    return (uint32_t) soa.octets[names] << 24 |
-           (uint32_t) soa.octets[names + 1] << 16 |
-           (uint32_t) soa.octets[names + 2] << 8 | soa.octets[names + 3];
+    return database_generation(
+        apex->type == REDIS_REPLY_STRING ? apex->str : NULL, apex->len);
 }
 
 /* The whole hash tells the zone's state. */
@@ -100,15 +86,16 @@ list_zone(store_database_t *db, const dns_name_t *apex, store_listing_t *out)
     }
 
     dns_status_t status = take_field(db, apex->octets, reply, &nodes);
-    uint64_t generation = database_generation(
-        reply->type == REDIS_REPLY_STRING ? reply->str : NULL, reply->len);
+    uint64_t generation = generation_of(reply);
 
     if (status == DNS_OK && db->options.marks_rows) {
         status = mark_fields(db, &generation);
     }
 
     if (status == DNS_OK) {
-        status = database_list_zone(out, apex->octets, serial_of(&nodes, apex),
+        const dns_node_t node = store_nodes_find(&nodes, apex);
+
+        status = database_list_zone(out, apex->octets, store_node_serial(&node),
                                     generation);
     }
 
@@ -306,8 +293,7 @@ begin(store_database_t *db, const dns_name_t *apex, uint64_t *generation)
         return redis_expect(db, soa, REDIS_REPLY_STRING);
     }
 
-    *generation = database_generation(
-        soa->type == REDIS_REPLY_STRING ? soa->str : NULL, soa->len);
+    *generation = generation_of(soa);
     freeReplyObject(soa);
     return status;
 }
@@ -434,6 +420,16 @@ put_message(store_database_t *db)
     return put_command(db, 3, words, NULL);
 }
 
+/* So that the transaction tells what it has made of the zone. */
+static dns_status_t
+put_question(store_database_t *db)
+{
+    const redis_link_t *link = db->link;
+    const char *words[] = {"HGET", link->key, "@"};
+
+    return put_command(db, 3, words, NULL);
+}
+
 static dns_status_t
 append_all(store_database_t *db)
 {
@@ -449,9 +445,10 @@ append_all(store_database_t *db)
     return DNS_OK;
 }
 
-/* nil: the zone's key was changed since WATCH. */
+/* nil: the zone's key was changed since WATCH.  The last result is the apex as
+   the transaction leaves it. */
 static dns_status_t
-check_exec(store_database_t *db, redisReply *reply)
+check_exec(store_database_t *db, redisReply *reply, uint64_t *generation)
 {
     if (reply != NULL && reply->type == REDIS_REPLY_NIL) {
         freeReplyObject(reply);
@@ -466,6 +463,13 @@ check_exec(store_database_t *db, redisReply *reply)
         if (results->element[i]->type == REDIS_REPLY_ERROR) {
             status = database_fail(db, DNS_ESTORE, results->element[i]->str);
         }
+    }
+
+    if (status == DNS_OK && results->elements > 0) {
+        const redisReply *apex = results->element[results->elements - 1];
+
+        *generation =
+            apex->type == REDIS_REPLY_STRING ? generation_of(apex) : 0;
     }
 
     if (results != NULL) {
@@ -489,10 +493,14 @@ wait_for_replicas(store_database_t *db)
 }
 
 static dns_status_t
-commit(store_database_t *db)
+commit(store_database_t *db, uint64_t *generation)
 {
     const redis_link_t *link = db->link;
     dns_status_t status = put_message(db);
+
+    if (status == DNS_OK) {
+        status = put_question(db);
+    }
 
     if (status == DNS_OK) {
         status = append_all(db);
@@ -512,7 +520,7 @@ commit(store_database_t *db)
     }
 
     if (status == DNS_OK) {
-        status = check_exec(db, redis_next_reply(db));
+        status = check_exec(db, redis_next_reply(db), generation);
     }
 
     if (status == DNS_OK && db->options.replica_count > 0) {

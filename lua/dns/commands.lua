@@ -75,7 +75,10 @@ Checks master files as "zone load" does and changes nothing.
 usage: resolua [--data DIR] record add ZONE NAME TYPE [TTL] RDATA...
 
 Adds one record.  NAME and names in RDATA without a final dot end in ZONE; "@"
-is ZONE itself.  The whole record set takes the TTL (3600).
+is ZONE itself.  The whole record set takes the TTL (3600).  A TXT without quotes
+in RDATA is one string: resolua record add example.test _dmarc TXT "v=DMARC1; p=none"
+A zone that was signed elsewhere is not edited, since that would break its
+signatures: load the newly signed zone instead.
 ]],
     ["record set"] = [[
 usage: resolua [--data DIR] record set ZONE NAME TYPE [TTL] RDATA...

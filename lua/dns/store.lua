@@ -27,6 +27,8 @@ local KINDS = {
     [ffi.C.DNS_FFI_ENOSPACE] = "limit",
 }
 
+local TTL_OF_SET = ffi.cast("uint32_t", ffi.C.DNS_FFI_TTL_OF_SET)
+
 local function failure(status, reason)
     if reason == nil or reason == "" then
         reason = library.status_text(status)
@@ -42,6 +44,14 @@ local function wire_of(text, level)
     end
 
     return wire
+end
+
+local function zone_table(zone)
+    return {
+        name = name_of.from_memory(zone.name, zone.name_size),
+        serial = zone.serial,
+        generation = tonumber(zone.generation),
+    }
 end
 
 local Edit = {}
@@ -73,7 +83,8 @@ end
 --- Adds one record; the set takes its TTL.
 -- @tparam string owner
 -- @tparam string|number rtype
--- @tparam number ttl seconds
+-- @tparam number|nil ttl seconds; nil: that of the set when it is this change's
+--   turn, else 3600
 -- @tparam string text the data; relative names in it end in the zone's
 -- @treturn boolean|nil
 -- @treturn string reason
@@ -90,7 +101,7 @@ function Edit:add(owner, rtype, ttl, text)
     end
 
     local status = C.dns_ffi_edit_add(self.handle, wire_of(owner, 2), number,
-        ttl, library.record.rdata, size)
+        ttl or TTL_OF_SET, library.record.rdata, size)
     if status ~= 0 then
         return failure(status, self:reason())
     end
@@ -98,9 +109,7 @@ function Edit:add(owner, rtype, ttl, text)
     return true
 end
 
---- Drops a record set, or with text one record of it; commit fails with "not
--- found" when there is none.
-function Edit:remove(owner, rtype, text)
+local function remove(self, call, owner, rtype, text)
     local number = type(rtype) == "number" and rtype or dns.type[rtype]
     local rdata, size = nil, 0
     if text then
@@ -111,13 +120,23 @@ function Edit:remove(owner, rtype, text)
         rdata = library.record.rdata
     end
 
-    local status = C.dns_ffi_edit_remove(self.handle, wire_of(owner, 2),
-        number, rdata, size)
+    local status = call(self.handle, wire_of(owner, 3), number, rdata, size)
     if status ~= 0 then
         return failure(status, self:reason())
     end
 
     return true
+end
+
+--- Drops a record set, or with text one record of it; commit fails with "not
+-- found" when there is none.
+function Edit:remove(owner, rtype, text)
+    return remove(self, C.dns_ffi_edit_remove, owner, rtype, text)
+end
+
+--- As remove(), but it is no failure when there is none.
+function Edit:remove_if_any(owner, rtype, text)
+    return remove(self, C.dns_ffi_edit_remove_if_any, owner, rtype, text)
 end
 
 --- Replaces a record set, or makes it.
@@ -131,10 +150,9 @@ end
 -- @treturn number index of the text that is wrong
 function Edit:set(owner, rtype, ttl, texts)
     local number = type(rtype) == "number" and rtype or dns.type[rtype]
-    local status = C.dns_ffi_edit_remove_if_any(self.handle,
-        wire_of(owner, 2), number)
-    if status ~= 0 then
-        return failure(status, self:reason())
+    local done, why, sort = self:remove_if_any(owner, number)
+    if not done then
+        return nil, why, sort
     end
 
     for i, text in ipairs(texts) do
@@ -190,6 +208,32 @@ function Edit:commit()
     return true
 end
 
+--- What a commit has done, whatever others have done since.
+-- @treturn table the zone as Store:zone() gives it, with zone_was_there, and
+--   set_was_there: set() or remove_if_any() found a set to take away
+function Edit:result()
+    local out = ffi.new("struct dns_ffi_edit_result")
+    C.dns_ffi_edit_result(self.handle, out)
+    local result = zone_table(out.zone)
+    result.zone_was_there = out.zone_was_there ~= 0
+    result.set_was_there = out.set_was_there ~= 0
+
+    return result
+end
+
+--- Calls visit with each record that the committed changes amount to on an empty
+-- zone: all of a zone that was replaced, the set that was set.
+-- @tparam function visit as of Store:each_record()
+function Edit:each_record(visit)
+    C.dns_ffi_edit_records_begin(self.handle)
+    local record = ffi.new("struct dns_ffi_record") -- visit may yield
+    while C.dns_ffi_edit_records_next(self.handle, record) == 1 do
+        if visit(record) == false then
+            break
+        end
+    end
+end
+
 -- An Edit around a new handle, which it owns.
 local function edit_of(handle, apex, store)
     return setmetatable({
@@ -232,14 +276,6 @@ local function reading(store, visit, ...)
     end
 
     return result, reason, kind
-end
-
-local function zone_table(zone)
-    return {
-        name = name_of.from_memory(zone.name, zone.name_size),
-        serial = zone.serial,
-        generation = tonumber(zone.generation),
-    }
 end
 
 local function list_zones(store)

@@ -34,7 +34,8 @@ typedef struct {
     dns_status_t (*drop)(store_database_t *db);   /* all of it */
     dns_status_t (*write)(store_database_t *db, const dns_name_t *name,
                           const dns_node_t *old, const dns_node_t *node);
-    dns_status_t (*commit)(store_database_t *db);
+    /* *generation: of the zone as the transaction leaves it; 0: it is gone. */
+    dns_status_t (*commit)(store_database_t *db, uint64_t *generation);
     void (*abort)(store_database_t *db);
 } database_driver_t;
 

@@ -16,9 +16,11 @@
 
 typedef enum {
     CHANGE_ADD,
-    CHANGE_REMOVE,        /* a set */
-    CHANGE_REMOVE_RECORD, /* of a set */
-    CHANGE_REMOVE_IF_ANY, /* a set */
+    CHANGE_LOAD,                 /* of several TTLs the lowest */
+    CHANGE_REMOVE,               /* a set */
+    CHANGE_REMOVE_RECORD,        /* of a set */
+    CHANGE_REMOVE_IF_ANY,        /* a set */
+    CHANGE_REMOVE_RECORD_IF_ANY, /* of a set */
 } change_kind_t;
 
 /* One call of the editor; offsets are into the edit's octets. */
@@ -52,6 +54,7 @@ struct store_edit_s {
                            shares when it has the same owner */
     uint16_t last_key_size;
     bool is_sorted; /* changes came in the order of their keys */
+    store_edit_result_t result;
 };
 
 /* Brings the changes into the order of their owners.  A failure of a call
@@ -63,9 +66,18 @@ size_t store_edit_group_end(const store_edit_t *edit, size_t first);
 
 /* Applies the changes [first, end) of one owner to its node in b and checks the
    result. */
-DNS_MUST_USE dns_status_t store_edit_apply(const store_edit_t *edit,
-                                           size_t first, size_t end,
-                                           dns_node_builder_t *b, char *error);
+DNS_MUST_USE dns_status_t store_edit_apply(store_edit_t *edit, size_t first,
+                                           size_t end, dns_node_builder_t *b,
+                                           char *error);
+
+/* A zone that was signed elsewhere is not edited: the new serial alone would
+   break a signature.  apex: its node.  DNS_ECONFLICT. */
+DNS_MUST_USE dns_status_t store_edit_check_unsigned(const store_edit_t *edit,
+                                                    const dns_node_t *apex,
+                                                    char *error);
+
+/* The SOA's serial; 0: there is none. */
+uint32_t store_node_serial(const dns_node_t *apex);
 
 /* The owner's name in wire form: DNS_NAME_MAX octets. */
 void store_edit_owner(const store_edit_t *edit, const change_t *change,

@@ -42,6 +42,10 @@ void my_put_name(buffer_t *out, MYSQL *mysql, const uint8_t *name);
 dns_status_t my_find_zone(store_database_t *db, const dns_name_t *apex,
                           const char *lock);
 
+/* Of the driver (private/database.h). */
+dns_status_t my_list(store_database_t *db, const dns_name_t *only,
+                     store_listing_t *out);
+
 /* The records of a zone's number; conditions may follow. */
 extern const char my_rows_text[];
 
@@ -58,7 +62,7 @@ dns_status_t my_clear(store_database_t *db);
 dns_status_t my_drop(store_database_t *db);
 dns_status_t my_write_node(store_database_t *db, const dns_name_t *name,
                            const dns_node_t *old, const dns_node_t *node);
-dns_status_t my_commit(store_database_t *db);
+dns_status_t my_commit(store_database_t *db, uint64_t *generation);
 void my_abort(store_database_t *db);
 
 #endif

@@ -147,7 +147,7 @@ edit_line(const char *name)
         store_edit_new(zone == NULL ? owner.octets : zone->apex.octets, &edit),
         DNS_OK);
     (void) !(texts[1] == '\0' ? store_edit_remove(edit, wire, type, NULL, 0)
-                              : store_edit_remove_if_any(edit, wire, type));
+                              : store_edit_remove_if_any(edit, wire, type, NULL, 0));
 
     for (char *text = strtok(texts + 1, "|"); text != NULL;
          text = strtok(NULL, "|")) {

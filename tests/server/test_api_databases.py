@@ -156,6 +156,171 @@ def test_conditional_edits_at_once_lose_nothing(server):
     assert server.http(path).json()["records"] == ['"12"']
 
 
+def in_threads(*works):
+    """Runs functions at once; gives what they raised."""
+    failures = []
+
+    def guard(work):
+        try:
+            work()
+        except BaseException as failure:  # shown by the assertion
+            failures.append(failure)
+
+    threads = [threading.Thread(target=guard, args=(w,)) for w in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failures
+
+
+@pytest.mark.parametrize("way", ["set", "zone"])
+def test_editors_who_chain_by_the_etag_given_lose_nothing(server, way):
+    """Each goes on from what its own answer said, without reading again."""
+    path = ZONE + "/count/TXT"
+    send(server, "PUT", path, {"records": ['"0"']})
+
+    def write(number, etag):
+        if way == "set":
+            return send(server, "PUT", path, {"records": [f'"{number}"']},
+                        If_Match=etag)
+        return send(server, "PATCH", ZONE, {"rrsets": [
+            {"name": "count", "type": "TXT", "records": [f'"{number}"']}]},
+            If_Match=etag)
+
+    def read():
+        zone, count = server.http(ZONE), server.http(path)
+        if way == "set":
+            return (int(count.json()["records"][0].strip('"')),
+                    count.headers["ETag"])
+        texts = [r["record"] for r in zone.json()["records"]
+                 if r["name"] == "count.example.test"]
+        return int(texts[0].strip('"')), zone.headers["ETag"]
+
+    def edit():
+        number, etag = read()
+        done = 0
+        while done < 20:
+            reply = write(number + 1, etag)
+            if reply.status == 412:
+                number, etag = read()
+                continue
+            assert reply.status == 200, reply.text
+            done += 1
+            number, etag = number + 1, reply.headers["ETag"]
+
+    assert in_threads(edit, edit, edit) == []
+    assert server.http(path).json()["records"] == ['"60"']
+
+
+def test_an_answer_is_of_its_own_edit(server):
+    """However many others edit the same set meanwhile, or take it away."""
+    path = ZONE + "/own/A"
+    serials = []
+
+    def put(part):
+        for i in range(25):
+            reply = send(server, "PUT", path, {
+                "ttl": 60 + part, "records": [f"10.{part}.0.{i}"]})
+            assert reply.status in (200, 201), reply.text
+            value = reply.json()
+            assert value["records"] == [f"10.{part}.0.{i}"]
+            assert value["ttl"] == 60 + part and value["type"] == 1
+            serials.append(value["serial"])
+
+    def delete():
+        for _ in range(25):
+            assert server.http(path, "DELETE").status in (204, 404)
+
+    assert in_threads(lambda: put(1), lambda: put(2), delete) == []
+    assert len(serials) == len(set(serials)) == 50
+
+
+def test_changes_apply_in_their_order(server):
+    def patch(*changes):
+        reply = send(server, "PATCH", ZONE, {"rrsets": [
+            {"name": "p", "type": "A", **change} for change in changes]})
+        assert reply.status == 200, reply.text
+        found = server.http(ZONE + "/p/A")
+        return (found.json()["ttl"], found.json()["records"]) \
+            if found.status == 200 else None
+
+    one, two, three = ["192.0.2.1"], ["192.0.2.2"], ["192.0.2.3"]
+    assert patch({"ttl": 60, "records": one + two},
+                 {"change": "drop", "records": one}) == (60, two)
+    assert patch({"change": "add", "records": three},
+                 {"change": "drop", "records": two + three + one}) is None
+    assert patch({"change": "add", "records": one}) == (3600, one)
+    assert patch({"ttl": 90, "records": two},
+                 {"change": "add", "records": one}) == (90, one + two)
+    assert patch({"change": "delete"},
+                 {"change": "add", "records": three}) == (3600, three)
+    assert patch({"change": "drop", "records": three},
+                 {"change": "add", "ttl": 5, "records": one}) == (5, one)
+
+
+def test_one_text_is_one_record(server):
+    path = ZONE + "/_dmarc/TXT"
+    text = "v=DMARC1; p=reject; rua=mailto:a@example.test"
+    for given in (text, f'"{text}"', text.replace(";", "\\;")):
+        reply = send(server, "PUT", path, {"records": [given]})
+        assert reply.json()["records"] == [f'"{text}"']
+    assert send(server, "PATCH", ZONE, {"rrsets": [
+        {"name": "k", "type": "TXT", "records": ["k=rsa; (p) = A"]},
+        {"name": "_dmarc", "type": "TXT", "change": "drop",
+         "records": [text]}]}).status == 200
+    seen(server, "k.example.test", ['"k=rsa; (p) = A"'], "TXT")
+    assert server.http(path).status == 404
+    for rtype, record in (("A", "192.0.2.1 ; old"), ("A", "192.0.2.1\n192.0.2.2"),
+                          ("TXT", '"a" ; b'), ("TXT", "a\nb"),
+                          ("CAA", "0 issue ca.test; account=1")):
+        reply = send(server, "PUT", f"{ZONE}/x/{rtype}", {"records": [record]})
+        assert reply.status == 400, record
+        assert "records[1]: " in reply.json()["error"]
+    content = [{"content": "192.0.2.1 ; old"}]
+    assert send(server, "PATCH", API + "/example.test.", {"rrsets": [{
+        "name": "x.example.test.", "type": "A", "ttl": 60,
+        "changetype": "REPLACE", "records": content}]}).status == 422
+
+
+SIGNED = MASTER + """\
+@ 60 DNSKEY 257 3 13 mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ==
+@ 60 RRSIG SOA 13 2 60 20400101000000 20200101000000 1 @ AAAA
+"""
+
+
+def test_a_zone_that_was_signed_elsewhere_is_not_edited(server):
+    assert server.http(ZONE, "PUT", SIGNED).status == 200
+    www = {"name": "www", "type": "A", "records": ["192.0.2.1"]}
+    rrset = {"name": "www.example.test.", "type": "A", "ttl": 60,
+             "changetype": "REPLACE", "records": [{"content": "192.0.2.1"}]}
+    for status, method, path, value in (
+            (409, "PATCH", ZONE, {"rrsets": [www]}),
+            (409, "PUT", ZONE + "/www/A", {"records": ["192.0.2.1"]}),
+            (409, "DELETE", ZONE + "/www/A", {}),
+            (422, "PATCH", API + "/example.test.", {"rrsets": [rrset]})):
+        reply = send(server, method, path, value)
+        assert reply.status == status
+        assert "the zone is signed" in reply.json()["error"]
+    assert server.http(ZONE).json()["serial"] == 7
+    assert answers(server, "www.example.test") == ["192.0.2.80", "192.0.2.81"]
+    assert server.http(ZONE, "PUT", SIGNED.replace(" 7 ", " 8 ")).status == 200
+    assert server.http(ZONE, "PUT", MASTER.replace(" 7 ", " 9 ")).status == 200
+    assert send(server, "PATCH", ZONE, {"rrsets": [www]}).status == 200
+
+
+def test_a_new_zone_of_the_api_is_shown_as_it_was_made(server):
+    reply = send(server, "POST", API, {
+        "name": "made.test.", "kind": "Native", "nameservers": ["ns1.x."],
+        "rrsets": [{"name": "www.made.test.", "type": "A", "ttl": 60,
+                    "records": [{"content": "192.0.2.1"}]}]})
+    made, read = reply.json(), server.http(API + "/made.test.").json()
+    made["rrsets"].sort(key=lambda r: (r["name"], r["type"]))
+    read["rrsets"].sort(key=lambda r: (r["name"], r["type"]))
+    assert made == read and len(made["rrsets"]) == 3
+    server.http(API + "/made.test.", "DELETE")
+
+
 def test_the_api_of_powerdns(server):
     path = API + "/example.test."
     for changetype, contents in (("EXTEND", ["192.0.2.82"]),

@@ -101,6 +101,35 @@ def test_origin(resolua, tmp_path):
     assert resolua("zone", "list")[1] == "o.test\t1\n"
 
 
+def test_a_text_is_one_record_whole(resolua, zone):
+    text = "v=DMARC1; p=reject; rua=mailto:a@example.test"
+    assert resolua("record", "add", "example.test", "d", "TXT", text)[0] == 0
+    assert resolua("record", "set", "example.test", "s", "TXT", "60",
+                   text)[0] == 0
+    shown = resolua("zone", "show", "example.test")[1]
+    for owner in ("d", "s"):
+        assert f'{owner}.example.test.\t' in shown
+    assert shown.count(f'\tTXT\t"{text}"\n') == 2
+    code, _, errors = resolua("record", "add", "example.test", "www", "A",
+                              "192.0.2.7 ; old")
+    assert code == 1 and '";" outside of quotes' in errors
+
+
+def test_a_zone_signed_elsewhere_is_loaded_whole_and_not_edited(resolua, zone):
+    zone.write_text(ZONE + "@ 60 RRSIG SOA 13 2 60 20400101000000"
+                    " 20200101000000 1 @ AAAA\n")
+    assert resolua("zone", "load", zone)[0] == 0
+    for words in (["add", "example.test", "a", "A", "192.0.2.7"],
+                  ["set", "example.test", "www", "A", "192.0.2.7"],
+                  ["delete", "example.test", "www", "A"]):
+        code, _, errors = resolua("record", *words)
+        assert code == 1 and "the zone is signed" in errors
+    assert resolua("zone", "list")[1] == "example.test\t1\n"
+    zone.write_text(ZONE)
+    assert resolua("zone", "load", zone)[0] == 0
+    assert resolua("record", "delete", "example.test", "www", "A")[0] == 0
+
+
 def test_records(resolua, zone):
     def run(*words):
         code, _, errors = resolua("record", *words)

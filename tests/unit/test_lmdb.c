@@ -257,8 +257,9 @@ removes_sets_and_records(void **state)
     store_edit_free(edit);
 
     assert_int_equal(store_edit_new(name_of(ZONE), &edit), 0);
-    assert_int_equal(store_edit_remove_if_any(
-                         edit, name_of("b.a.example.test."), DNS_TYPE_A),
+    assert_int_equal(store_edit_remove_if_any(edit,
+                                              name_of("b.a.example.test."),
+                                              DNS_TYPE_A, NULL, 0),
                      DNS_OK);
     assert_int_equal(store_lmdb_commit(f->store, edit, f->error), DNS_OK);
     store_edit_free(edit);

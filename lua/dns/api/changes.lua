@@ -114,26 +114,44 @@ end
 
 -- Record sets as they are.
 
+-- A visit of records that collects those of a type into rrset.
+local function collector(rrset, rtype)
+    return function(record)
+        if record.type == rtype then
+            rrset.ttl = record.ttl
+            rrset.records[#rrset.records + 1] =
+                dns.record_from_memory(record).record
+        end
+    end
+end
+
 --- A record set of the store.
 -- @treturn table|nil with ttl and records, texts in canonical order
 -- @treturn string reason
 -- @treturn string kind
 function changes.rrset(store, zone, owner, rtype)
-    local ttl, records = nil, {}
-    local ok, reason, kind = store:each_record_of(zone, owner, function(record)
-        if record.type == rtype then
-            ttl = record.ttl
-            records[#records + 1] = dns.record_from_memory(record).record
-        end
-    end)
+    local rrset = { records = {} }
+    local ok, reason, kind = store:each_record_of(zone, owner,
+        collector(rrset, rtype))
     if not ok then
         return nil, reason, kind
     end
-    if not ttl then
+    if not rrset.ttl then
         return nil, "no such record set", "not found"
     end
 
-    return { ttl = ttl, records = records }
+    return rrset
+end
+
+--- The record set that a committed edit has set, as changes.rrset() gives it.
+-- @tparam Edit edit of this set alone
+-- @tparam number rtype
+-- @treturn table
+function changes.rrset_of_edit(edit, rtype)
+    local rrset = { records = {} }
+    edit:each_record(collector(rrset, rtype))
+
+    return rrset
 end
 
 --- The ETag of a zone, or of a record set of it; nil for nil.
@@ -148,42 +166,12 @@ end
 
 -- Edits.
 
--- The records of a "drop" that are there.
-local function present(store, zone, change)
-    local rrset = changes.rrset(store, zone, change.owner, change.type)
-    local apex = name_of.to_wire(zone)
-    local there, found = {}, {}
-
-    for _, text in ipairs(rrset and rrset.records or {}) do
-        there[dns.rdata_from_text(change.type, text, apex)] = true
-    end
+local function drop(edit, change)
     for i, text in ipairs(change.records) do
-        local rdata, wrong = dns.rdata_from_text(change.type, text, apex)
-        if not rdata then
-            return nil, wrong, "malformed", i
-        end
-        if there[rdata] then
-            found[#found + 1] = text
-        end
-    end
-
-    return found
-end
-
--- What is there decides: the edit holds for this state of the zone alone.
-local function drop(store, found, edit, change)
-    local zone = found.name
-    edit:expect(found.generation)
-    local records, reason, kind, i = present(store, zone, change)
-    if not records then
-        return nil, reason, kind, i
-    end
-
-    for _, text in ipairs(records) do
-        local ok
-        ok, reason, kind = edit:remove(change.owner, change.type, text)
+        local ok, reason, kind = edit:remove_if_any(change.owner, change.type,
+            text)
         if not ok then
-            return nil, reason, kind
+            return nil, reason, kind, i
         end
     end
 
@@ -202,39 +190,27 @@ local function add(edit, change)
     return true
 end
 
--- An "add" without a TTL keeps that of the set.
-local function keep_ttl(store, found, edit, change)
-    edit:expect(found.generation)
-    local rrset = changes.rrset(store, found.name, change.owner, change.type)
-    change.ttl = rrset and rrset.ttl or TTL_DEFAULT
-end
-
-local function put(store, found, edit, change)
+local function put(edit, change)
     if change.action == "drop" then
-        return drop(store, found, edit, change)
+        return drop(edit, change)
     end
     if change.action == "add" then
-        if not change.ttl then
-            keep_ttl(store, found, edit, change)
-        end
         return add(edit, change)
     end
 
     return edit:set(change.owner, change.type, change.ttl, change.records)
 end
 
---- Puts a list of changes into an edit.
--- @tparam Store store
--- @tparam table found the zone as Store:zone() gave it; for a new zone nil,
---   and the list only sets
+--- Puts a list of changes into an edit, which makes them in their order: each
+-- finds what those before it have left.
 -- @tparam Edit edit
 -- @tparam {table,...} list
 -- @treturn boolean|nil
 -- @treturn string reason, "rrsets[N].records[N]: ..."
 -- @treturn string kind
-function changes.put(store, found, edit, list)
+function changes.put(edit, list)
     for i, change in ipairs(list) do
-        local ok, reason, kind, at = put(store, found, edit, change)
+        local ok, reason, kind, at = put(edit, change)
         if not ok then
             return nil, ("rrsets[%d].records[%d]: %s"):format(i, at or 1,
                 reason), kind
@@ -261,7 +237,8 @@ local function attempt(store, zone, fill)
         return nil, reason, kind
     end
 
-    return edit:commit()
+    ok, reason, kind = edit:commit()
+    return ok and edit, reason, kind
 end
 
 --- Commits an edit that fill() makes.  Where it decides by what the store holds
@@ -270,20 +247,21 @@ end
 -- @tparam string zone
 -- @tparam function fill takes the edit and the zone, nil if there is none;
 --   gives true, or nil, a reason and a kind
--- @treturn boolean|nil
+-- @treturn Edit|nil the committed one: what it says of the zone (Edit:result())
+--   is what the answer shows
 -- @treturn string reason
 -- @treturn string kind
 function changes.commit(store, zone, fill)
-    local ok, reason, kind
+    local edit, reason, kind
     for i = 1, TRIES do
-        ok, reason, kind = attempt(store, zone, fill)
-        if ok or kind ~= "changed" then
+        edit, reason, kind = attempt(store, zone, fill)
+        if edit or kind ~= "changed" then
             break
         end
         ngx.sleep(math.random() * i * PAUSE) -- so that they part
     end
 
-    return ok, reason, kind
+    return edit, reason, kind
 end
 
 return changes

@@ -105,6 +105,24 @@ function rrsets.of(store, zone, attributes, owner, type_name)
     return sets.flush()
 end
 
+--- The record sets of a zone that a committed edit has made.
+-- @tparam Edit edit
+-- @tparam table attributes the zone's
+-- @treturn table for json.encode()
+-- @treturn boolean has it a DNSKEY?
+function rrsets.of_edit(edit, attributes)
+    local sets = collector(attributes)
+    local count, has_key = 0, false
+    edit:each_record(function(record)
+        has_key = has_key or record.type == dns.type.DNSKEY
+        sets.visit(record)
+        count = count + 1
+        walk.pause(count)
+    end)
+
+    return sets.flush(), has_key
+end
+
 -- From JSON.
 
 -- What is wrong with a content: also a name in it without its final dot.

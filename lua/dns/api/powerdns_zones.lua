@@ -89,7 +89,7 @@ local function add_details(zone, kept)
     zone.slave_tsig_key_ids = json.list {}
 end
 
-local function send_zone(status, context, zone, with_rrsets, owner, type_name)
+local function send_zone(context, zone, with_rrsets, owner, type_name)
     local store = context.store
     local found, reason, kind = store:zone(zone)
     if not found then
@@ -107,7 +107,21 @@ local function send_zone(status, context, zone, with_rrsets, owner, type_name)
         end
     end
 
-    return http.send_json(status, out)
+    return http.send_json(200, out)
+end
+
+-- What the edit has made, which others may have changed since.
+local function send_made(context, edit)
+    local found = edit:result()
+    local kept = attributes_of(context, found.name)
+    local rrsets_made, has_key = rrsets.of_edit(edit, kept)
+    local out = zone_table(found, kept, has_key)
+    add_details(out, kept)
+    if wants("rrsets") then
+        out.rrsets = rrsets_made
+    end
+
+    return http.send_json(201, out)
 end
 
 -- The list.
@@ -267,7 +281,7 @@ local function make(store, new)
             edit:load_text(new.text)
         end
 
-        local ok, reason, kind = changes.put(store, nil, edit, new.changes)
+        local ok, reason, kind = changes.put(edit, new.changes)
         if ok and not new.text then
             ok, reason, kind = add_apex(edit, new.zone, new.changes,
                 new.servers)
@@ -294,17 +308,17 @@ local function create(context)
         return access.send_denied("make the zone " .. new.zone)
     end
 
-    local ok, reason, kind = make(context.store, new)
+    local made, reason, kind = make(context.store, new)
     if kind == "exists" then
         return http.send_error(409, "Conflict: the zone exists")
     end
-    if not ok then
+    if not made then
         return send_store_error(reason, kind)
     end
 
     set_attributes(context, new.zone, new.settings)
     set_attributes(context, new.zone, rrsets.comment_fields(new.changes))
-    return send_zone(201, context, new.zone, wants("rrsets"))
+    return send_made(context, made)
 end
 
 local function get(context, zone)
@@ -315,7 +329,7 @@ local function get(context, zone)
         owner = nil
     end
 
-    return send_zone(200, context, zone, wants("rrsets"), owner,
+    return send_zone(context, zone, wants("rrsets"), owner,
         type(type_name) == "string" and type_name:upper() or nil)
 end
 
@@ -367,7 +381,7 @@ local function patch(context, zone)
             return nil, "no such zone", "not found"
         end
 
-        return changes.put(store, found, edit, records_changes(parsed))
+        return changes.put(edit, records_changes(parsed))
     end)
     if not ok then
         return send_store_error(reason, kind)

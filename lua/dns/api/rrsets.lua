@@ -56,17 +56,13 @@ local function check_conditions(store, zone, edit, found, owner, rtype)
     return true
 end
 
-local function send_new_state(store, zone, owner, rtype, was_there)
-    local rrset, reason, kind = changes.rrset(store, zone, owner, rtype)
-    if not rrset then -- another request took it away
-        return http.send_store_error("type", reason, kind)
-    end
-
-    local found = store:zone(zone)
+-- What the edit has made of the set, which others may have changed since.
+local function send_new_state(edit, owner, rtype)
+    local rrset, result = changes.rrset_of_edit(edit, rtype), edit:result()
     local value = rrset_table(owner, rtype, rrset)
-    value.serial = found and found.serial
+    value.serial = result.serial
     ngx.header["ETag"] = changes.rrset_etag(rrset)
-    return http.send_json(was_there and 200 or 201, value)
+    return http.send_json(result.set_was_there and 200 or 201, value)
 end
 
 local function put(store, zone, owner, rtype)
@@ -80,13 +76,12 @@ local function put(store, zone, owner, rtype)
         return http.send_error(400, records)
     end
 
-    local was_there, field
-    local ok, reason, kind = changes.commit(store, zone, function(edit, found)
+    local field
+    local made, reason, kind = changes.commit(store, zone, function(edit, found)
         if not found then
             return nil, "no such zone", "not found"
         end
 
-        was_there = store:has(zone, owner, rtype)
         local done, why, sort = check_conditions(store, zone, edit, found,
             owner, rtype)
         local i
@@ -96,11 +91,11 @@ local function put(store, zone, owner, rtype)
         end
         return done, why, sort
     end)
-    if not ok then
+    if not made then
         return http.send_store_error(field or "records", reason, kind)
     end
 
-    return send_new_state(store, zone, owner, rtype, was_there)
+    return send_new_state(made, owner, rtype)
 end
 
 local function delete(store, zone, owner, rtype)

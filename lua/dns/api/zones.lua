@@ -210,12 +210,13 @@ local function check_conditions(edit, found)
     return true
 end
 
-local function send_new_state(store, zone, was_there)
-    local found = store:zone(zone)
-    ngx.header["ETag"] = changes.zone_etag(found)
-    return http.send_json(was_there and 200 or 201, {
-        name = name_of.normalize(zone),
-        serial = found and found.serial,
+-- What the edit has made of the zone, which others may have changed since.
+local function send_new_state(edit)
+    local result = edit:result()
+    ngx.header["ETag"] = changes.zone_etag(result)
+    return http.send_json(result.zone_was_there and 200 or 201, {
+        name = name_of.normalize(result.name),
+        serial = result.serial,
     })
 end
 
@@ -228,9 +229,7 @@ local function put(store, zone)
         return http.send_error(400, "body: empty, a master file is expected")
     end
 
-    local was_there
-    local ok, reason, kind = changes.commit(store, zone, function(edit, found)
-        was_there = found ~= nil
+    local made, reason, kind = changes.commit(store, zone, function(edit, found)
         local done, why, sort = check_conditions(edit, found)
         if done then
             edit:replace_zone()
@@ -238,11 +237,11 @@ local function put(store, zone)
         end
         return done, why, sort
     end)
-    if not ok then
+    if not made then
         return http.send_store_error("body", reason, kind)
     end
 
-    return send_new_state(store, zone, was_there)
+    return send_new_state(made)
 end
 
 local function delete(store, zone)
@@ -347,22 +346,22 @@ local function patch(store, zone, grant)
         return nil
     end
 
-    local ok, reason, kind = changes.commit(store, zone, function(edit, found)
+    local made, reason, kind = changes.commit(store, zone, function(edit, found)
         if not found then
             return nil, "zone: no such zone", "not found"
         end
 
         local done, why, sort = check_conditions(edit, found)
         if done then
-            done, why, sort = changes.put(store, found, edit, parsed)
+            done, why, sort = changes.put(edit, parsed)
         end
         return done, why, sort
     end)
-    if not ok then
+    if not made then
         return http.send_error(http.status_of(kind), reason)
     end
 
-    return send_new_state(store, zone, true)
+    return send_new_state(made)
 end
 
 local METHODS = { GET = get, PUT = put, PATCH = patch, DELETE = delete }
