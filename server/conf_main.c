@@ -5,6 +5,7 @@
 #include "server/ask.h"
 #include "server/cache.h"
 #include "server/conf.h"
+#include "server/descriptors.h"
 #include "server/explain.h"
 #include "server/private/remote.h"
 #include "server/statistics.h"
@@ -60,6 +61,7 @@ init_conf(ngx_cycle_t *cycle, void *data)
                       "dns_serve_stale needs dns_cache: it gives what is kept");
         return NGX_CONF_ERROR;
     }
+    dns_descriptors_raise(cycle);
     return NGX_CONF_OK;
 }
 
@@ -305,6 +307,7 @@ init_process(ngx_cycle_t *cycle)
 {
     if (ngx_process == NGX_PROCESS_WORKER ||
         ngx_process == NGX_PROCESS_SINGLE) {
+        dns_descriptors_bound(cycle);
         dns_server_open(cycle);
         dns_server_cache_open(cycle);
         dns_remote_open(cycle);

@@ -18,6 +18,9 @@ typedef struct {
     resolua_socket_conf_t sockets;
     ngx_flag_t check_client_abort;
     ngx_msec_t tcp_idle_timeout;
+    ngx_msec_t tcp_read_timeout; /* of a whole query */
+    ngx_msec_t tcp_send_timeout; /* of 64 KiB, the most that an answer has */
+    ngx_msec_t tls_handshake_timeout;
     ngx_int_t tcp_max_connections; /* in a worker; 0: any number */
     ngx_int_t tcp_max_per_client;
     resolua_code_t *preread; /* NULL: none */

@@ -4,6 +4,7 @@
 
 #include "server/ask.h"
 #include "server/statistics.h"
+#include "stream/accept.h"
 #include "stream/datagram.h"
 #include "stream/late.h"
 #include "stream/session.h"
@@ -28,11 +29,16 @@ lane_hold(lane_t *lane)
     if (lane->holders++ > 0) {
         return;
     }
+    static time_t logged_at;
     lane->held_fd = fcntl(lane->listening->connection->fd, F_DUPFD_CLOEXEC, 0);
-    if (lane->held_fd == (ngx_socket_t) -1) {
-        lane->held_fd = lane->listening->connection->fd;
-        lane->is_borrowed = 1;
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, ngx_errno,
+    if (lane->held_fd != (ngx_socket_t) -1) {
+        return;
+    }
+    const ngx_err_t error = ngx_errno;
+    lane->held_fd = lane->listening->connection->fd;
+    lane->is_borrowed = 1;
+    if (accept_may_log(&logged_at)) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, error,
                       "no descriptor for late answers: a reload would lose "
                       "them");
     }
@@ -199,19 +205,38 @@ on_readable(ngx_event_t *ev)
 }
 
 
+static const stream_conf_t *
+conf_of_server(const ngx_listening_t *ls, ngx_uint_t i)
+{
+    const ngx_stream_port_t *port = ls->servers;
+    return conf_of(ls->sockaddr->sa_family == AF_INET6
+                       ? &((ngx_stream_in6_addr_t *) port->addrs)[i].conf
+                       : &((ngx_stream_in_addr_t *) port->addrs)[i].conf);
+}
+
+
+ngx_uint_t
+lane_serves_dns(const ngx_listening_t *ls)
+{
+    const ngx_stream_port_t *port = ls->servers;
+    for (ngx_uint_t i = 0; i < port->naddrs; i++) {
+        if (conf_of_server(ls, i)->serve == 1) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+
 /* All servers of the listener are ours: nginx's own sessions, which take
    several datagrams, are for the others. */
 static ngx_uint_t
 is_ours(const ngx_listening_t *ls)
 {
     const ngx_stream_port_t *port = ls->servers;
-    const ngx_uint_t is_inet6 = ls->sockaddr->sa_family == AF_INET6;
     ngx_uint_t ours = 0;
     for (ngx_uint_t i = 0; i < port->naddrs; i++) {
-        const ngx_stream_addr_conf_t *server =
-            is_inet6 ? &((ngx_stream_in6_addr_t *) port->addrs)[i].conf
-                     : &((ngx_stream_in_addr_t *) port->addrs)[i].conf;
-        ours += stream_conf_takes_datagrams(conf_of(server));
+        ours += stream_conf_takes_datagrams(conf_of_server(ls, i));
     }
     if (ours > 0 && ours < port->naddrs) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
@@ -299,5 +324,5 @@ lane_init_process(ngx_cycle_t *cycle)
             return NGX_ERROR;
         }
     }
-    return NGX_OK;
+    return accept_init_process(cycle);
 }

@@ -31,6 +31,10 @@ ngx_int_t lane_init_process(ngx_cycle_t *cycle);
 void lane_hold(lane_t *lane);
 void lane_release(lane_t *lane);
 
+/* Does a listener of nginx's stream, of datagrams or connections, have a server
+   with dns_serve? */
+ngx_uint_t lane_serves_dns(const ngx_listening_t *ls);
+
 /* The server that a local address belongs to. */
 const ngx_stream_addr_conf_t *lane_server(const ngx_listening_t *ls,
                                           const struct sockaddr *local);

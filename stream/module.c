@@ -36,6 +36,9 @@ create_srv_conf(ngx_conf_t *cf)
     resolua_socket_conf_init(&conf->sockets);
     conf->check_client_abort = NGX_CONF_UNSET;
     conf->tcp_idle_timeout = NGX_CONF_UNSET_MSEC;
+    conf->tcp_read_timeout = NGX_CONF_UNSET_MSEC;
+    conf->tcp_send_timeout = NGX_CONF_UNSET_MSEC;
+    conf->tls_handshake_timeout = NGX_CONF_UNSET_MSEC;
     conf->tcp_max_connections = NGX_CONF_UNSET;
     conf->tcp_max_per_client = NGX_CONF_UNSET;
     conf->preread = NGX_CONF_UNSET_PTR;
@@ -52,6 +55,9 @@ merge_srv_conf(ngx_conf_t *cf, void *outer, void *inner)
 {
     enum {
         IDLE_TIMEOUT = 10000, /* ms, RFC 7766 section 6.2.3: a few seconds */
+        READ_TIMEOUT = 5000,
+        SEND_TIMEOUT = 10000,
+        HANDSHAKE_TIMEOUT = 5000,
         CONNECTIONS = 2000,
         PER_CLIENT = 200,
     };
@@ -72,6 +78,12 @@ merge_srv_conf(ngx_conf_t *cf, void *outer, void *inner)
     ngx_conf_merge_value(conf->check_client_abort, prev->check_client_abort, 0);
     ngx_conf_merge_msec_value(conf->tcp_idle_timeout, prev->tcp_idle_timeout,
                               IDLE_TIMEOUT);
+    ngx_conf_merge_msec_value(conf->tcp_read_timeout, prev->tcp_read_timeout,
+                              READ_TIMEOUT);
+    ngx_conf_merge_msec_value(conf->tcp_send_timeout, prev->tcp_send_timeout,
+                              SEND_TIMEOUT);
+    ngx_conf_merge_msec_value(conf->tls_handshake_timeout,
+                              prev->tls_handshake_timeout, HANDSHAKE_TIMEOUT);
     ngx_conf_merge_value(conf->tcp_max_connections, prev->tcp_max_connections,
                          CONNECTIONS);
     ngx_conf_merge_value(conf->tcp_max_per_client, prev->tcp_max_per_client,
@@ -211,6 +223,15 @@ static ngx_command_t commands[] = {
     {ngx_string("dns_tcp_idle_timeout"), SRV | NGX_CONF_TAKE1,
      ngx_conf_set_msec_slot, NGX_STREAM_SRV_CONF_OFFSET,
      offsetof(stream_conf_t, tcp_idle_timeout), NULL},
+    {ngx_string("dns_tcp_read_timeout"), SRV | NGX_CONF_TAKE1,
+     ngx_conf_set_msec_slot, NGX_STREAM_SRV_CONF_OFFSET,
+     offsetof(stream_conf_t, tcp_read_timeout), NULL},
+    {ngx_string("dns_tcp_send_timeout"), SRV | NGX_CONF_TAKE1,
+     ngx_conf_set_msec_slot, NGX_STREAM_SRV_CONF_OFFSET,
+     offsetof(stream_conf_t, tcp_send_timeout), NULL},
+    {ngx_string("dns_tls_handshake_timeout"), SRV | NGX_CONF_TAKE1,
+     ngx_conf_set_msec_slot, NGX_STREAM_SRV_CONF_OFFSET,
+     offsetof(stream_conf_t, tls_handshake_timeout), NULL},
     {ngx_string("dns_tcp_max_connections"), SRV | NGX_CONF_TAKE1,
      ngx_conf_set_num_slot, NGX_STREAM_SRV_CONF_OFFSET,
      offsetof(stream_conf_t, tcp_max_connections), NULL},

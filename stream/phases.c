@@ -4,6 +4,7 @@
 
 #include "stream/context.h"
 #include "stream/request_socket.h"
+#include "stream/tcp.h"
 
 
 static const stream_conf_t *
@@ -74,6 +75,17 @@ static ngx_int_t
 access_handler(ngx_stream_session_t *s)
 {
     return run_phase(s, conf_of(s)->access, RESOLUA_ACCESS);
+}
+
+
+/* Before nginx's own handler, which begins the TLS handshake. */
+static ngx_int_t
+admission_handler(ngx_stream_session_t *s)
+{
+    const stream_conf_t *conf = conf_of(s);
+    return conf->serve && s->connection->type == SOCK_STREAM
+               ? tcp_admit(s, conf)
+               : NGX_DECLINED;
 }
 
 
@@ -163,6 +175,8 @@ phases_postconfiguration(ngx_conf_t *cf, ngx_flag_t no_postpone)
     const ngx_stream_core_main_conf_t *core =
         ngx_stream_conf_get_module_main_conf(cf, ngx_stream_core_module);
     if (add_handler(core, NGX_STREAM_ACCESS_PHASE, access_handler, 1) !=
+            NGX_OK ||
+        add_handler(core, NGX_STREAM_SSL_PHASE, admission_handler, 0) !=
             NGX_OK ||
         add_handler(core, NGX_STREAM_PREREAD_PHASE, preread_handler,
                     !no_postpone) != NGX_OK ||

@@ -95,7 +95,7 @@ serve_content(ngx_stream_session_t *s)
     const stream_conf_t *conf =
         ngx_stream_get_module_srv_conf(s, ngx_stream_resolua_module);
     if (s->connection->type == SOCK_STREAM) {
-        tcp_serve(s, conf);
+        tcp_serve(s);
     } else if (s->connection->buffer != NULL) {
         serve_datagram(s, conf);
     } else {

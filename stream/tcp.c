@@ -6,6 +6,7 @@
 #include "server/ask.h"
 #include "server/statistics.h"
 #include "stream/context.h"
+#include "stream/rest.h"
 #include "stream/tcp_clients.h"
 
 enum {
@@ -18,13 +19,6 @@ enum {
                          no more are read meanwhile */
 };
 
-/* Octets that did not go through; owned, freed when empty. */
-typedef struct {
-    uint8_t *octets;
-    size_t at;
-    size_t size;
-} rest_t;
-
 /* A query that Lua answers; lives until it has. */
 typedef struct pending_s pending_t;
 struct pending_s {
@@ -35,15 +29,21 @@ struct pending_s {
 };
 
 struct tcp_s {
+    tcp_place_t place;
     ngx_stream_session_t *session;
     const stream_conf_t *conf;
-    tcp_client_t *client;
-    rest_t query;   /* the beginning of a query */
-    rest_t answers; /* what the client has not taken yet */
+    ngx_event_t handshake;    /* the deadline of TLS's */
+    rest_t query;             /* the beginning of a query ... */
+    ngx_msec_t query_since;   /* ... and when its first octet had come */
+    rest_t answers;           /* what the client has not taken yet ... */
+    ngx_msec_t answers_since; /* ... and when as much as an answer can have was
+                                 taken last ... */
+    size_t answers_taken;     /* ... octets since then */
     pending_t *pending;
     unsigned pending_count;
     unsigned is_ended : 1; /* the client sends no more */
     unsigned has_asked : 1;
+    unsigned is_served : 1; /* else other phases have it: TLS, preread */
 };
 
 /* The process's own; nothing stays there between two events. */
@@ -52,56 +52,6 @@ static uint8_t out[OUT_ROOM];
 static size_t out_size;
 
 static void on_event(ngx_event_t *ev);
-
-
-static void
-drop_rest(rest_t *rest)
-{
-    if (rest->octets != NULL) {
-        ngx_free(rest->octets);
-    }
-    ngx_memzero(rest, sizeof(*rest));
-}
-
-
-static ngx_int_t
-keep_rest(rest_t *rest, const uint8_t *octets, size_t size, ngx_log_t *log)
-{
-    uint8_t *copy = NULL;
-    if (size > 0) {
-        copy = ngx_alloc(size, log);
-        if (copy == NULL) {
-            return NGX_ERROR;
-        }
-        ngx_memcpy(copy, octets, size);
-    }
-    drop_rest(rest);
-    rest->octets = copy;
-    rest->size = size;
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-append_rest(rest_t *rest, const uint8_t *octets, size_t size, ngx_log_t *log)
-{
-    const size_t before = rest->size - rest->at;
-    if (size == 0) {
-        return NGX_OK;
-    }
-    uint8_t *joined = ngx_alloc(before + size, log);
-    if (joined == NULL) {
-        return NGX_ERROR;
-    }
-    if (before > 0) {
-        ngx_memcpy(joined, rest->octets + rest->at, before);
-    }
-    ngx_memcpy(joined + before, octets, size);
-    drop_rest(rest);
-    rest->octets = joined;
-    rest->size = before + size;
-    return NGX_OK;
-}
 
 
 static void
@@ -132,24 +82,61 @@ static void
 clean_up(void *data)
 {
     tcp_t *t = data;
-    drop_rest(&t->query);
-    drop_rest(&t->answers);
+    rest_drop(&t->query);
+    rest_drop(&t->answers);
     while (t->pending != NULL) {
         pending_t *p = t->pending;
         pending_remove(p);
         dns_server_ask_cancel(p->ask);
         ngx_free(p);
     }
-    if (t->client != NULL) {
-        tcp_clients_remove(t->client);
+    if (t->handshake.timer_set) {
+        ngx_del_timer(&t->handshake);
     }
+    tcp_clients_leave(&t->place);
 }
 
 
 static void
 finish(tcp_t *t)
 {
+    tcp_clients_leave(&t->place);
     ngx_stream_finalize_session(t->session, NGX_STREAM_OK);
+}
+
+
+/* Without the client's help: it gets no farewell that it could leave unread. */
+static void
+cut_off(tcp_t *t)
+{
+    const struct linger none = {.l_onoff = 1, .l_linger = 0};
+    ngx_connection_t *c = t->session->connection;
+    c->timedout = 1;
+    if (t->answers.octets != NULL) {
+        (void) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    }
+    finish(t);
+}
+
+
+static ngx_uint_t
+is_shaking_hands(const tcp_t *t)
+{
+    const ngx_connection_t *c = t->session->connection;
+    return t->session->ssl && (c->ssl == NULL || !c->ssl->handshaked);
+}
+
+
+static ngx_uint_t
+close_for_another(tcp_place_t *place)
+{
+    tcp_t *t = (tcp_t *) ((uint8_t *) place - offsetof(tcp_t, place));
+    const ngx_uint_t may =
+        t->is_served ? t->pending == NULL : is_shaking_hands(t);
+    if (may) {
+        cut_off(t);
+    }
+    return may;
 }
 
 
@@ -172,6 +159,17 @@ send_some(ngx_connection_t *c, uint8_t *octets, size_t size)
 }
 
 
+static ngx_int_t
+append_answers(tcp_t *t, const uint8_t *octets, size_t size)
+{
+    if (t->answers.octets == NULL) {
+        t->answers_since = ngx_current_msec;
+        t->answers_taken = 0;
+    }
+    return rest_append(&t->answers, octets, size, t->session->connection->log);
+}
+
+
 /* Sends what was put into out; what does not go waits with the connection. */
 static ngx_int_t
 flush(tcp_t *t)
@@ -189,7 +187,7 @@ flush(tcp_t *t)
             return NGX_ERROR;
         }
     }
-    return append_rest(&t->answers, out + sent, size - (size_t) sent, c->log);
+    return append_answers(t, out + sent, size - (size_t) sent);
 }
 
 
@@ -206,8 +204,14 @@ flush_rest(tcp_t *t)
         return NGX_ERROR;
     }
     rest->at += (size_t) sent;
+    t->answers_taken += (size_t) sent;
+    if (t->answers_taken >= MESSAGE_MAX) {
+        t->answers_since = ngx_current_msec;
+        t->answers_taken = 0;
+    }
     if (rest->at == rest->size) {
-        drop_rest(rest);
+        rest_drop(rest);
+        tcp_clients_use(&t->place);
     }
     return NGX_OK;
 }
@@ -236,9 +240,8 @@ put_late_answer(tcp_t *t, const uint8_t *octets, size_t size)
 {
     ngx_connection_t *c = t->session->connection;
     const uint8_t prefix[PREFIX_SIZE] = {(uint8_t) (size >> 8), (uint8_t) size};
-    if (size > 0 &&
-        (append_rest(&t->answers, prefix, PREFIX_SIZE, c->log) != NGX_OK ||
-         append_rest(&t->answers, octets, size, c->log) != NGX_OK)) {
+    if (size > 0 && (append_answers(t, prefix, PREFIX_SIZE) != NGX_OK ||
+                     append_answers(t, octets, size) != NGX_OK)) {
         t->is_ended = 1;
     }
     ngx_post_event(c->write, &ngx_posted_events);
@@ -286,6 +289,7 @@ answer(tcp_t *t, const uint8_t *packet, size_t size)
 {
     const ngx_connection_t *c = t->session->connection;
     t->has_asked = 1;
+    tcp_clients_use(&t->place);
     dns_server_call_t call = {
         .conf = &t->conf->dns,
         .client = c->sockaddr,
@@ -336,6 +340,19 @@ answer_all(tcp_t *t, const uint8_t *octets, size_t size)
 }
 
 
+/* Keeps what was not used up of in: the beginning of a query, which has its
+   time from when that came, or from when it was looked at again. */
+static ngx_int_t
+keep_query(tcp_t *t, size_t used, size_t size)
+{
+    if (used > 0 || t->query.octets == NULL) {
+        t->query_since = ngx_current_msec;
+    }
+    return rest_keep(&t->query, in + used, size - used,
+                     t->session->connection->log);
+}
+
+
 /* Queries that were read while the client did not take answers. */
 static ngx_int_t
 answer_rest(tcp_t *t)
@@ -349,9 +366,7 @@ answer_rest(tcp_t *t)
     if (used < 0) {
         return NGX_ERROR;
     }
-    return used == 0 ? NGX_OK
-                     : keep_rest(&t->query, in + used, size - (size_t) used,
-                                 t->session->connection->log);
+    return used == 0 ? NGX_OK : keep_query(t, (size_t) used, size);
 }
 
 
@@ -377,7 +392,7 @@ read_some(tcp_t *t)
     if (used < 0) {
         return NGX_ERROR;
     }
-    return keep_rest(&t->query, in + used, size - (size_t) used, c->log);
+    return keep_query(t, (size_t) used, size);
 }
 
 
@@ -407,6 +422,31 @@ is_idle(const tcp_t *t)
 }
 
 
+/* What the client has to do within which time. */
+static ngx_msec_t
+deadline(const tcp_t *t)
+{
+    if (t->answers.octets != NULL) {
+        return t->answers_since + t->conf->tcp_send_timeout;
+    }
+    if (t->query.octets != NULL && !is_held_up(t)) {
+        return t->query_since +
+               ngx_min(t->conf->tcp_read_timeout, t->conf->tcp_idle_timeout);
+    }
+    return t->place.used_at + t->conf->tcp_idle_timeout;
+}
+
+
+/* Octets that are no whole query, or an answer, do not put it off. */
+static ngx_msec_t
+time_left(const tcp_t *t)
+{
+    const ngx_msec_int_t left =
+        (ngx_msec_int_t) (deadline(t) - ngx_current_msec);
+    return left > 0 ? (ngx_msec_t) left : 0;
+}
+
+
 /* What the connection waits for now; it may be closed when idle. */
 static void
 wait_for_more(tcp_t *t)
@@ -415,7 +455,7 @@ wait_for_more(tcp_t *t)
     /* Who has connected and not yet asked is not turned away by a reload. */
     const ngx_uint_t idle = is_idle(t) && t->has_asked;
     if (t->answers.octets == NULL && t->pending == NULL &&
-        (t->is_ended || (idle && (ngx_exiting || c->close)))) {
+        (t->is_ended || (idle && ngx_exiting) || (is_idle(t) && c->close))) {
         finish(t);
         return;
     }
@@ -426,7 +466,31 @@ wait_for_more(tcp_t *t)
     }
     c->idle = idle ? 1 : 0;
     ngx_reusable_connection(c, is_idle(t));
-    ngx_add_timer(c->read, t->conf->tcp_idle_timeout);
+    ngx_add_timer(c->read, time_left(t));
+}
+
+
+/* The timer of the connection, which may have been set for a time that has been
+   put off since. */
+static ngx_uint_t
+is_overdue(tcp_t *t)
+{
+    ngx_connection_t *c = t->session->connection;
+    if (!c->read->timedout) {
+        return 0;
+    }
+    c->read->timedout = 0;
+    if (time_left(t) > 0) {
+        return 0;
+    }
+    if (t->answers.octets != NULL || t->query.octets != NULL) {
+        ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
+                      "TCP connection closed: the client %s",
+                      t->answers.octets != NULL
+                          ? "does not take its answers in time"
+                          : "does not send the rest of a query in time");
+    }
+    return 1;
 }
 
 
@@ -436,8 +500,8 @@ on_event(ngx_event_t *ev)
     ngx_connection_t *c = ev->data;
     const ngx_stream_session_t *s = c->data;
     tcp_t *t = stream_context_if_any(s)->content;
-    if (c->read->timedout) {
-        finish(t);
+    if (is_overdue(t)) {
+        cut_off(t);
         return;
     }
     c->idle = 0;
@@ -465,10 +529,51 @@ tcp_new(ngx_stream_session_t *s, const stream_conf_t *conf)
     cleanup->handler = clean_up;
     t->session = s;
     t->conf = conf;
-    t->client = tcp_clients_add(c->sockaddr, conf->tcp_max_connections,
-                                conf->tcp_max_per_client, c->log);
+    t->place.close = close_for_another;
     context->content = t;
     return t;
+}
+
+
+static void
+on_handshake_timeout(ngx_event_t *ev)
+{
+    tcp_t *t = ev->data;
+    if (is_shaking_hands(t)) {
+        ngx_log_error(NGX_LOG_INFO, t->session->connection->log, NGX_ETIMEDOUT,
+                      "TLS connection closed: its handshake takes too long");
+        cut_off(t);
+    }
+}
+
+
+ngx_int_t
+tcp_admit(ngx_stream_session_t *s, const stream_conf_t *conf)
+{
+    ngx_connection_t *c = s->connection;
+    const tcp_limits_t limits = {
+        .in_all = conf->tcp_max_connections,
+        .per_client = conf->tcp_max_per_client,
+    };
+    tcp_t *t = tcp_new(s, conf);
+    if (t == NULL) {
+        return NGX_ERROR;
+    }
+    const ngx_int_t rc =
+        tcp_clients_enter(&t->place, c->sockaddr, &limits, c->log);
+    if (rc != NGX_OK) {
+        ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                      "TCP connection refused: over dns_tcp_max_connections "
+                      "or dns_tcp_max_per_client");
+        return NGX_STREAM_SERVICE_UNAVAILABLE;
+    }
+    if (s->ssl) {
+        t->handshake.handler = on_handshake_timeout;
+        t->handshake.data = t;
+        t->handshake.log = c->log;
+        ngx_add_timer(&t->handshake, conf->tls_handshake_timeout);
+    }
+    return NGX_DECLINED;
 }
 
 
@@ -483,30 +588,32 @@ take_preread(tcp_t *t)
     }
     const size_t size = (size_t) (b->last - b->pos);
     const ngx_int_t rc = size <= IN_ROOM
-                             ? keep_rest(&t->query, b->pos, size, c->log)
+                             ? rest_keep(&t->query, b->pos, size, c->log)
                              : NGX_ERROR;
     b->pos = b->last;
     return rc;
 }
 
 
+/* From here on what the client does is seen in on_event(). */
 void
-tcp_serve(ngx_stream_session_t *s, const stream_conf_t *conf)
+tcp_serve(ngx_stream_session_t *s)
 {
     ngx_connection_t *c = s->connection;
-    const tcp_t *t = tcp_new(s, conf);
-    if (t == NULL || t->client == NULL) {
-        ngx_log_error(NGX_LOG_INFO, c->log, 0,
-                      "TCP connection refused: over dns_tcp_max_connections "
-                      "or dns_tcp_max_per_client");
-        ngx_stream_finalize_session(s, NGX_STREAM_SERVICE_UNAVAILABLE);
-        return;
+    tcp_t *t = stream_context_if_any(s)->content;
+    if (t->handshake.timer_set) {
+        ngx_del_timer(&t->handshake);
     }
-    if (take_preread((tcp_t *) t) != NGX_OK) {
+    if (take_preread(t) != NGX_OK) {
         ngx_stream_finalize_session(s, NGX_STREAM_INTERNAL_SERVER_ERROR);
         return;
     }
+    if (c->ssl != NULL) {
+        c->ssl->no_wait_shutdown = 1;
+    }
+    t->is_served = 1;
+    tcp_clients_use(&t->place);
+    t->query_since = ngx_current_msec;
     c->read->handler = c->write->handler = on_event;
-    ngx_add_timer(c->read, conf->tcp_idle_timeout);
     on_event(c->read);
 }

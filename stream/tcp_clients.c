@@ -1,6 +1,7 @@
 #include "stream/tcp_clients.h"
 
 #include "dns/siphash.h"
+#include "stream/accept.h"
 
 enum {
     BUCKETS = 1024,
@@ -15,6 +16,7 @@ struct tcp_client_s {
 
 static tcp_client_t *buckets[BUCKETS];
 static ngx_int_t in_all;
+static ngx_queue_t by_use; /* tcp_place_t; the longest idle is the head */
 
 
 static void
@@ -59,34 +61,116 @@ find(const uint8_t *key)
 }
 
 
-tcp_client_t *
-tcp_clients_add(const struct sockaddr *address, ngx_int_t max_in_all,
-                ngx_int_t max_per_client, ngx_log_t *log)
+ngx_uint_t
+tcp_clients_count(void)
+{
+    return (ngx_uint_t) in_all;
+}
+
+
+ngx_uint_t
+tcp_clients_close_idlest(void)
+{
+    for (ngx_queue_t *q = in_all > 0 ? ngx_queue_head(&by_use) : &by_use;
+         q != &by_use; q = ngx_queue_next(q)) {
+        tcp_place_t *place = ngx_queue_data(q, tcp_place_t, queue);
+        if (place->close(place)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+
+/* All places are taken: the longest idle connection gives way. */
+static ngx_uint_t
+make_place(ngx_int_t max)
+{
+    static time_t logged_at;
+    const ngx_uint_t is_made = tcp_clients_close_idlest();
+    if (accept_may_log(&logged_at)) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "%i DNS connections are open in this worker, as many as "
+                      "dns_tcp_max_connections and half of worker_connections "
+                      "allow: %s",
+                      max,
+                      is_made ? "those that have been idle longest are closed "
+                                "for new ones"
+                              : "new ones are refused, for none is idle");
+    }
+    return is_made;
+}
+
+
+static ngx_int_t
+max_in_all(const tcp_limits_t *limits)
+{
+    const ngx_int_t half = (ngx_int_t) (ngx_cycle->connection_n / 2);
+    return limits->in_all > 0 ? ngx_min(limits->in_all, half) : half;
+}
+
+
+static ngx_uint_t
+is_over(ngx_int_t count, ngx_int_t max)
+{
+    return max > 0 && count >= max;
+}
+
+
+ngx_int_t
+tcp_clients_enter(tcp_place_t *place, const struct sockaddr *address,
+                  const tcp_limits_t *limits, ngx_log_t *log)
 {
     uint8_t key[KEY_SIZE];
+    const ngx_int_t max = max_in_all(limits);
     make_key(key, address);
     tcp_client_t **link = find(key);
-    if ((max_in_all > 0 && in_all >= max_in_all) ||
-        (max_per_client > 0 && *link != NULL &&
-         (*link)->count >= max_per_client)) {
-        return NULL;
+    if (*link != NULL && is_over((*link)->count, limits->per_client)) {
+        return NGX_DECLINED;
+    }
+    if (is_over(in_all, max)) {
+        if (!make_place(max)) {
+            return NGX_DECLINED;
+        }
+        link = find(key); /* the one that left may have been its client's */
     }
     if (*link == NULL) {
         *link = ngx_calloc(sizeof(**link), log);
         if (*link == NULL) {
-            return NULL;
+            return NGX_ERROR;
         }
         ngx_memcpy((*link)->key, key, KEY_SIZE);
     }
+    if (in_all == 0) {
+        ngx_queue_init(&by_use);
+    }
     (*link)->count++;
     in_all++;
-    return *link;
+    place->client = *link;
+    place->used_at = ngx_current_msec;
+    ngx_queue_insert_tail(&by_use, &place->queue);
+    return NGX_OK;
 }
 
 
 void
-tcp_clients_remove(tcp_client_t *client)
+tcp_clients_use(tcp_place_t *place)
 {
+    place->used_at = ngx_current_msec;
+    ngx_queue_remove(&place->queue);
+    ngx_queue_insert_tail(&by_use, &place->queue);
+}
+
+
+void
+tcp_clients_leave(tcp_place_t *place)
+{
+    tcp_client_t *client = place->client;
+    if (client == NULL) {
+        return;
+    }
+    place->client = NULL;
+    ngx_queue_remove(&place->queue);
     in_all--;
     if (--client->count == 0) {
         *find(client->key) = client->next;

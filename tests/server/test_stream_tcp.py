@@ -136,18 +136,6 @@ def test_limit_per_client(start):
         s.close()
 
 
-def test_limit_in_all(start):
-    server = start_dns(start, "dns_tcp_max_connections 2;")
-    one, two = connect(server), connect(server)
-    for s in (one, two):
-        s.sendall(framed(query(1)))
-        read_message(s)
-    with connect(server) as s:
-        assert s.recv(1) == b""
-    one.close()
-    two.close()
-
-
 def big_zone(tmp_path):
     zone = tmp_path / "big.zone"
     zone.write_text("$ORIGIN big.test.\n@ 60 SOA ns root 1 2 3 4 5\n"
