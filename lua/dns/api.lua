@@ -58,6 +58,9 @@ local function serve_zones(context, parts)
     if not name_of.to_wire(zone) then
         return http.send_error(400, "zone: not a domain name")
     end
+    if zone:find("[\128-\255]") then
+        return http.send_error(400, "zone: " .. name_of.NOT_ASCII)
+    end
     if #parts == 2 then
         return zones.serve(context, zone)
     end

@@ -12,7 +12,10 @@ local name_buffer = library.name
 
 local other_name = ffi.new("uint8_t[?]", ffi.C.DNS_FFI_NAME_MAX)
 
-local name = {}
+local name = {
+    --- What is wrong with a name that clients would never ask for.
+    NOT_ASCII = "not ASCII; write an international name as xn--...",
+}
 
 --- Wire form of a text.
 -- @tparam string text

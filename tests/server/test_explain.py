@@ -247,7 +247,7 @@ def test_clients_that_go_away_while_it_runs(server, upstream):
     for _ in range(5):
         with socket.create_connection((HOST, server.port("HTTP")), 5) as s:
             s.sendall(b"GET /dns/explain?name=gone.other.test HTTP/1.1\r\n"
-                      b"Host: x\r\n\r\n")
+                      b"Host: localhost\r\n\r\n")
     upstream.fault = None
     assert explain(server, "fine.other.test")["response"]["answers"]
 

@@ -241,7 +241,9 @@ def test_comments(server):
     (rrset("www.example.test.", "ANY", "REPLACE", "x"), "type"),
     (rrset("www.example.test.", "A", "CHANGE", "192.0.2.1"), "changetype"),
     (rrset("www.example.test.", "A", None, "192.0.2.1"), "changetype"),
-    (rrset("www.example.test.", "A", "REPLACE", "192.0.2"), "records[1]"),
+    (rrset("www.example.test.", "A", "REPLACE", "192.0.2"), "rrsets[1].records[0]"),
+    (rrset("www.example.test.", "A", "REPLACE", "192.0.2.1", "x"),
+     "rrsets[1].records[1]"),
     (rrset("www.example.test.", "A", "REPLACE", "192.0.2.1", "192.0.2.1"),
      "duplicate"),
     (rrset("www.example.test.", "A", "REPLACE", "192.0.2.1", ttl=None),
@@ -261,7 +263,13 @@ def test_comments(server):
     ({**rrset("www.example.test.", "A", "REPLACE"), "records": [7]},
      "content"),
     (rrset("www.example.test.", "TXT", "REPLACE", "unquoted"), "quotes"),
-    (7, "not an object"),
+    (7, "rrsets[1]: not an object"),
+    (rrset("bücher.example.test.", "A", "REPLACE", "192.0.2.1"), "xn--"),
+    (rrset("b\\195.example.test.", "A", "REPLACE", "192.0.2.1"), "xn--"),
+    (rrset("www.example.test.", "A", "REPLACE", "192.0.2.1", ttl="3x"),
+     "ttl"),
+    (rrset("www.example.test.", "A", "REPLACE", "192.0.2.1",
+           ttl="2147483648"), "ttl"),
 ])
 def test_bad_changes_change_nothing(server, bad, text):
     before = server.http(ZONE).text
@@ -270,6 +278,51 @@ def test_bad_changes_change_nothing(server, bad, text):
     assert reply.status == 422
     assert text in reply.json()["error"]
     assert server.http(ZONE).text == before
+
+
+def test_letters_and_quotes_as_powerdns_takes_them(server):
+    for kind, ttl in (("replace", 60), ("Replace", "300"), ("REPLACE", "0")):
+        assert patch(server, rrset("x.example.test.", "A", kind, "192.0.2.1",
+                                   ttl=ttl)).status == 204
+        assert find(server, "x.example.test.", "A")["ttl"] == int(ttl)
+    assert patch(server, rrset("x.example.test.", "A", "extend",
+                               "192.0.2.2")).status == 204
+    assert patch(server, rrset("x.example.test.", "A", "prune",
+                               "192.0.2.1")).status == 204
+    assert contents(server, "x.example.test.", "A") == ["192.0.2.2"]
+    assert patch(server, rrset("x.example.test.", "A",
+                               "delete")).status == 204
+    assert find(server, "x.example.test.", "A") is None
+
+
+def test_the_root_zone(server):
+    reply = send(server, "POST", ZONES, {
+        "name": ".", "kind": "Native", "nameservers": ["ns1.a.test."]})
+    assert reply.status == 201, reply.text
+    assert reply.json()["id"] == "=2E"
+    soa = server.query(".", "SOA").answer[0][0]
+    assert str(soa.rname) == "hostmaster."
+    path = ZONES + "/=2E"
+    assert send(server, "PATCH", path, {"rrsets": [
+        rrset("test.", "A", "REPLACE", "192.0.2.1")]}).status == 204
+    zone = server.http(path).json()
+    assert (zone["name"], zone["id"]) == (".", "=2E")
+    assert [r["name"] for r in zone["rrsets"] if r["type"] == "A"] == ["test."]
+    assert zone["url"].endswith("/=2E")
+    assert server.http(ZONES + "?zone=.").json()[0]["id"] == "=2E"
+    assert send(server, "DELETE", path).status == 204
+
+
+def test_names_are_ascii(server):
+    assert send(server, "POST", ZONES,
+                {"name": "bücher.test."}).status == 422
+    for path in ("/dns/zones/b%C3%BCcher.test",
+                 "/dns/zones/example.test/b%C3%BC/A"):
+        reply = server.http(path, "PUT", json.dumps(
+            {"records": ["192.0.2.1"]}))
+        assert reply.status == 400 and "xn--" in reply.text
+    assert server.http("/dns/zones/example.test/b%5C195%5C188/A", "PUT",
+                       json.dumps({"records": ["192.0.2.1"]})).status == 201
 
 
 def test_the_same_set_twice(server):

@@ -49,7 +49,7 @@ function changes.stored_type(text)
     return rtype
 end
 
---- The name in a path or a list: absolute, or one label or "@" below the zone.
+--- The name in a path or a list, in ASCII: absolute, or one label or "@" below the zone.
 -- @treturn string|nil
 -- @treturn string what is wrong
 function changes.owner_name(text, zone)
@@ -60,6 +60,10 @@ function changes.owner_name(text, zone)
     local wire = type(text) == "string" and name_of.to_wire(text)
     if not wire then
         return nil, "name: not a domain name"
+    end
+
+    if text:find("[\128-\255]") then -- nobody asks for these octets
+        return nil, "name: " .. name_of.NOT_ASCII
     end
 
     local zone_text = name_of.normalize(zone)
@@ -105,7 +109,7 @@ function changes.wrong_records(records, least)
 
     for i, text in ipairs(records) do
         if type(text) ~= "string" then
-            return ("records[%d]: not a text"):format(i)
+            return ("records[%d]: not a text"):format(i - 1)
         end
     end
 
@@ -212,8 +216,8 @@ function changes.put(edit, list)
     for i, change in ipairs(list) do
         local ok, reason, kind, at = put(edit, change)
         if not ok then
-            return nil, ("rrsets[%d].records[%d]: %s"):format(i, at or 1,
-                reason), kind
+            return nil, ("rrsets[%d].records[%d]: %s"):format(i - 1,
+                (at or 1) - 1, reason), kind
         end
     end
 

@@ -193,7 +193,7 @@ local function parse_records(records, rtype, apex)
             seen[content] = true
         end
         if wrong then
-            return nil, ("records[%d]: %s"):format(i, wrong)
+            return nil, ("records[%d]: %s"):format(i - 1, wrong)
         end
     end
 
@@ -211,7 +211,12 @@ local function parse_owner(text, zone)
         return nil, "name: out of zone"
     end
 
-    return name_of.normalize(text)
+    local owner = name_of.normalize(text)
+    if owner:find("\\%d") then
+        return nil, "name: " .. name_of.NOT_ASCII
+    end
+
+    return owner
 end
 
 local function needs_ttl(changetype, texts)
@@ -221,6 +226,11 @@ end
 -- JSON's null is no value.
 local function given(value)
     return value ~= json.null and value or nil
+end
+
+-- PowerDNS takes a number in quotes as well.
+local function parse_ttl(ttl)
+    return type(ttl) == "string" and ttl:find("^%d+$") and tonumber(ttl) or ttl
 end
 
 -- Owner and type of an rrset.
@@ -249,7 +259,7 @@ local function parse_rrset(value, zone, changetype)
     end
 
     local texts, wrong = {}, nil
-    local ttl = given(value.ttl)
+    local ttl = parse_ttl(given(value.ttl))
     if changetype ~= "DELETE" then
         texts, wrong = parse_records(given(value.records) or {}, rtype,
             name_of.to_wire(zone))
@@ -295,22 +305,23 @@ function rrsets.parse(list, zone, changetype)
     local out, seen = {}, {}
     for i, value in ipairs(list) do
         if type(value) ~= "table" then
-            return nil, ("rrsets[%d]: not an object"):format(i)
+            return nil, ("rrsets[%d]: not an object"):format(i - 1)
         end
 
         local kind = changetype or value.changetype
+        kind = type(kind) == "string" and kind:upper() or kind
         if not ACTIONS[kind] then
             return nil, ("rrsets[%d].changetype: REPLACE, DELETE, EXTEND or "
-                .. "PRUNE is expected"):format(i)
+                .. "PRUNE is expected"):format(i - 1)
         end
 
         local change, wrong = parse_rrset(value, zone, kind)
         local key = change and change.owner .. "/" .. change.type
         if key and seen[key] then
-            return nil, ("rrsets[%d]: duplicate rrset"):format(i)
+            return nil, ("rrsets[%d]: duplicate rrset"):format(i - 1)
         end
         if wrong then
-            return nil, ("rrsets[%d].%s"):format(i, wrong)
+            return nil, ("rrsets[%d].%s"):format(i - 1, wrong)
         end
         seen[key] = true
         out[i] = change

@@ -45,6 +45,10 @@ end
 
 --- A zone's id, safe in a path.
 function zones.id(name)
+    if name == "." then -- which a path would lose
+        return "=2E"
+    end
+
     return (canonical(name):gsub("[^%w%._%-]", function(c)
         return ("=%02X"):format(c:byte())
     end))
@@ -203,14 +207,19 @@ local function today_serial()
     return os.date("!%Y%m%d") .. "01"
 end
 
+-- An absolute name of one label below a zone; the root is a zone, too.
+local function below(label, zone)
+    return label .. "." .. (zone == "." and "" or canonical(zone))
+end
+
 -- A zone needs a SOA and an NS: what the body does not say is added.
 local function add_apex(edit, zone, parsed, servers)
     if #servers == 0 then
         servers = { DEFAULT_SERVER }
     end
     if not has_set(parsed, zone, "SOA") then
-        local soa = ("%s hostmaster.%s %s 10800 3600 604800 3600"):format(
-            servers[1], canonical(zone), today_serial())
+        local soa = ("%s %s %s 10800 3600 604800 3600"):format(
+            servers[1], below("hostmaster", zone), today_serial())
         local ok, reason, kind = edit:add(zone, "SOA", DEFAULT_TTL, soa)
         if not ok then
             return nil, reason, kind
@@ -234,7 +243,7 @@ local function parse_servers(servers)
     for i, server in ipairs(servers) do
         if type(server) ~= "string" or not name_of.to_wire(server)
             or server:sub(-1) ~= "." then
-            return nil, ("nameservers[%d]: not a canonical name"):format(i)
+            return nil, ("nameservers[%d]: not a canonical name"):format(i - 1)
         end
     end
 
@@ -249,6 +258,9 @@ local function parse_new(value)
     end
     if name:sub(-1) ~= "." then
         return nil, "name: not canonical, the final dot is missing"
+    end
+    if name_of.normalize(name):find("\\%d") then
+        return nil, "name: " .. name_of.NOT_ASCII
     end
 
     local out = { zone = name_of.normalize(name) }

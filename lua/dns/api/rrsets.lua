@@ -87,7 +87,7 @@ local function put(store, zone, owner, rtype)
         local i
         if done then
             done, why, sort, i = edit:set(owner, rtype, ttl, records)
-            field = i and ("records[%d]"):format(i)
+            field = i and ("records[%d]"):format(i - 1)
         end
         return done, why, sort
     end)

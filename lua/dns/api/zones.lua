@@ -309,7 +309,7 @@ local function parse_changes(value, zone)
     for i, item in ipairs(rrsets) do
         local change, wrong = parse_change(item, zone)
         if not change then
-            return nil, ("rrsets[%d].%s"):format(i, wrong)
+            return nil, ("rrsets[%d].%s"):format(i - 1, wrong)
         end
         out[i] = change
     end
@@ -320,7 +320,7 @@ end
 local function check_grant(grant, zone, parsed)
     for i, change in ipairs(parsed) do
         if not grant:edits_set(zone, change.owner, change.type) then
-            access.send_denied(("change rrsets[%d]"):format(i))
+            access.send_denied(("change rrsets[%d]"):format(i - 1))
             return false
         end
     end
