@@ -88,8 +88,8 @@ parse_format(format_t *f, const char *text, size_t size)
     return strchr("doxXnN", f->base) != NULL;
 }
 
-/* Digits from the lowest on with dots between, as ip6.arpa has them; the
-   width counts the dots. */
+/* Digits from the lowest on with dots between, as ip6.arpa has them.  The width
+   counts the dots, so that an even one ends in a dot. */
 static size_t
 put_nibbles(char *out, size_t room, uint64_t value, const format_t *f)
 {
@@ -102,27 +102,29 @@ put_nibbles(char *out, size_t room, uint64_t value, const format_t *f)
             return room;
         }
 
-        if (size > 0) {
-            out[size++] = '.';
-        }
-
         out[size++] = digits[value & 15];
         value >>= 4;
+
+        if (value > 0 || size < f->width) {
+            out[size++] = '.';
+        }
     } while (value > 0 || size < f->width);
 
     return size;
 }
 
-/* Gives the size, room if it does not fit. */
+/* Gives the size, room if it does not fit.  A negative number has a sign in
+   decimal, and is one of 32 bits in the other bases, as in BIND. */
 static size_t
-put_number(char *out, size_t room, uint64_t value, const format_t *f)
+put_number(char *out, size_t room, int64_t number, const format_t *f)
 {
+    uint64_t value = number < 0 ? (uint32_t) number : (uint64_t) number;
     int size;
 
     switch (f->base) {
     case 'd':
-        size = snprintf(out, room, "%0*llu", (int) f->width,
-                        (unsigned long long) value);
+        size =
+            snprintf(out, room, "%0*lld", (int) f->width, (long long) number);
         break;
     case 'o':
         size = snprintf(out, room, "%0*llo", (int) f->width,
@@ -171,13 +173,8 @@ put_variable(const generate_t *g, size_t *at, char *out, size_t *size)
         *at += (size_t) (end - text) + 1;
     }
 
-    int64_t value = (int64_t) g->at + f.offset;
-
-    if (value < 0) {
-        return false;
-    }
-
-    size_t digits = put_number(out + *size, room, (uint64_t) value, &f);
+    size_t digits =
+        put_number(out + *size, room, (int64_t) g->at + f.offset, &f);
 
     *size += digits;
     return digits < room;

@@ -489,6 +489,47 @@ decide_ttl(dns_zonefile_t *file, head_t *head, const rdata_reader_t *r)
     return true;
 }
 
+/* Behind $GENERATE's type the whole rdata may stand as one quoted string, as
+   BIND reads it: MX "0 ." and TXT "\"one string\"".  Its text takes the place
+   of the rest of the line, which lies in file->generated. */
+static bool
+unquote_rdata(dns_zonefile_t *file, lexer_t *lexer)
+{
+    token_t first;
+    token_t second;
+    bool is_end;
+    size_t size = 0;
+
+    if (!lexer_next_optional(lexer, &first, &is_end)) {
+        return false;
+    }
+
+    lexer_unread(lexer, &first);
+
+    if (first.kind != TOKEN_QUOTED || first.size == 0) {
+        return true;
+    }
+
+    lexer_t ahead = *lexer;
+
+    ahead.has_unread = false;
+
+    if (!lexer_next_optional(&ahead, &second, &is_end) || !is_end) {
+        return true;
+    }
+
+    for (size_t i = 0; i < first.size; i++) {
+        bool is_quote = first.text[i] == '\\' && i + 1 < first.size &&
+                        first.text[i + 1] == '"';
+
+        i += is_quote;
+        file->generated[size++] = first.text[i];
+    }
+
+    lexer_init(lexer, file->generated, size);
+    return true;
+}
+
 /* A record behind its owner, by a lexer that may be on generated text. */
 static bool
 read_record(dns_zonefile_t *file, lexer_t *lexer, dns_record_t *record)
@@ -499,7 +540,9 @@ read_record(dns_zonefile_t *file, lexer_t *lexer, dns_record_t *record)
     const char *start = lexer->at;
     head_t head;
 
-    if (!read_head(lexer, &head) || !rdata_read(&r, head.type)) {
+    if (!read_head(lexer, &head) ||
+        (file->is_generating && !unquote_rdata(file, lexer)) ||
+        !rdata_read(&r, head.type)) {
         return false;
     }
 

@@ -63,6 +63,13 @@ svcb SVCB 3 x mandatory=port port=1 key65400="a\"b c"
 $GENERATE 1-4/3 g${0,2,d} A 192.0.2.$
 $GENERATE 0-2 ${10,3,x}.rev PTR h$.x.
 $GENERATE 254-256/2 ${0,5,n} TXT n${0,7,N}
+$GENERATE 170-171 even${0,4,N}x TXT ${0,0,N}
+$GENERATE 1-2 low${-5,4,n} TXT "${-5,3,d}|${-5,12,x}|${-5,0,o}|${-5,10,N}"
+$GENERATE 1-2 mx$ MX "0 ."
+$GENERATE 1-2 words$ 60 IN TXT "a $" ; comment
+$GENERATE 1-2 string$ TXT "\"a; (b) $\""
+$GENERATE 1-2 back$ TXT "\\\"a $\\\""
+$GENERATE 1-2 host$ A "192.0.2.$"
 UPPER.Case A 192.0.2.77
 '''
 
