@@ -20,7 +20,24 @@ offset_of(const answering_t *a, const uint8_t *owner)
                : 0;
 }
 
-/* The signatures of one type, RFC 4034 section 3.1: the type stands first. */
+/* The lowest TTL of all records is the answer's. */
+static void
+note_ttl(answering_t *a, uint32_t ttl)
+{
+    if (ttl < a->answer->ttl) {
+        a->answer->ttl = ttl;
+    }
+}
+
+/* The type that a signature covers stands first: RFC 4034 section 3.1. */
+static bool
+covers(const dns_rdata_t *signature, const dns_rrset_t *covered)
+{
+    return signature->size >= 2 && get16(signature->octets) == covered->type;
+}
+
+/* The signatures of one set; with covered NULL all of the node's, each with
+   the TTL of the set that it covers. */
 static dns_status_t
 put_signatures(answering_t *a, dns_section_t section, const uint8_t *owner,
                const dns_node_t *node, const dns_rrset_t *covered)
@@ -33,7 +50,7 @@ put_signatures(answering_t *a, dns_section_t section, const uint8_t *owner,
     }
 
     for (size_t at = 0; dns_rrset_next(&signatures, &at, &rdata);) {
-        if (rdata.size < 2 || get16(rdata.octets) != covered->type) {
+        if (covered != NULL && !covers(&rdata, covered)) {
             continue;
         }
 
@@ -42,7 +59,8 @@ put_signatures(answering_t *a, dns_section_t section, const uint8_t *owner,
             .owner_at = offset_of(a, owner),
             .type = DNS_TYPE_RRSIG,
             .class_ = DNS_CLASS_IN,
-            .ttl = covered->ttl, /* RFC 4034 section 3 */
+            .ttl = covered != NULL ? covered->ttl
+                                   : dns_node_ttl(node, &signatures, &rdata),
             .rdata_size = rdata.size,
             .rdata = rdata.octets,
         };
@@ -52,6 +70,8 @@ put_signatures(answering_t *a, dns_section_t section, const uint8_t *owner,
         if (status != DNS_OK) {
             return status;
         }
+
+        note_ttl(a, record.ttl);
     }
 
     return DNS_OK;
@@ -78,9 +98,7 @@ note_put(answering_t *a, const uint8_t *owner, const dns_rrset_t *rrset)
         a->put[a->put_count++] = (put_set_t){rrset->rdata, owner};
     }
 
-    if (rrset->ttl < a->answer->ttl) {
-        a->answer->ttl = rrset->ttl;
-    }
+    note_ttl(a, rrset->ttl);
 }
 
 bool
@@ -91,7 +109,9 @@ engine_put(answering_t *a, dns_section_t section, const uint8_t *owner,
         return true;
     }
 
-    if (!a->dnssec_ok) {
+    bool is_signatures = rrset->type == DNS_TYPE_RRSIG;
+
+    if (!a->dnssec_ok && !is_signatures) {
         if (dns_writer_put_rrset(&a->writer, section, owner,
                                  offset_of(a, owner), rrset) != DNS_OK) {
             return false;
@@ -101,11 +121,14 @@ engine_put(answering_t *a, dns_section_t section, const uint8_t *owner,
     }
 
     dns_writer_mark_t mark = dns_writer_mark(&a->writer);
-    dns_status_t status = dns_writer_put_rrset(&a->writer, section, owner,
-                                               offset_of(a, owner), rrset);
+    dns_status_t status =
+        is_signatures ? DNS_OK
+                      : dns_writer_put_rrset(&a->writer, section, owner,
+                                             offset_of(a, owner), rrset);
 
     if (status == DNS_OK) {
-        status = put_signatures(a, section, owner, node, rrset);
+        status = put_signatures(a, section, owner, node,
+                                is_signatures ? NULL : rrset);
     }
 
     if (status != DNS_OK) {

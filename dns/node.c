@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
+#include "dns/private/octets.h"
 #include "dns/rdata.h"
+#include "dns/type.h"
 
 enum {
     TYPE_AT = 0,
@@ -43,6 +45,20 @@ check_rrset(const dns_rrset_t *rrset)
                    count <= DNS_RRSET_RECORDS_MAX
                ? DNS_OK
                : DNS_EMALFORMED;
+}
+
+uint32_t
+dns_node_ttl(const dns_node_t *node, const dns_rrset_t *rrset,
+             const dns_rdata_t *rdata)
+{
+    dns_rrset_t covered;
+
+    if (rrset->type != DNS_TYPE_RRSIG || rdata->size < 2 ||
+        !dns_node_find(node, get16(rdata->octets), &covered)) {
+        return rrset->ttl;
+    }
+
+    return covered.ttl;
 }
 
 dns_status_t

@@ -115,6 +115,15 @@ dns_node_find(const dns_node_t *node, uint16_t type, dns_rrset_t *out)
 }
 
 /*
+ * The TTL of a record of a node's set: the set's, but for an RRSIG the one of
+ * the set that it covers (RFC 4034 section 3), as signatures of several sets
+ * stand in one set here.
+ */
+DNS_EXPORT uint32_t dns_node_ttl(const dns_node_t *node,
+                                 const dns_rrset_t *rrset,
+                                 const dns_rdata_t *rdata);
+
+/*
  * Checks the layout of octets that come from outside (a file, another
  * process): sizes, order, counts, and each rdata by its type.
  */

@@ -258,6 +258,30 @@ nsec3_owners_follow_edits(void **state)
 #define TEST_STORE(name)                                                       \
     cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
+/* RFC 4034 section 3: not one TTL for all signatures of a name. */
+static void
+signatures_have_the_ttl_of_the_set_that_they_cover(void **state)
+{
+    static const char zone[] = APEX
+        "a 60 A 192.0.2.1\n"
+        "a 7200 TXT x\n"
+        "a 60 RRSIG A 13 2 60 20370101000000 20260101000000 1 @ YQ==\n"
+        "a 7200 RRSIG TXT 13 2 7200 20370101000000 20260101000000 1 @ YQ==\n"
+        "a 300 RRSIG MX 13 2 300 20370101000000 20260101000000 1 @ YQ==\n";
+    fixture_t *f = *state;
+
+    assert_int_equal(load(f, "example.test.", zone), DNS_OK);
+
+    for (int dnssec_ok = 0; dnssec_ok < 2; dnssec_ok++) {
+        const char *text = ask_store(f, "a.example.test.", "RRSIG", dnssec_ok);
+
+        assert_non_null(strstr(text, "a.example.test. 60 IN RRSIG A "));
+        assert_non_null(strstr(text, "a.example.test. 7200 IN RRSIG TXT "));
+        assert_int_equal(count_of(text, " IN RRSIG MX "), 1);
+        assert_int_equal(count_of(text, " RRSIG "), 3);
+    }
+}
+
 int
 main(void)
 {
@@ -268,6 +292,7 @@ main(void)
         TEST_STORE(a_wildcard_cname_to_a_delegation_is_proved_before_the_glue),
         TEST_STORE(rfc5155_appendix_b_1_name_error),
         TEST_STORE(nsec3_owners_follow_edits),
+        TEST_STORE(signatures_have_the_ttl_of_the_set_that_they_cover),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
