@@ -382,14 +382,30 @@ put_referral_glue(answering_t *a)
     return status != DNS_OK ? status : siblings;
 }
 
-/* What the additional section holds for a host: its addresses, or for a NAPTR
-   with the flag "s" its SRV set (RFC 3403 section 4.1, RFC 3404 section 4.3).
- */
-typedef enum { HOST_NONE, HOST_ADDRESSES, HOST_SERVICE } host_kind_t;
+static bool
+is_service_binding(uint16_t type)
+{
+    return type == DNS_TYPE_SVCB || type == DNS_TYPE_HTTPS;
+}
+
+/* What the additional section holds for a host: its addresses; for a NAPTR
+   with the flag "s" its SRV set (RFC 3403 section 4.1, RFC 3404 section 4.3);
+   for an SVCB or HTTPS in AliasMode its own set of that type beside the
+   addresses, as a client would ask for it next (RFC 9460 section 4.1). */
+typedef enum {
+    HOST_NONE,
+    HOST_ADDRESSES,
+    HOST_SERVICE,
+    HOST_ALIAS,
+} host_kind_t;
 
 static host_kind_t
 host_kind(uint16_t type, const dns_rdata_t *rdata)
 {
+    if (is_service_binding(type)) {
+        return get16(rdata->octets) == 0 ? HOST_ALIAS : HOST_ADDRESSES;
+    }
+
     if (type != DNS_TYPE_NAPTR) {
         return HOST_ADDRESSES;
     }
@@ -406,6 +422,29 @@ host_kind(uint16_t type, const dns_rdata_t *rdata)
         return HOST_SERVICE;
     default:
         return HOST_NONE;
+    }
+}
+
+/* The sets of a host that the kind asks for.  The targets of an alias's own set
+   are looked at in their turn. */
+static void
+put_host_sets(answering_t *a, const uint8_t *host, const dns_node_t *node,
+              uint16_t type, host_kind_t kind)
+{
+    uint16_t wanted = kind == HOST_SERVICE ? DNS_TYPE_SRV : type;
+    dns_rrset_t rrset;
+
+    if (kind != HOST_ADDRESSES && dns_node_find(node, wanted, &rrset) &&
+        !is_put(a, host, &rrset)) {
+        engine_put(a, DNS_ADDITIONAL, host, node, &rrset);
+
+        if (kind == HOST_ALIAS) {
+            note_targets(a, host, &rrset);
+        }
+    }
+
+    if (kind != HOST_SERVICE) {
+        put_addresses(a, host, node);
     }
 }
 
@@ -428,13 +467,8 @@ put_host(answering_t *a, const uint8_t *host, uint16_t type, host_kind_t kind)
         return status;
     }
 
-    dns_rrset_t service;
-
-    if (found.kind == FOUND_NODE && kind == HOST_ADDRESSES) {
-        put_addresses(a, host, &found.node);
-    } else if (found.kind == FOUND_NODE &&
-               dns_node_find(&found.node, DNS_TYPE_SRV, &service)) {
-        engine_put(a, DNS_ADDITIONAL, host, &found.node, &service);
+    if (found.kind == FOUND_NODE) {
+        put_host_sets(a, host, &found.node, type, kind);
     }
 
     if (found.kind == FOUND_CUT && type == DNS_TYPE_NS) {
@@ -465,8 +499,13 @@ put_hosts(answering_t *a, const target_set_t *set)
             continue;
         }
 
-        /* RFC 9460 section 2.5.2: the owner itself. */
-        if (host[0] == 0 && (type == DNS_TYPE_SVCB || type == DNS_TYPE_HTTPS)) {
+        /* RFC 9460 section 2.5: of AliasMode, that there is no service; of
+           ServiceMode, the owner itself. */
+        if (host[0] == 0 && kind == HOST_ALIAS) {
+            continue;
+        }
+
+        if (host[0] == 0 && is_service_binding(type)) {
             host = set->owner;
         }
 

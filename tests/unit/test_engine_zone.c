@@ -237,6 +237,39 @@ rfc9460_2_5_2_a_service_of_the_owner_itself_has_its_addresses(void **state)
 }
 
 static void
+rfc9460_4_1_an_alias_comes_with_the_service_of_its_target(void **state)
+{
+    memory_load(*state, Z,
+                APEX "@ HTTPS 0 svc\n"
+                     "svc HTTPS 1 host\n"
+                     "svc A 192.0.2.1\n"
+                     "host AAAA 2001:db8::1\n"
+                     "none SVCB 0 .\n"
+                     "none A 192.0.2.2\n"
+                     "loop SVCB 0 loop\n"
+                     "plain SVCB 1 svc\n");
+    assert_string_equal(ask(*state, "example.test.", "HTTPS"),
+                        "NOERROR aa\nanswer\n"
+                        "example.test. 300 IN HTTPS 0 svc.example.test.\n"
+                        "additional\n"
+                        "svc.example.test. 300 IN HTTPS 1 host.example.test.\n"
+                        "svc.example.test. 300 IN A 192.0.2.1\n"
+                        "host.example.test. 300 IN AAAA 2001:db8::1\n");
+    assert_string_equal(ask(*state, "none.example.test.", "SVCB"),
+                        "NOERROR aa\nanswer\n"
+                        "none.example.test. 300 IN SVCB 0 .\n");
+    assert_string_equal(ask(*state, "loop.example.test.", "SVCB"),
+                        "NOERROR aa\nanswer\n"
+                        "loop.example.test. 300 IN SVCB 0 "
+                        "loop.example.test.\n");
+    assert_string_equal(ask(*state, "plain.example.test.", "SVCB"),
+                        "NOERROR aa\nanswer\n"
+                        "plain.example.test. 300 IN SVCB 1 "
+                        "svc.example.test.\nadditional\n"
+                        "svc.example.test. 300 IN A 192.0.2.1\n");
+}
+
+static void
 rfc3404_4_3_naptr_with_flag_s_comes_with_the_service(void **state)
 {
     memory_load(*state, Z,
@@ -280,6 +313,7 @@ main(void)
         TEST(the_deepest_zone_answers),
         TEST(hosts_that_the_answer_names_come_with_their_addresses),
         TEST(rfc9460_2_5_2_a_service_of_the_owner_itself_has_its_addresses),
+        TEST(rfc9460_4_1_an_alias_comes_with_the_service_of_its_target),
         TEST(rfc3404_4_3_naptr_with_flag_s_comes_with_the_service),
         TEST(addresses_come_once_and_not_for_hosts_elsewhere),
     };
