@@ -169,6 +169,9 @@ control_exec(lua_State *L)
     } else if (!lua_isnoneornil(L, 2)) {
         http_args_join(L, r, &args, 2);
     }
+    if (http_args_escape(r, &args) != NGX_OK) {
+        return luaL_error(L, "no memory");
+    }
     ctx->exec.uri = uri;
     ctx->exec.args = args;
     return resolua_run_exit(L, NGX_OK);
@@ -200,8 +203,8 @@ control_redirect(lua_State *L)
         return luaL_error(L, "attempt to call ngx.redirect after sending out "
                              "the headers");
     }
-    if (memchr(uri, '\r', size) != NULL || memchr(uri, '\n', size) != NULL) {
-        return luaL_error(L, "unsafe byte in redirect uri");
+    if (http_uri_push_unsafe(L, uri, size, "redirect uri")) {
+        return luaL_error(L, "%s", lua_tostring(L, -1));
     }
     ngx_http_clear_location(r);
     ngx_table_elt_t *location = ngx_list_push(&r->headers_out.headers);

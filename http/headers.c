@@ -123,56 +123,76 @@ http_headers_check_name(lua_State *L, int arg)
 }
 
 
-/* Octets that would end a header line early are written as %XX; in a name,
-   which has more of them in unsafe, those beyond ASCII too. */
-static int
-is_unsafe(u_char octet, const char *unsafe)
+int
+http_breaks_args(u_char octet)
 {
-    const int is_name = *unsafe != '\0';
-    if (octet < ' ' || octet == 0x7F) {
-        return octet != '\t' || is_name;
-    }
-    return is_name && (octet >= 0x80 || ngx_strchr(unsafe, octet) != NULL);
+    return octet <= ' ' || octet == 0x7F;
+}
+
+
+int
+http_breaks_value(u_char octet)
+{
+    return (octet < ' ' && octet != '\t') || octet == 0x7F;
+}
+
+
+/* And octets that no name has, those beyond ASCII included. */
+static int
+breaks_name(u_char octet)
+{
+    return octet <= ' ' || octet >= 0x7F ||
+           ngx_strchr("\"(),/:;<=>?@[\\]{}", octet) != NULL;
 }
 
 
 static size_t
-count_unsafe(const ngx_str_t *text, const char *unsafe)
+count_breaking(const ngx_str_t *text, int (*breaks)(u_char))
 {
     size_t count = 0;
     for (size_t i = 0; i < text->len; i++) {
-        count += is_unsafe(text->data[i], unsafe) ? 1 : 0;
+        count += breaks(text->data[i]) ? 1 : 0;
     }
     return count;
 }
 
 
-static ngx_str_t
-copy_escaped(lua_State *L, ngx_http_request_t *r, const ngx_str_t *text,
-             const char *unsafe)
+ngx_int_t
+http_escape(ngx_pool_t *pool, const ngx_str_t *text, int (*breaks)(u_char),
+            ngx_str_t *copy)
 {
     static const char hex[] = "0123456789ABCDEF";
-    const size_t more = 2 * count_unsafe(text, unsafe);
-    ngx_str_t copy = {text->len + more, NULL};
-    if (more == 0) {
-        copy.data = http_lua_copy(L, r, (const char *) text->data, text->len);
-        return copy;
+    const size_t size = text->len + 2 * count_breaking(text, breaks);
+    u_char *to = ngx_pnalloc(pool, size + 1);
+    if (to == NULL) {
+        return NGX_ERROR;
     }
-    copy.data = ngx_pnalloc(r->pool, copy.len + 1);
-    if (copy.data == NULL) {
-        luaL_error(L, "no memory");
-    }
-    u_char *to = copy.data;
-    for (size_t i = 0; i < text->len; i++) {
-        if (is_unsafe(text->data[i], unsafe)) {
+    const u_char *from = text->data;
+    const u_char *end = from + text->len;
+    copy->data = to;
+    copy->len = size;
+    for (; from < end; from++) {
+        if (breaks(*from)) {
             *to++ = '%';
-            *to++ = (u_char) hex[text->data[i] >> 4];
-            *to++ = (u_char) hex[text->data[i] & 15];
+            *to++ = (u_char) hex[*from >> 4];
+            *to++ = (u_char) hex[*from & 15];
         } else {
-            *to++ = text->data[i];
+            *to++ = *from;
         }
     }
     *to = '\0';
+    return NGX_OK;
+}
+
+
+ngx_str_t
+http_copy_escaped(lua_State *L, ngx_http_request_t *r, const ngx_str_t *text,
+                  int (*breaks)(u_char))
+{
+    ngx_str_t copy;
+    if (http_escape(r->pool, text, breaks, &copy) != NGX_OK) {
+        luaL_error(L, "no memory");
+    }
     return copy;
 }
 
@@ -181,7 +201,7 @@ ngx_str_t
 http_headers_copy_name(lua_State *L, ngx_http_request_t *r,
                        const ngx_str_t *name)
 {
-    return copy_escaped(L, r, name, " \"(),/:;<=>?@[\\]{}");
+    return http_copy_escaped(L, r, name, breaks_name);
 }
 
 
@@ -199,7 +219,7 @@ http_headers_copy_value(lua_State *L, ngx_http_request_t *r, int index)
         luaL_error(L, "bad header value: string or number expected, got %s",
                    luaL_typename(L, index));
     }
-    return copy_escaped(L, r, &text, "");
+    return http_copy_escaped(L, r, &text, http_breaks_value);
 }
 
 

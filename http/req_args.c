@@ -1,6 +1,7 @@
 /* ngx.req: the URI and its arguments. */
 
 #include "http/private/api.h"
+#include "http/private/headers.h"
 #include "runtime/args.h"
 
 
@@ -30,6 +31,18 @@ get_uri_args(lua_State *L)
 }
 
 
+ngx_int_t
+http_args_escape(ngx_http_request_t *r, ngx_str_t *args)
+{
+    for (size_t i = 0; i < args->len; i++) {
+        if (http_breaks_args(args->data[i])) {
+            return http_escape(r->pool, args, http_breaks_args, args);
+        }
+    }
+    return NGX_OK;
+}
+
+
 static int
 set_uri_args(lua_State *L)
 {
@@ -45,30 +58,30 @@ set_uri_args(lua_State *L)
         return luaL_argerror(L, 1, lua_tostring(L, -1));
     }
     const char *text = lua_tolstring(L, -1, &size);
-    r->args.data = http_lua_copy(L, r, text, size);
-    r->args.len = size;
+    const ngx_str_t args = {size, (u_char *) text};
+    r->args = http_copy_escaped(L, r, &args, http_breaks_args);
     r->valid_unparsed_uri = 0;
     return 0;
 }
 
 
-/* Raises an error that names the first octet that would break a line. */
-static void
-check_safe(lua_State *L, const char *uri, size_t size)
+static int
+breaks_line(u_char octet)
 {
-    static const char hex[] = "0123456789abcdef";
+    return octet < ' ' || octet == 0x7F;
+}
+
+
+/* The URI with what breaks a line as \xXX. */
+static void
+push_shown(lua_State *L, const char *uri, size_t size)
+{
+    static const char hex[] = "0123456789ABCDEF";
     luaL_Buffer shown;
-    size_t at = 0;
-    while (at < size && (u_char) uri[at] >= ' ' && uri[at] != 0x7F) {
-        at++;
-    }
-    if (at == size) {
-        return;
-    }
     luaL_buffinit(L, &shown);
     for (size_t i = 0; i < size; i++) {
         const u_char octet = (u_char) uri[i];
-        if (octet >= ' ' && octet != 0x7F) {
+        if (!breaks_line(octet)) {
             luaL_addchar(&shown, uri[i]);
         } else {
             const char escaped[] = {'\\', 'x', hex[octet >> 4],
@@ -77,11 +90,28 @@ check_safe(lua_State *L, const char *uri, size_t size)
         }
     }
     luaL_pushresult(&shown);
-    luaL_error(L,
-               "unsafe byte \"0x%c%c\" in uri \"%s\" (maybe you want to set "
-               "the 'binary' argument?)",
-               hex[(u_char) uri[at] >> 4], hex[(u_char) uri[at] & 15],
-               lua_tostring(L, -1));
+}
+
+
+int
+http_uri_push_unsafe(lua_State *L, const char *uri, size_t size,
+                     const char *what)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t at = 0;
+    while (at < size && !breaks_line((u_char) uri[at])) {
+        at++;
+    }
+    if (at == size) {
+        return 0;
+    }
+    lua_pushfstring(L, "unsafe byte \"0x%c%c\" in %s \"",
+                    hex[(u_char) uri[at] >> 4], hex[(u_char) uri[at] & 15],
+                    what);
+    push_shown(L, uri, size);
+    lua_pushliteral(L, "\"");
+    lua_concat(L, 3);
+    return 1;
 }
 
 
@@ -97,8 +127,10 @@ set_uri(lua_State *L)
     if (size == 0) {
         return luaL_error(L, "attempt to use zero-length uri");
     }
-    if (!lua_toboolean(L, 3)) {
-        check_safe(L, uri, size);
+    if (!lua_toboolean(L, 3) && http_uri_push_unsafe(L, uri, size, "uri")) {
+        return luaL_error(L,
+                          "%s (maybe you want to set the 'binary' argument?)",
+                          lua_tostring(L, -1));
     }
     if (jump &&
         (ctx->base.phase & (RESOLUA_REWRITE | RESOLUA_SERVER_REWRITE)) == 0) {

@@ -1,6 +1,7 @@
 /* require "resolua.response": what lua/ngx/resp.lua cannot say otherwise. */
 
 #include "http/private/api.h"
+#include "http/private/headers.h"
 
 
 /* set_status(status, reason) */
@@ -20,13 +21,14 @@ set_status(lua_State *L)
                       (ngx_int_t) status);
         return 0;
     }
-    const size_t room = sizeof("999 ") - 1 + size;
+    const ngx_str_t given = {size, (u_char *) reason};
+    const ngx_str_t text = http_copy_escaped(L, r, &given, http_breaks_value);
+    const size_t room = sizeof("999 ") - 1 + text.len;
     u_char *line = ngx_pnalloc(r->pool, room);
     if (line == NULL) {
         return luaL_error(L, "no memory");
     }
-    (void) ngx_snprintf(line, room, "%03i %*s", (ngx_int_t) status, size,
-                        reason);
+    (void) ngx_snprintf(line, room, "%03i %V", (ngx_int_t) status, &text);
     r->headers_out.status = (ngx_uint_t) status;
     r->headers_out.status_line.data = line;
     r->headers_out.status_line.len = room;

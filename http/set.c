@@ -6,6 +6,7 @@
 
 #include <ndk_set_var.h>
 
+#include "http/private/api.h"
 #include "http/private/arg.h"
 #include "http/private/phases.h"
 
@@ -14,6 +15,7 @@
 typedef struct {
     http_code_t code;
     ngx_uint_t arg_count;
+    unsigned is_args : 1; /* $args, which goes into request lines */
 } set_t;
 
 
@@ -61,6 +63,9 @@ run(ngx_http_request_t *r, ngx_str_t *out, ngx_http_variable_value_t *values,
         return NGX_ERROR;
     }
     rc = take_result(L, r, out);
+    if (rc == NGX_OK && set->is_args) {
+        rc = http_args_escape(r, out);
+    }
     lua_pop(L, 1);
     return rc;
 }
@@ -92,6 +97,9 @@ http_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (ndk_set_var_multi_value_core == NULL) {
         return "needs ndk_http_module.so, loaded before this module";
     }
+    set->is_args =
+        name.len == sizeof("$args") - 1 &&
+        ngx_strncasecmp(name.data, (u_char *) "$args", name.len) == 0;
     set->arg_count = has_block ? 0 : cf->args->nelts - 3;
     ndk_set_var_t filter = {
         .type = NDK_SET_VAR_MULTI_VALUE_DATA,

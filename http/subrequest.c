@@ -60,6 +60,9 @@ check_target(lua_State *L, ngx_http_request_t *r, int index, int options,
     } else if (type != LUA_TNIL) {
         luaL_error(L, "Bad args option value");
     }
+    if (http_args_escape(r, args) != NGX_OK) {
+        luaL_error(L, "no memory");
+    }
     lua_pop(L, 1);
 }
 

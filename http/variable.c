@@ -144,6 +144,10 @@ http_var_assign(lua_State *L, ngx_http_request_t *r, int name, int value)
     take_value(L, value, r, &taken);
     if (v->set_handler != NULL) {
         v->set_handler(r, &taken, v->data);
+        if (v->data == offsetof(ngx_http_request_t, args) && /* $args */
+            http_args_escape(r, &r->args) != NGX_OK) {
+            luaL_error(L, "no memory");
+        }
     } else if (v->flags & NGX_HTTP_VAR_INDEXED) {
         r->variables[v->index] = taken;
     } else {

@@ -42,6 +42,15 @@ ngx_int_t http_req_set_body(ngx_http_request_t *r, const ngx_str_t *text);
 void http_args_join(lua_State *L, ngx_http_request_t *r, ngx_str_t *args,
                     int index);
 
+/* Escapes what would end the request line that nginx sends upstream, where args
+   has any of it. */
+ngx_int_t http_args_escape(ngx_http_request_t *r, ngx_str_t *args);
+
+/* Pushes which octet of a URI would break a line, `what` being its name; 0:
+   none would, and nothing is pushed. */
+int http_uri_push_unsafe(lua_State *L, const char *uri, size_t size,
+                         const char *what);
+
 /* r's variable of the name at an index gets the value at another. */
 void http_var_assign(lua_State *L, ngx_http_request_t *r, int name, int value);
 

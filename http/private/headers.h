@@ -36,6 +36,19 @@ ngx_str_t http_headers_copy_name(lua_State *L, ngx_http_request_t *r,
 ngx_str_t http_headers_copy_value(lua_State *L, ngx_http_request_t *r,
                                   int index);
 
+/* Would the octet end a header's value early, or the request line? */
+int http_breaks_value(u_char octet);
+int http_breaks_args(u_char octet);
+
+/* The text in a pool, octets that break it escaped as %XX, a NUL behind it;
+   copy may be text. */
+ngx_int_t http_escape(ngx_pool_t *pool, const ngx_str_t *text,
+                      int (*breaks)(u_char), ngx_str_t *copy);
+
+/* The same in the request's pool; raises "no memory". */
+ngx_str_t http_copy_escaped(lua_State *L, ngx_http_request_t *r,
+                            const ngx_str_t *text, int (*breaks)(u_char));
+
 int http_headers_same_name(const ngx_str_t *a, const ngx_str_t *b);
 
 #endif

@@ -318,7 +318,7 @@ def test_set_uri(start):
     assert server.http("/stay").text == "stay /to"
     assert server.http("/proxied").text == "to /to x nil"
     assert server.http("/bad").text.endswith(
-        'unsafe byte "0x0a" in uri "/a\\x0ab" '
+        'unsafe byte "0x0a" in uri "/a\\x0Ab" '
         "(maybe you want to set the 'binary' argument?)")
     assert server.http("/loop").status == 500
 
