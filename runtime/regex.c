@@ -73,9 +73,8 @@ read_letter(char letter, regex_t *re, uint32_t *compile)
     case 'u':
         *compile |= PCRE2_UTF;
         return 1;
-    case 'U':
-        *compile |= PCRE2_UTF;
-        re->match_options |= PCRE2_NO_UTF_CHECK;
+    case 'U': /* PCRE2_NO_UTF_CHECK would read past what is no UTF-8 */
+        *compile |= PCRE2_UTF | PCRE2_MATCH_INVALID_UTF;
         return 1;
     case 'x':
         *compile |= PCRE2_EXTENDED;
@@ -95,7 +94,23 @@ read_options(lua_State *L, const char *text, regex_t *re)
             luaL_error(L, "unknown flag \"%c\" (flags \"%s\")", *at, text);
         }
     }
-    return compile;
+    /* DFA cannot pass over what is no UTF-8: it checks and says so. */
+    return re->is_dfa ? compile & ~(uint32_t) PCRE2_MATCH_INVALID_UTF : compile;
+}
+
+
+/* How the expression takes its subjects: what a pattern begins with, "(*UTF)",
+   counts as the options do. */
+static void
+note_encoding(regex_t *re, int has_jit)
+{
+    uint32_t all = PCRE2_UTF;
+    (void) pcre2_pattern_info(re->code, PCRE2_INFO_ALLOPTIONS, &all);
+    re->is_utf = (all & PCRE2_UTF) != 0;
+    /* pcre2_jit_match() does not check that the subject is UTF-8. */
+    re->is_plain_jit =
+        has_jit && re->match_options == 0 && !re->is_dfa &&
+        (all & (PCRE2_UTF | PCRE2_MATCH_INVALID_UTF)) != PCRE2_UTF;
 }
 
 
@@ -146,14 +161,9 @@ compile(lua_State *L, int pattern_arg, const char *options, int *failed)
         *failed = push_compile_error(L, code, at, pattern);
         return NULL;
     }
-    if (re->wants_jit) { /* without it, it is only slower */
-        uint32_t all = PCRE2_UTF;
-        const int rc = pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE);
-        (void) pcre2_pattern_info(re->code, PCRE2_INFO_ALLOPTIONS, &all);
-        /* pcre2_jit_match() looks at nothing, not at the subject's UTF-8. */
-        re->is_plain_jit = rc == 0 && re->match_options == 0 && !re->is_dfa &&
-                           (all & PCRE2_UTF) == 0;
-    }
+    /* Without JIT it is only slower. */
+    note_encoding(re, re->wants_jit &&
+                          pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE) == 0);
     re->data = pcre2_match_data_create_from_pattern(re->code, NULL);
     if (re->data == NULL) {
         luaL_error(L, "no memory");
@@ -287,6 +297,23 @@ regex_run(const regex_t *re, const ngx_str_t *subject, size_t from)
     }
     return pcre2_match(re->code, subject->data, subject->len, from,
                        re->match_options, re->data, match_context_here);
+}
+
+
+size_t
+regex_next(const regex_t *re, const ngx_str_t *subject)
+{
+    const size_t *ends = pcre2_get_ovector_pointer(re->data);
+    size_t at = ends[1];
+    if (ends[0] != at) {
+        return at;
+    }
+    at++;
+    while (re->is_utf && at < subject->len &&
+           (subject->data[at] & 0xc0) == 0x80) {
+        at++;
+    }
+    return at;
 }
 
 
@@ -516,8 +543,7 @@ next_match(lua_State *L)
         return rc == PCRE2_ERROR_NOMATCH ? (lua_pushnil(L), 1)
                                          : regex_push_error(L, rc);
     }
-    const size_t *ends = pcre2_get_ovector_pointer(re->data);
-    lua_pushinteger(L, (lua_Integer) (ends[1] + (ends[1] == ends[0])));
+    lua_pushinteger(L, (lua_Integer) regex_next(re, &subject));
     lua_replace(L, lua_upvalueindex(3));
     lua_createtable(L, (int) re->captures, 1 + (int) re->names);
     regex_push_captures(L, re, &subject, rc);

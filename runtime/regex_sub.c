@@ -199,8 +199,7 @@ substitute(lua_State *L, int all)
             lua_pushnil(L);
             return 1 + regex_push_error(L, rc);
         }
-        const size_t *ends = pcre2_get_ovector_pointer(re->data);
-        from = ends[1] + (ends[1] == ends[0]);
+        from = regex_next(re, &subject);
         if (!replace_one(L, w, re, &subject, rc)) {
             lua_pushnil(L);
             lua_pushnil(L);

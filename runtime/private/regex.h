@@ -24,6 +24,7 @@ typedef struct {
     unsigned is_cached : 1;
     unsigned wants_jit : 1;
     unsigned dup_names : 1;    /* names stand for arrays */
+    unsigned is_utf : 1;
     unsigned is_plain_jit : 1; /* needs no checks of pcre2_match() */
 } regex_t;
 
@@ -34,6 +35,10 @@ regex_t *regex_check(lua_State *L, int pattern_arg, int options_arg,
 
 /* pcre2_match() from an offset: the captures set, or a negative error. */
 int regex_run(const regex_t *re, const ngx_str_t *subject, size_t from);
+
+/* The offset at which the search goes on after the match that was found: behind
+   it, and after an empty one a character further. */
+size_t regex_next(const regex_t *re, const ngx_str_t *subject);
 
 /* Fills the table on top with the captures of a match that gave rc. */
 void regex_push_captures(lua_State *L, const regex_t *re,

@@ -147,3 +147,85 @@ def test_what_is_no_text_is_taken_as_tostring_has_it(start):
         ngx.say(ngx.md5(true) == ngx.md5("true"), ngx.escape_uri(false))
     """))
     assert server.http("/t").text == "nil33\natrueb\nnilamed\ntruefalse\n"
+
+
+# Octets that are no UTF-8: cut short, overlong, surrogates, past U+10FFFF,
+# continuation octets alone; between valid characters and alone.
+NOT_UTF8 = (r"'\xC3', 'a\xC3', '\xE2\x82', 'x\xF0\x9F\x98y', '\x80\x80a', "
+            r"'\xFF\xFEa', '\xC0\x80', '\xED\xA0\x80b', '\xF4\x90\x80\x80', "
+            r"'\xC3\xA9\xC3', 'a\xE2\x82\xACb\xE2', ('\xF8'):rep(300)")
+
+
+def test_option_U_takes_octets_that_are_not_utf8(start):
+    server = start(http_lua(r"""
+        local n = 0
+        local function walk(subject, pattern, options)
+            for pos = 1, #subject + 1 do
+                ngx.re.match(subject, pattern, options, { pos = pos })
+                ngx.re.find(subject, pattern, options, { pos = pos })
+            end
+            ngx.re.match(subject, pattern, options)
+            ngx.re.find(subject, pattern, options)
+            for m, err in ngx.re.gmatch(subject, pattern, options) do
+                n = n + #m[0]
+            end
+            for _, by in ipairs{ "-", "[$0]", function(m) return m[0] end } do
+                assert(ngx.re.gsub(subject, pattern, by, options))
+                assert(ngx.re.sub(subject, pattern, by, options))
+            end
+            require("ngx.re").split(subject, pattern, options)
+        end
+        for _, subject in ipairs{ %s } do
+            for _, pattern in ipairs{ "", ".", "\\w+", "\\X", "[^a]", "(?<=.)b",
+                    "(?i)\xC3\xA9|a", "\\b", "$", "(.)(.)?", "a|" } do
+                for _, options in ipairs{ "U", "Uo", "Ujo", "Ujoi", "Us" } do
+                    walk(subject, pattern, options)
+                end
+            end
+        end
+        ngx.say(n > 0)
+        ngx.say(ngx.re.match("\xFF\xC3\xA9", "^.", "U"),
+                #ngx.re.match("\xFF\xC3\xA9", ".", "Ujo")[0])
+        ngx.say((ngx.re.gsub("a\xFF\xC3\xA9", ".", "<$0>", "Ujo")) ==
+                "<a>\xFF<\xC3\xA9>")
+    """ % NOT_UTF8))
+    assert server.http("/t").text == "true\nnil2\ntrue\n"
+
+
+def test_octets_that_are_not_utf8_have_a_reason(start):
+    server = start(http_lua(r"""
+        for _, options in ipairs{ "u", "ujo", "dU", "dUo", "du" } do
+            local m, err = ngx.re.match("\xC3", ".", options)
+            ngx.say(m, " ", err)
+        end
+        for _, options in ipairs{ "u", "U", "Ujo", "o" } do
+            local m, err = ngx.re.match("a", "\xC3\xA9\xC3" ..
+                (options == "o" and "(*UTF)(" or ""), options)
+            ngx.say(m, " ", (err:gsub(" in .*", "")))
+        end
+        ngx.say(ngx.re.match("\xC3\xA9\xC3\xA9", ".", "dU")[0])
+        local ctx = { pos = 2 }
+        ngx.say(select(2, ngx.re.match("\xC3\xA9", ".", "u", ctx)))
+    """))
+    text = server.http("/t").text.splitlines()
+    bad = "nil pcre2_match() failed: UTF-8 error: 1 byte missing at end"
+    wrong = ("nil pcre2_compile() failed: UTF-8 error: 1 byte missing at end")
+    assert text[:5] == [bad] * 5
+    assert text[5:8] == [wrong] * 3
+    assert text[8].startswith("nil pcre2_compile() failed: ")
+    assert text[9:] == ["é", "pcre2_match() failed: bad offset into UTF string"]
+
+
+def test_an_empty_match_is_followed_by_the_next_character(start):
+    server = start(http_lua(r"""
+        local text = "a\xC3\xA9\xE2\x82\xACb"
+        for _, options in ipairs{ "u", "U", "ujo", "Ujo" } do
+            local n = 0
+            for m, err in ngx.re.gmatch(text, "", options) do n = n + 1 end
+            ngx.say(n, " ", (ngx.re.gsub(text, "", "-", options)), " ",
+                    (ngx.re.gsub(text, "x*", function() return "+" end, options)))
+        end
+        ngx.say(ngx.re.gsub("a\xC3\xA9", "(*UTF)", "-", "jo"))
+    """))
+    assert server.http("/t").text == (
+        "5 -a-é-€-b- +a+é+€+b+\n" * 4 + "-a-é-3\n")
