@@ -229,3 +229,32 @@ def test_an_empty_match_is_followed_by_the_next_character(start):
     """))
     assert server.http("/t").text == (
         "5 -a-é-€-b- +a+é+€+b+\n" * 4 + "-a-é-3\n")
+
+
+def test_split_by_matches_that_are_empty(start):
+    """As Perl's split() has it."""
+    server = start(http_lua(r"""
+        local split = require("ngx.re").split
+        local function show(...)
+            ngx.say((table.concat(assert(split(...)), "|"):gsub("\n", "/")))
+        end
+        show("ab\ncd", "^") show("ab\ncd\nef", "^", "m") show("abc", "\\b")
+        show("abcd", "()") show("ab cd", "\\b", "jo") show("abc", "$")
+        show("abc", "$", nil, nil, 2) show("abcd", "(?<=b)")
+        show("a,b,,c,,", ",|") show("axxb", "x*") show("abab", "(?=b)|,")
+        show("abcd", "()", nil, nil, 3) show("abc", "x*", nil, { pos = 2 })
+        show("axb", "x*", nil, { pos = -1 }) show("abc", "a*?")
+        show("\xC3\xA9\xE2\x82\xAC.", "", "u") show("a\xC3\xA9", "x*", "Ujo")
+        show("a\xC3\xA9b", "(*UTF)", "jo") show(12, 2)
+        ngx.say(#split("", "", nil, nil, 3), #split("", "()"))
+        ngx.say(split("\xC3\xC3", "", "u"))
+        local t = split("abc", "", nil, nil, nil, { 1, 2, 3, 4, 5, 6 })
+        ngx.say(t[3], t[4], t[5])
+    """))
+    lines = server.http("/t").text.splitlines()
+    assert lines[:-1] == [
+        "ab/cd", "ab/|cd/|ef", "abc", "a||b||c||d", "ab| |cd", "abc", "abc|",
+        "ab|cd", "a|b||c", "a|b", "a|ba|b", "a||b||cd", "b|c", "a|b", "a|b|c",
+        "é|€|.", "a|é", "a|é|b", "1", "00",
+        "nilpcre2_match() failed: UTF-8 error: byte 2 top bits not 0x80"]
+    assert lines[-1] == "cnil5"
