@@ -6,8 +6,8 @@
 
 
 /* A file name with variables is put together for each request. */
-static char *
-compile_file(ngx_conf_t *cf, ngx_str_t *name, http_code_t *code)
+char *
+http_conf_file(ngx_conf_t *cf, ngx_str_t *name, http_code_t *code)
 {
     if (ngx_http_script_variables_count(name) == 0) {
         return NGX_CONF_OK;
@@ -37,7 +37,7 @@ http_conf_code(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
     char *rc = resolua_conf_read_code(cf, cmd, &code->code);
     if (rc == NGX_CONF_OK && code->code->path.len > 0) {
-        rc = compile_file(cf, &value[1], code);
+        rc = http_conf_file(cf, &value[1], code);
     }
     if (rc != NGX_CONF_OK) {
         return rc;

@@ -79,7 +79,9 @@ read_code(ngx_conf_t *cf, ngx_command_t *cmd, http_code_t *code)
     cf->args->elts = value + 1;
     char *rc = resolua_conf_read_code(cf, cmd, &code->code);
     cf->args->elts = value;
-    return rc;
+    return rc == NGX_CONF_OK && code->code->path.len > 0
+               ? http_conf_file(cf, &value[2], code)
+               : rc;
 }
 
 

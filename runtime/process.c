@@ -99,6 +99,39 @@ worker_pids(lua_State *L)
 }
 
 
+/* The text behind "NAME=" of an env directive; NULL: there is none. */
+static const char *
+configured_env(const char *name, size_t size)
+{
+    const ngx_core_conf_t *conf = (ngx_core_conf_t *) ngx_get_conf(
+        resolua_vm_cycle->conf_ctx, ngx_core_module);
+    const ngx_str_t *entries = conf->env.elts; /* len is the name's */
+    for (ngx_uint_t i = 0; i < conf->env.nelts; i++) {
+        const char *text = (const char *) entries[i].data;
+        if (entries[i].len == size && ngx_strncmp(text, name, size) == 0 &&
+            text[size] == '=') {
+            return text + size + 1;
+        }
+    }
+    return NULL;
+}
+
+
+/* os.getenv(name): in init_by_lua* the values that env directives give, which
+   nginx sets in its workers only. */
+static int
+os_getenv(lua_State *L)
+{
+    size_t size;
+    const char *name = luaL_checklstring(L, 1, &size);
+    const char *value = resolua_vm_phase == RESOLUA_INIT
+                            ? configured_env(name, size)
+                            : NULL;
+    lua_pushstring(L, value != NULL ? value : getenv(name));
+    return 1;
+}
+
+
 /* require "resty.core", "resty.core.regex" ...: nothing is left to load. */
 static const char core_source[] =
     "local preload = package.preload\n"
@@ -121,6 +154,10 @@ resolua_process_setup(lua_State *L)
     lua_setfield(L, -2, "pids");
     lua_pop(L, 1);
     resolua_vm_preload(L, "ngx.process", open_process);
+    lua_getglobal(L, "os");
+    lua_pushcfunction(L, os_getenv);
+    lua_setfield(L, -2, "getenv");
+    lua_pop(L, 1);
     if (luaL_loadbuffer(L, core_source, sizeof(core_source) - 1,
                         "=resty.core") != 0 ||
         lua_pcall(L, 0, 0, 0) != 0) {

@@ -64,6 +64,21 @@ add_own_path(lua_State *L)
 }
 
 
+/* A path of the configuration, in which "$prefix" stands for nginx's prefix. */
+static void
+push_path(lua_State *L, const ngx_str_t *text)
+{
+    const int base = lua_gettop(L);
+    const ngx_str_t *prefix = (const ngx_str_t *) &resolua_vm_cycle->prefix;
+    lua_pushlstring(L, (char *) prefix->data, prefix->len);
+    lua_pushlstring(L, (char *) text->data, text->len);
+    luaL_gsub(L, lua_tostring(L, -1), "$prefix", lua_tostring(L, base + 1));
+    luaL_gsub(L, lua_tostring(L, -1), "${prefix}", lua_tostring(L, base + 1));
+    lua_replace(L, base + 1);
+    lua_settop(L, base + 1);
+}
+
+
 /* package.NAME = text, where ";;" stands for what was there; own, if not NULL,
    is also searched where text has none. */
 static void
@@ -74,7 +89,7 @@ set_path(lua_State *L, const char *name, const ngx_str_t *text, const char *own)
     }
     lua_getglobal(L, "package");
     lua_getfield(L, -1, name);
-    lua_pushlstring(L, (char *) text->data, text->len);
+    push_path(L, text);
     if (own != NULL && strstr(lua_tostring(L, -1), ";;") == NULL) {
         lua_pushfstring(L, ";%s", own);
         lua_concat(L, 2);

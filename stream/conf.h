@@ -10,6 +10,7 @@
 #include "runtime/socket.h"
 #include "runtime/ssl.h"
 #include "server/conf.h"
+#include "stream/code.h"
 
 typedef struct {
     ngx_flag_t serve;   /* dns_serve */
@@ -23,10 +24,10 @@ typedef struct {
     ngx_msec_t tls_handshake_timeout;
     ngx_int_t tcp_max_connections; /* in a worker; 0: any number */
     ngx_int_t tcp_max_per_client;
-    resolua_code_t *preread; /* NULL: none */
-    resolua_code_t *access;
-    resolua_code_t *content;
-    resolua_code_t *log;
+    stream_code_t *preread; /* NULL: none */
+    stream_code_t *access;
+    stream_code_t *content;
+    stream_code_t *log;
     resolua_code_t *balancer; /* of upstream {} */
     resolua_ssl_codes_t ssl;
     ngx_uint_t is_express; /* the lane may answer: nothing in this server

@@ -115,15 +115,15 @@ stream_context_of(lua_State *L)
 
 /* While Lua has the session: what comes from the client waits. */
 ngx_int_t
-stream_run(ngx_stream_session_t *s, resolua_code_t *code, ngx_uint_t phase,
+stream_run(ngx_stream_session_t *s, const stream_code_t *code, ngx_uint_t phase,
            void (*ended)(ngx_stream_session_t *, ngx_int_t))
 {
     stream_context_t *context = stream_context(s);
-    if (context == NULL) {
+    if (context == NULL || stream_code_push(s, code) != NGX_OK) {
         return NGX_ERROR;
     }
     context->ended = ended;
-    return resolua_run(&context->request, code, phase);
+    return resolua_run_function(&context->request, 0, phase);
 }
 
 

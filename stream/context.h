@@ -50,7 +50,7 @@ stream_context_if_any(const ngx_stream_session_t *s)
 stream_context_t *stream_context_of(lua_State *L);
 
 /* Runs code; ended() follows later if it gives NGX_AGAIN. */
-ngx_int_t stream_run(ngx_stream_session_t *s, resolua_code_t *code,
+ngx_int_t stream_run(ngx_stream_session_t *s, const stream_code_t *code,
                      ngx_uint_t phase,
                      void (*ended)(ngx_stream_session_t *, ngx_int_t));
 

@@ -123,7 +123,7 @@ set_content(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
     ngx_stream_core_srv_conf_t *core =
         ngx_stream_conf_get_module_srv_conf(cf, ngx_stream_core_module);
     core->handler = phases_content;
-    return resolua_conf_code(cf, cmd, data);
+    return stream_code_conf(cf, cmd, data);
 }
 
 
@@ -242,16 +242,16 @@ static ngx_command_t commands[] = {
                         offsetof(stream_conf_t, dns)),
     RESOLUA_SOCKET_COMMANDS(SRV, NGX_STREAM_SRV_CONF_OFFSET,
                             offsetof(stream_conf_t, sockets)),
-    RESOLUA_CODE_COMMANDS("preread", SRV, resolua_conf_code,
+    RESOLUA_CODE_COMMANDS("preread", SRV, stream_code_conf,
                           NGX_STREAM_SRV_CONF_OFFSET,
                           offsetof(stream_conf_t, preread)),
-    RESOLUA_CODE_COMMANDS("access", SRV, resolua_conf_code,
+    RESOLUA_CODE_COMMANDS("access", SRV, stream_code_conf,
                           NGX_STREAM_SRV_CONF_OFFSET,
                           offsetof(stream_conf_t, access)),
     RESOLUA_CODE_COMMANDS("content", NGX_STREAM_SRV_CONF, set_content,
                           NGX_STREAM_SRV_CONF_OFFSET,
                           offsetof(stream_conf_t, content)),
-    RESOLUA_CODE_COMMANDS("log", SRV, resolua_conf_code,
+    RESOLUA_CODE_COMMANDS("log", SRV, stream_code_conf,
                           NGX_STREAM_SRV_CONF_OFFSET,
                           offsetof(stream_conf_t, log)),
     RESOLUA_CODE_COMMANDS("balancer", NGX_STREAM_UPS_CONF, balancer_conf,

@@ -56,7 +56,7 @@ hold_reading(ngx_connection_t *c)
 
 
 static ngx_int_t
-run_phase(ngx_stream_session_t *s, resolua_code_t *code, ngx_uint_t phase)
+run_phase(ngx_stream_session_t *s, const stream_code_t *code, ngx_uint_t phase)
 {
     if (code == NULL) {
         return NGX_DECLINED;
@@ -114,7 +114,9 @@ log_handler(ngx_stream_session_t *s)
         return NGX_ERROR;
     }
     resolua_run_abort(&context->request);
-    (void) resolua_run_sync(&context->request, conf->log, RESOLUA_LOG, 0);
+    if (stream_code_push(s, conf->log) == NGX_OK) {
+        (void) resolua_run_function_sync(&context->request, 0, RESOLUA_LOG, 0);
+    }
     return NGX_OK;
 }
 

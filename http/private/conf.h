@@ -60,6 +60,9 @@ typedef struct {
     dns_server_conf_t dns;
 } http_loc_conf_t;
 
+/* Makes what fills in the name that code's file has, if it has variables. */
+char *http_conf_file(ngx_conf_t *cf, ngx_str_t *name, http_code_t *code);
+
 /* An ngx_command_t set handler: reads an http_code_t to cmd->offset of conf and
    marks the phase in cmd->post as used. */
 char *http_conf_code(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -70,3 +70,17 @@ def test_directives_of_other_modules(start):
     lines = server.http("/t").text.splitlines()
     assert lines[0] == "a%20b%2F617a'it\\'s'"
     assert '"set_none" not found' in lines[1]
+
+
+def test_a_file_by_variable(start):
+    server = start(http_lua(
+        "ngx.say(ngx.var.x)", "set $n $arg_n; set_by_lua_file $x by/$n.lua a;"),
+        run=False)
+    server.file("by/one.lua", "return 'one' .. ngx.arg[1]")
+    server.file("by/two.lua", "return 'two' .. ngx.arg[1]")
+    server.folder.chmod(0o755)
+    server.start()
+    for name in ("one", "two", "one"):
+        assert server.http(f"/t?n={name}").text == name + "a\n"
+    assert server.http("/t?n=none").status == 500
+    assert "by/none.lua" in server.log()

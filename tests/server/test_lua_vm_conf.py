@@ -118,3 +118,40 @@ def test_a_signal_does_not_end_a_blocking_call(start, setting, out):
     os.kill(server.worker_pids()[0], signal.SIGUSR1)
     asking.join()
     assert answers == [out]
+
+
+@pytest.mark.parametrize("place", ["http", "stream", "main"])
+def test_package_paths_name_the_prefix(start, place):
+    paths = ("lua_package_path '$prefix/m/?.lua;${prefix}/n/?.lua;;';"
+             "lua_package_cpath '${prefix}/c/?.so;;';")
+    server = start(http_lua(
+        "ngx.say(require 'of_m', require 'of_n', ' ', package.cpath)",
+        **{place if place != "stream" else "main":
+           paths if place != "stream" else "stream { %s }" % paths}),
+        run=False)
+    server.file("m/of_m.lua", "return 'm'")
+    server.file("n/of_n.lua", "return 'n'")
+    server.folder.chmod(0o755)
+    server.start()
+    text = server.http("/t").text
+    assert text.startswith(f"mn {server.folder}/")
+    assert "prefix" not in text and "/c/?.so;" in text
+
+
+def test_init_sees_the_values_of_env_directives(start):
+    server = start(http_lua("""
+        local getenv = os.getenv
+        ngx.say(in_init, " / ", getenv("GIVEN"), " ", getenv("BOTH"), " ",
+                getenv("KEPT"), " ", getenv("OTHER"), " ", getenv("EMPTY"))
+    """, main="""
+        env GIVEN=new=1; env BOTH=conf; env KEPT; env EMPTY=; env GIVE=no;
+        init_by_lua_block {
+            local t = {}
+            for i, name in ipairs{ "GIVEN", "BOTH", "KEPT", "OTHER", "EMPTY",
+                    "ABSENT" } do
+                t[i] = tostring(os.getenv(name))
+            end
+            in_init = table.concat(t, " ")
+        }"""), env={"BOTH": "old", "KEPT": "kept", "OTHER": "other"})
+    assert server.http("/t").text == (
+        "new=1 conf kept other  nil / new=1 conf kept nil \n")

@@ -387,3 +387,26 @@ def test_init_is_shared_with_the_master(start):
                    "ngx.say(made, ' ', id) } } }", workers=2)
     for _ in range(4):
         assert talk(server) in (b"42 0\n", b"42 1\n")
+
+
+def test_files_by_variable(start):
+    """The names are filled in for each session."""
+    code = "stream { %s }" % " ".join("""server {
+        listen 127.0.0.1:@%s@;
+        preread_by_lua_file by/preread-$server_addr.lua;
+        access_by_lua_file by/$server_addr-access.lua;
+        content_by_lua_file @FOLDER@/by/${server_addr}-%s.lua;
+        log_by_lua_file by/log-$server_addr.lua;
+    }""" % pair for pair in (("A", "content"), ("B", "none")))
+    server = start(code, run=False)
+    for name in ("preread-127.0.0.1", "127.0.0.1-access"):
+        server.file(f"by/{name}.lua", f"ngx.say('{name[:7]}')")
+    server.file("by/127.0.0.1-content.lua", "ngx.say(ngx.get_phase())")
+    server.file("by/log-127.0.0.1.lua", "ngx.log(ngx.WARN, 'logs by file')")
+    server.folder.chmod(0o755)
+    server.start()
+    for _ in range(2):
+        assert talk(server, port="A") == b"127.0.0\npreread\ncontent\n"
+    server.wait_for_log("logs by file")
+    assert talk(server, port="B") == b"127.0.0\npreread\n"
+    server.wait_for_log("by/127.0.0.1-none.lua")
