@@ -173,6 +173,13 @@ static void
 phase_ended(resolua_handshake_t *h, ngx_uint_t phase, ngx_int_t rc)
 {
     h->done |= phase;
+    if (phase == RESOLUA_SSL_SESSION_FETCH) {
+        if (rc != NGX_OK) { /* a full handshake does without the session */
+            SSL_SESSION_free(h->session);
+            h->session = NULL;
+        }
+        return;
+    }
     if (rc != NGX_OK || (h->result_is_set && h->verify_result != X509_V_OK)) {
         h->failed = 1;
     }

@@ -136,50 +136,52 @@ must_wait(resolua_handshake_t *h, ngx_uint_t phase)
 
 
 static int
-offers_1_3(SSL *ssl)
+takes_1_3(SSL *ssl)
 {
-    const unsigned char *data;
-    size_t size;
-    if (!SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_versions, &data,
-                                   &size)) {
-        return 0;
-    }
-    for (size_t i = 1; i + 1 < size; i += 2) { /* behind the list's size */
-        if (((data[i] << 8) | data[i + 1]) == TLS1_3_VERSION) {
-            return 1;
-        }
-    }
-    return 0;
+    const long newest = SSL_get_max_proto_version(ssl); /* 0: any */
+    return (SSL_get_options(ssl) & SSL_OP_NO_TLSv1_3) == 0 &&
+           (newest == 0 || newest >= TLS1_3_VERSION);
 }
 
 
-/* What the client wants to resume: in TLS 1.3 the first identity of its
-   pre_shared_key extension (RFC 8446 section 4.2.11), if it is none of a
-   ticket; before, the session id, unless a ticket comes with it. */
+/* Will this be TLS 1.2 or older?  The session id of a client that speaks
+   TLS 1.3 means nothing (RFC 8446 section 4.1.2). */
+static int
+is_before_1_3(SSL *ssl)
+{
+    const unsigned char *data;
+    size_t size;
+    int has_1_3 = 0;
+    int has_older = 0;
+    if (!SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_versions, &data,
+                                   &size)) {
+        return 1;
+    }
+    for (size_t i = 1; i + 1 < size; i += 2) { /* behind the list's size */
+        const int version = (data[i] << 8) | data[i + 1];
+        has_1_3 |= version == TLS1_3_VERSION;
+        has_older |= version >= SSL3_VERSION && version <= TLS1_2_VERSION;
+    }
+    return has_older && !(has_1_3 && takes_1_3(ssl));
+}
+
+
+/* The session that the client wants to resume, unless a ticket comes with it.
+ */
 static void
 find_session_id(SSL *ssl, ngx_str_t *id)
 {
-    enum { SIZE_AT = 2, IDENTITY_AT = 4 };
     const unsigned char *data;
     size_t size;
-    const int has_tickets = (SSL_get_options(ssl) & SSL_OP_NO_TICKET) == 0;
-    const int is_1_3 =
-        (SSL_get_options(ssl) & SSL_OP_NO_TLSv1_3) == 0 && offers_1_3(ssl);
     id->len = 0;
-    if (is_1_3) {
-        if (!has_tickets &&
-            SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_psk, &data, &size) &&
-            size > IDENTITY_AT) {
-            id->data = (u_char *) data + IDENTITY_AT;
-            id->len = ((size_t) data[SIZE_AT] << 8) | data[SIZE_AT + 1];
-            id->len = id->len <= size - IDENTITY_AT ? id->len : 0;
-        }
+    if (!is_before_1_3(ssl)) {
         return;
     }
-    const int has_ticket = has_tickets &&
-                           SSL_client_hello_get0_ext(
-                               ssl, TLSEXT_TYPE_session_ticket, &data, &size) &&
-                           size > 0;
+    const int has_ticket =
+        (SSL_get_options(ssl) & SSL_OP_NO_TICKET) == 0 &&
+        SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_session_ticket, &data,
+                                  &size) &&
+        size > 0;
     if (!has_ticket) {
         id->len = SSL_client_hello_get0_session_id(ssl, &data);
         id->data = (u_char *) data;

@@ -453,48 +453,73 @@ COUNTS = """ngx.say(ngx.shared.notes:get("stored"), " ",
     tostring(ngx.shared.notes:get("fetched")))"""
 
 
-@pytest.mark.parametrize("port", PORTS)
-@pytest.mark.parametrize("wait", ["", "ngx.sleep(0.02)"])
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2,
-                                     ssl.TLSVersion.TLSv1_3])
-def test_sessions_are_resumed(run, ca, port, wait, version):
-    server = run(SESSIONS % wait, COUNTS)
+def context_of(ca, version):
     context = ssl.create_default_context(cafile=ca.path("ca.pem"))
     context.minimum_version = context.maximum_version = version
-
-    def once(session):
-        with socket.create_connection((HOST, server.port(port)), 10) as s:
-            with context.wrap_socket(s, server_hostname="fallback.test",
-                                     session=session) as secure:
-                text = (tls.get(secure) if port == "TLS"
-                        else secure.makefile().read())
-                return secure.session_reused, secure.session, text
-    stored = 1 if version == ssl.TLSVersion.TLSv1_2 else 2  # at a time
-    reused, session, text = once(None)
-    assert not reused and text == f"{stored} nil\n"
-    reused, again, text = once(session)
-    assert reused and text.endswith(" 1\n")
-    if version == ssl.TLSVersion.TLSv1_2:
-        assert text == "1 1\n" and once(session)[0]
-    else:
-        assert once(again)[0]
+    return context
 
 
-def test_an_unknown_session(run, ca):
-    server = run("ssl_session_tickets off;"
-                 "ssl_session_fetch_by_lua_block { error('away') }")
-    context = ssl.create_default_context(cafile=ca.path("ca.pem"))
-    context.maximum_version = ssl.TLSVersion.TLSv1_2
-    session = None
-    for _ in range(2):
-        with socket.create_connection((HOST, server.port("TLS")), 10) as s:
-            try:
-                with context.wrap_socket(s, server_hostname="fallback.test",
-                                         session=session) as secure:
-                    assert not secure.session_reused
-                    session = secure.session
-            except (ssl.SSLError, ConnectionError):
-                assert session is not None
+def ask_with(context, server, port, session=None):
+    """Whether the session was reused, the new one, what the server said."""
+    with socket.create_connection((HOST, server.port(port)), 10) as s:
+        with context.wrap_socket(s, server_hostname="fallback.test",
+                                 session=session) as secure:
+            text = (tls.get(secure) if port == "TLS"
+                    else secure.makefile().read())
+            return secure.session_reused, secure.session, text
+
+
+@pytest.mark.parametrize("port", PORTS)
+@pytest.mark.parametrize("wait", ["", "ngx.sleep(0.02)"])
+def test_sessions_are_resumed(run, ca, port, wait):
+    server = run(SESSIONS % wait, COUNTS)
+    old = context_of(ca, ssl.TLSVersion.TLSv1_2)
+    reused, session, text = ask_with(old, server, port)
+    assert not reused and text == "1 nil\n"
+    reused, _, text = ask_with(old, server, port, session)
+    assert reused and text == "1 1\n"
+    assert ask_with(old, server, port, session)[0]
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_sessions_of_tls_1_3_are_not_fetched(run, ca, port):
+    """A client sends a session id that means nothing (RFC 8446 4.1.2)."""
+    server = run(SESSIONS % "", COUNTS)
+    new = context_of(ca, ssl.TLSVersion.TLSv1_3)
+    reused, session, text = ask_with(new, server, port)
+    assert not reused and text == "2 nil\n"
+    reused, _, text = ask_with(new, server, port, session)
+    assert not reused and text == "4 nil\n"
+
+
+@pytest.mark.parametrize("limit", [
+    "ssl_protocols TLSv1.2;", "ssl_conf_command MaxProtocol TLSv1.2;"])
+def test_a_client_without_a_common_version_fetches_nothing(start, ca, limit):
+    conf = CONF.replace("ssl_protocols TLSv1.2 TLSv1.3;", limit)
+    server = start(conf % {"folder": ca.folder, "more": "", "content": COUNTS,
+                           "server": SESSIONS % "", "stream": SESSIONS % ""})
+    for port in PORTS:
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            ask_with(context_of(ca, ssl.TLSVersion.TLSv1_3), server, port)
+        text = ask_with(context_of(ca, ssl.TLSVersion.TLSv1_2), server, port)[2]
+        assert text.endswith(" nil\n")
+
+
+@pytest.mark.parametrize("port", PORTS)
+@pytest.mark.parametrize("code", [
+    "error('away')", "ngx.exit(ngx.ERROR)", "ngx.sleep(0.001) error({})",
+    "ngx.sleep(0.001) ngx.exit(ngx.ERROR)"])
+def test_a_fetch_that_fails_leads_to_a_full_handshake(run, ca, port, code):
+    """Also after the chunk has given a session."""
+    fetch = (SESSIONS % "").replace(
+        "assert(not session.set_serialized_session", code + " assert(not x")
+    server = run(fetch, COUNTS)
+    server.allow_log("session_fetch_by_lua|unknown reason")
+    old = context_of(ca, ssl.TLSVersion.TLSv1_2)
+    session = ask_with(old, server, port)[1]
+    for count in (1, 2):
+        reused, _, text = ask_with(old, server, port, session)
+        assert not reused and text == f"{count + 1} {count}\n"
 
 
 # Client certificates.
