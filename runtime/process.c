@@ -124,9 +124,8 @@ os_getenv(lua_State *L)
 {
     size_t size;
     const char *name = luaL_checklstring(L, 1, &size);
-    const char *value = resolua_vm_phase == RESOLUA_INIT
-                            ? configured_env(name, size)
-                            : NULL;
+    const char *value =
+        resolua_vm_phase == RESOLUA_INIT ? configured_env(name, size) : NULL;
     lua_pushstring(L, value != NULL ? value : getenv(name));
     return 1;
 }

@@ -177,11 +177,10 @@ find_session_id(SSL *ssl, ngx_str_t *id)
     if (!is_before_1_3(ssl)) {
         return;
     }
-    const int has_ticket =
-        (SSL_get_options(ssl) & SSL_OP_NO_TICKET) == 0 &&
-        SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_session_ticket, &data,
-                                  &size) &&
-        size > 0;
+    const int has_ticket = (SSL_get_options(ssl) & SSL_OP_NO_TICKET) == 0 &&
+                           SSL_client_hello_get0_ext(
+                               ssl, TLSEXT_TYPE_session_ticket, &data, &size) &&
+                           size > 0;
     if (!has_ticket) {
         id->len = SSL_client_hello_get0_session_id(ssl, &data);
         id->data = (u_char *) data;
