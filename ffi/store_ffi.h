@@ -163,6 +163,11 @@ DNS_EXPORT void dns_ffi_edit_records_begin(struct dns_ffi_edit *edit);
 DNS_EXPORT int dns_ffi_edit_records_next(struct dns_ffi_edit *edit,
                                          struct dns_ffi_record *out);
 
+/* What is probably a mistake in the master file that was loaded, a sentence a
+   line as "FILE:LINE: warning: ..."; empty: nothing.  After a commit; borrowed
+   until the edit is freed. */
+DNS_EXPORT const char *dns_ffi_edit_warnings(const struct dns_ffi_edit *edit);
+
 /* Why the last call failed; borrowed until the edit is freed. */
 DNS_EXPORT const char *dns_ffi_edit_error(const struct dns_ffi_edit *edit);
 

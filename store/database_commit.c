@@ -210,8 +210,9 @@ apply(writing_t *w)
         return status;
     }
 
-    edit->result = (store_edit_result_t){.zone_was_there = is_there,
-                                         .generation = generation};
+    store_edit_begin(edit);
+    edit->result.zone_was_there = is_there;
+    edit->result.generation = generation;
 
     if (edit->expects && edit->generation != (is_there ? generation : 0)) {
         return fail_at_apex(w, DNS_EEXIST, "the zone has been changed");

@@ -29,6 +29,7 @@ store_edit_free(store_edit_t *edit)
 {
     if (edit != NULL) {
         free(edit->octets);
+        free(edit->ttls);
         free(edit->changes);
         free(edit);
     }
@@ -239,6 +240,31 @@ store_edit_remove_if_any(store_edit_t *edit, const uint8_t *name, uint16_t type,
                        rdata);
 }
 
+void
+store_edit_begin(store_edit_t *edit)
+{
+    edit->result = (store_edit_result_t){0};
+    edit->ttls_count = 0;
+}
+
+size_t
+store_edit_size(const store_edit_t *edit)
+{
+    return edit->change_count;
+}
+
+bool
+store_edit_next_ttls(const store_edit_t *edit, size_t *at,
+                     store_edit_ttls_t *out)
+{
+    if (*at == edit->ttls_count) {
+        return false;
+    }
+
+    *out = edit->ttls[(*at)++];
+    return true;
+}
+
 const store_edit_result_t *
 store_edit_result(const store_edit_t *edit)
 {
@@ -265,7 +291,7 @@ dns_status_t
 store_edit_sort(store_edit_t *edit, char *error)
 {
     error[0] = '\0';
-    edit->result = (store_edit_result_t){0};
+    store_edit_begin(edit);
 
     if (edit->failure != DNS_OK) {
         memcpy(error, edit->reason, STORE_ERROR_SIZE);

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dns/name.h"
 #include "dns/node.h"
 #include "dns/status.h"
 
@@ -86,6 +87,23 @@ typedef struct {
 /* Borrowed; after a commit that gave DNS_OK. */
 DNS_EXPORT const store_edit_result_t *
 store_edit_result(const store_edit_t *edit);
+
+/* A set whose records came with several TTLs: the lowest was taken. */
+typedef struct {
+    uint8_t owner[DNS_NAME_MAX];
+    uint16_t type;
+    uint32_t ttls[2]; /* the lower one first */
+    uint32_t order;   /* of the record whose TTL was another one: what
+                         store_edit_size() was before it was loaded */
+} store_edit_ttls_t;
+
+/* *at starts as 0; false at the end.  After a commit that gave DNS_OK; some of
+   many. */
+DNS_EXPORT bool store_edit_next_ttls(const store_edit_t *edit, size_t *at,
+                                     store_edit_ttls_t *out);
+
+/* Changes so far. */
+DNS_EXPORT size_t store_edit_size(const store_edit_t *edit);
 
 /* What the edit's changes amount to on an empty zone: for a replaced zone all
    of it, for a set that was set the set.  *at starts as 0; DNS_ENOTFOUND at the

@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "dns/private/octets.h"
 #include "dns/rdata.h"
@@ -146,6 +147,54 @@ change_node(const store_edit_t *edit, const change_t *change,
 }
 
 static bool
+is_told(const store_edit_t *edit, const uint8_t *owner, uint16_t type)
+{
+    for (size_t i = 0; i < edit->ttls_count; i++) {
+        if (edit->ttls[i].type == type &&
+            dns_name_equal(edit->ttls[i].owner, owner)) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+/* Signatures have the TTLs of what they cover, and many of those. */
+static void
+note_ttls(store_edit_t *edit, const change_t *change,
+          const dns_node_builder_t *b)
+{
+    const dns_node_t node = dns_node_builder_node(b);
+    uint8_t owner[DNS_NAME_MAX];
+    dns_rrset_t set;
+
+    if (change->kind != CHANGE_LOAD || change->type == DNS_TYPE_RRSIG ||
+        !dns_node_find(&node, change->type, &set) || set.ttl == change->ttl ||
+        edit->ttls_count == TTLS_MAX) {
+        return;
+    }
+
+    store_edit_owner(edit, change, owner);
+
+    if (edit->ttls == NULL) {
+        edit->ttls = calloc(TTLS_MAX, sizeof(*edit->ttls));
+    }
+
+    if (edit->ttls == NULL || is_told(edit, owner, change->type)) {
+        return;
+    }
+
+    store_edit_ttls_t *ttls = &edit->ttls[edit->ttls_count++];
+    const bool is_lower = change->ttl < set.ttl;
+
+    memcpy(ttls->owner, owner, dns_name_size(owner));
+    ttls->type = change->type;
+    ttls->ttls[0] = is_lower ? change->ttl : set.ttl;
+    ttls->ttls[1] = is_lower ? set.ttl : change->ttl;
+    ttls->order = change->order;
+}
+
+static bool
 may_find_nothing(const change_t *change)
 {
     return change->kind == CHANGE_REMOVE_IF_ANY ||
@@ -156,6 +205,8 @@ static dns_status_t
 apply_change(store_edit_t *edit, const change_t *change, dns_node_builder_t *b,
              char *error)
 {
+    note_ttls(edit, change, b);
+
     dns_status_t status = change_node(edit, change, b);
 
     switch (status) {

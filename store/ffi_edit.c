@@ -11,6 +11,7 @@
 #include "store/ffi_database.h"
 #include "store/ffi_store.h"
 #include "store/lmdb.h"
+#include "store/load.h"
 
 struct dns_ffi_edit {
     store_lmdb_t *store;        /* borrowed; NULL: it is for a database */
@@ -20,6 +21,7 @@ struct dns_ffi_edit {
     const char *text; /* borrowed: the master file to load, or NULL */
     size_t size;
     const char *path; /* borrowed: or its file, or NULL */
+    store_load_t loaded;
     uint8_t apex[DNS_NAME_MAX];
     char error[DNS_FFI_ERROR_SIZE];
 
@@ -86,6 +88,7 @@ dns_ffi_edit_free(struct dns_ffi_edit *edit)
 {
     store_edit_free(edit->edit);
     dns_node_builder_free(&edit->node);
+    store_load_free(&edit->loaded);
     free(edit);
 }
 
@@ -157,53 +160,6 @@ dns_ffi_edit_load_file(struct dns_ffi_edit *edit, const char *path)
     edit->path = path;
 }
 
-/* One record of a master file; where and why it does not fit the zone. */
-static dns_status_t
-add_record(struct dns_ffi_edit *edit, const dns_zonefile_t *file,
-           const dns_record_t *record)
-{
-    dns_status_t status = DNS_EMALFORMED;
-    const char *reason = "only class IN is served";
-
-    if (record->class_ == DNS_CLASS_IN) {
-        status =
-            store_edit_load(edit->edit, record->owner, record->type,
-                            record->ttl, record->rdata, record->rdata_size);
-        reason = dns_name_is_within(record->owner, edit->apex)
-                     ? dns_status_text(status)
-                     : "the name lies outside the zone";
-    }
-
-    if (status != DNS_OK) {
-        snprintf(edit->error, sizeof(edit->error), "%s:%u: %s",
-                 dns_zonefile_name(file), dns_zonefile_line(file), reason);
-    }
-
-    return status;
-}
-
-static dns_status_t
-add_records(struct dns_ffi_edit *edit, dns_zonefile_t *file)
-{
-    dns_record_t record;
-    dns_status_t status;
-
-    while ((status = dns_zonefile_next(file, &record)) == DNS_OK) {
-        status = add_record(edit, file, &record);
-
-        if (status != DNS_OK) {
-            return status;
-        }
-    }
-
-    if (status == DNS_ENOTFOUND) {
-        return DNS_OK;
-    }
-
-    snprintf(edit->error, sizeof(edit->error), "%s", dns_zonefile_error(file));
-    return status;
-}
-
 static dns_status_t
 load(struct dns_ffi_edit *edit)
 {
@@ -218,18 +174,9 @@ load(struct dns_ffi_edit *edit)
         .origin = edit->apex,
         .allows_include = edit->path != NULL,
     };
-    dns_zonefile_t *file;
-    dns_status_t status = dns_zonefile_open(&file, &options);
+    dns_status_t status =
+        store_load_zonefile(&edit->loaded, edit->edit, &options, edit->error);
 
-    if (status == DNS_OK) {
-        status = add_records(edit, file);
-    } else {
-        snprintf(edit->error, sizeof(edit->error), "%s",
-                 file != NULL ? dns_zonefile_error(file) : "out of memory");
-        status = DNS_EMALFORMED;
-    }
-
-    dns_zonefile_free(file);
     edit->text = NULL;
     edit->path = NULL;
     return status;
@@ -288,10 +235,24 @@ dns_ffi_edit_commit(void *job)
         return status;
     }
 
-    return edit->database != NULL
-               ? store_database_commit(edit->database, edit->edit,
-                                       &edit->zones_changed, edit->error)
-               : store_lmdb_commit(edit->store, edit->edit, edit->error);
+    status = edit->database != NULL
+                 ? store_database_commit(edit->database, edit->edit,
+                                         &edit->zones_changed, edit->error)
+                 : store_lmdb_commit(edit->store, edit->edit, edit->error);
+
+    if (status == DNS_OK) {
+        store_load_committed(&edit->loaded, edit->edit);
+    }
+
+    return status;
+}
+
+const char *
+dns_ffi_edit_warnings(const struct dns_ffi_edit *edit)
+{
+    const buffer_t *warnings = &edit->loaded.warnings;
+
+    return warnings->size == 0 ? "" : warnings->octets;
 }
 
 void

@@ -448,7 +448,7 @@ lmdb_apply(const lmdb_commit_t *commit, MDB_txn *txn, int *rc, bool *is_changed,
         .edit = edit, .store = commit->store, .txn = txn, .error = error};
     dns_status_t status;
 
-    edit->result = (store_edit_result_t){0}; /* of a try before */
+    store_edit_begin(edit);
     *rc = mdb_cursor_open(txn, w.store->nodes, &w.nodes);
 
     if (*rc != 0) {

@@ -49,7 +49,8 @@ Loads master files; each zone is replaced in one transaction, and an error in
 a file leaves its old zone as it was.  A folder stands for all files in it
 that end in ".zone".  Relative names before any $ORIGIN end in --origin, or in
 the file's name without ".zone"; the zone is --origin, or the owner of the SOA.
-Failures are listed as FILE:LINE:COLUMN: what was expected.
+Failures are listed as FILE:LINE:COLUMN: what was expected; FILE:LINE: warning:
+says what was loaded all the same, as a set with several TTLs with the lowest.
 ]],
     ["zone list"] = [[
 usage: resolua [--data DIR] zone list
@@ -187,6 +188,9 @@ local function load_file(store, path, options)
             or path .. ": " .. reason
     end
 
+    for _, sentence in ipairs(edit:warnings()) do
+        complain(sentence)
+    end
     warn(store, path, zone)
     return true
 end

@@ -179,6 +179,18 @@ function Edit:load_file(path)
     C.dns_ffi_edit_load_file(self.handle, path)
 end
 
+--- What is probably a mistake in the master file that the commit has loaded.
+-- @treturn {string,...} "FILE:LINE: warning: ...", "line:LINE: ..." of a text
+function Edit:warnings()
+    local out = {}
+    local text = ffi.string(C.dns_ffi_edit_warnings(self.handle))
+    for line in text:gmatch("[^\n]+") do
+        out[#out + 1] = line
+    end
+
+    return out
+end
+
 function Edit:reason()
     return ffi.string(C.dns_ffi_edit_error(self.handle))
 end

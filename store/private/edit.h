@@ -35,6 +35,8 @@ typedef struct {
     uint8_t kind; /* change_kind_t */
 } change_t;
 
+enum { TTLS_MAX = 16 }; /* sets with several TTLs that are told */
+
 struct store_edit_s {
     dns_name_t apex;
     bool replaces;
@@ -55,7 +57,12 @@ struct store_edit_s {
     uint16_t last_key_size;
     bool is_sorted; /* changes came in the order of their keys */
     store_edit_result_t result;
+    store_edit_ttls_t *ttls; /* owned; NULL before there is one */
+    size_t ttls_count;
 };
+
+/* A try of a commit begins: nothing was done yet. */
+void store_edit_begin(store_edit_t *edit);
 
 /* Brings the changes into the order of their owners.  A failure of a call
    before, with its reason in error. */

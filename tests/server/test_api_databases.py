@@ -283,6 +283,15 @@ def test_one_text_is_one_record(server):
         "changetype": "REPLACE", "records": content}]}).status == 422
 
 
+def test_a_zone_put_with_several_ttls_is_warned_of(server):
+    reply = server.http(ZONE, "PUT", MASTER + "www 30 A 192.0.2.82\n")
+    assert reply.json()["warnings"] == [
+        "line:8: warning: www.example.test. A has the TTLs 30 and 60: a record"
+        " set has one, and the lowest is used"]
+    assert server.http(ZONE + "/www/A").json()["ttl"] == 30
+    assert "warnings" not in server.http(ZONE, "PUT", MASTER).json()
+
+
 SIGNED = MASTER + """\
 @ 60 DNSKEY 257 3 13 mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ==
 @ 60 RRSIG SOA 13 2 60 20400101000000 20200101000000 1 @ AAAA

@@ -225,6 +225,29 @@ def test_help(resolua, command):
     assert " ".join(command) in output
 
 
+def test_a_set_with_several_ttls_has_the_lowest(resolua, tmp_path):
+    """RFC 2181 section 5.2; each such set is warned of, once."""
+    (tmp_path / "more").write_text("a 70 A 192.0.2.4\n")
+    path = tmp_path / "t.test.zone"
+    path.write_text(
+        SOA + "@ 60 NS ns1\nns1 60 A 192.0.2.1\na 60 A 192.0.2.2\n"
+        "b 90 A 192.0.2.2\na 90 A 192.0.2.3\nb 60 A 192.0.2.3\n"
+        "b 50 A 192.0.2.4\n$INCLUDE more\nb 90 AAAA ::1\n"
+        "@ 60 RRSIG SOA 13 2 60 20400101000000 20200101000000 1 @ AAAA\n"
+        "@ 30 RRSIG NS 13 2 30 20400101000000 20200101000000 1 @ AAAA\n")
+    for command in (("zone", "check"), ("zone", "load")):
+        code, _, errors = resolua(*command, path)
+        assert code == 0
+        assert errors.splitlines() == [
+            f"{path}:6: warning: a.t.test. A has the TTLs 60 and 90: a record "
+            "set has one, and the lowest is used",
+            f"{path}:7: warning: b.t.test. A has the TTLs 60 and 90: a record "
+            "set has one, and the lowest is used"]
+    shown = resolua("zone", "show", "t.test")[1].splitlines()
+    assert [line.split("\t")[1] for line in shown if "\tA\t" in line] \
+        == ["60"] * 3 + ["50"] * 3 + ["60"]
+
+
 def test_servers_without_an_address_are_warned_of(resolua, tmp_path):
     path = tmp_path / "warn.test.zone"
     path.write_text("$ORIGIN warn.test.\n@ 60 SOA ns h 1 2 3 4 5\n"

@@ -212,11 +212,12 @@ end
 
 -- What the edit has made of the zone, which others may have changed since.
 local function send_new_state(edit)
-    local result = edit:result()
+    local result, warnings = edit:result(), edit:warnings()
     ngx.header["ETag"] = changes.zone_etag(result)
     return http.send_json(result.zone_was_there and 200 or 201, {
         name = name_of.normalize(result.name),
         serial = result.serial,
+        warnings = #warnings > 0 and json.list(warnings) or nil,
     })
 end
 
