@@ -117,6 +117,10 @@ DNS_EXPORT void dns_ffi_edit_delete_zone(struct dns_ffi_edit *edit);
 DNS_EXPORT void dns_ffi_edit_expect(struct dns_ffi_edit *edit,
                                     uint64_t generation);
 
+/* Which serial the edit gives to the zone (store/serial.h); now: seconds. */
+DNS_EXPORT void dns_ffi_edit_serial_rule(struct dns_ffi_edit *edit, int kind,
+                                         int soa_edit, double now);
+
 /* ttl: DNS_FFI_TTL_OF_SET: that of the set when the change's turn comes, else
    3600. */
 enum { DNS_FFI_TTL_OF_SET = -1 };

@@ -135,7 +135,7 @@ write_apex(writing_t *w, size_t end)
     w->is_changed = w->is_changed || !store_is_same_node(&old, &node);
 
     if (w->is_changed && !edit->sets_soa) {
-        store_raise_serial(&w->builder);
+        store_raise_serial(edit, &w->builder);
     }
 
     return write_node(w, &edit->apex, &old);

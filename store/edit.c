@@ -54,6 +54,13 @@ store_edit_expect(store_edit_t *edit, uint64_t generation)
     edit->generation = generation;
 }
 
+void
+store_edit_set_serial_rule(store_edit_t *edit, const store_serial_rule_t *rule)
+{
+    edit->has_serial_rule = true;
+    edit->serial_rule = *rule;
+}
+
 /* Remembers the first failure for commit. */
 static dns_status_t
 fail(store_edit_t *edit, dns_status_t status, const uint8_t *name,

@@ -5,7 +5,7 @@
  * An edit of one zone: a list of changes that a store commits as one
  * transaction (store_lmdb_commit(), store_database_commit()).  The calls only
  * collect; commit checks and writes.  Each edit that changes something raises
- * the SOA serial (RFC 1982) unless it sets a SOA itself.
+ * the SOA serial (RFC 1982) unless it sets a SOA itself or has a rule for it.
  *
  * Commit gives DNS_ENOTFOUND: no such zone or set.  DNS_EEXIST: not the
  * generation that was expected.  DNS_ECONFLICT: CNAME beside other data, no
@@ -22,6 +22,7 @@
 #include "dns/name.h"
 #include "dns/node.h"
 #include "dns/status.h"
+#include "store/serial.h"
 
 enum { STORE_ERROR_SIZE = 512 }; /* bytes for an error text and its NUL */
 
@@ -40,6 +41,11 @@ DNS_EXPORT void store_edit_delete_zone(store_edit_t *edit);
 /* Commit will be DNS_EEXIST unless the zone still has this generation; 0:
    unless it is not there. */
 DNS_EXPORT void store_edit_expect(store_edit_t *edit, uint64_t generation);
+
+/* The serial that the edit gives to the zone, also where it sets a SOA itself;
+   without a rule one more than before, or as that SOA says. */
+DNS_EXPORT void store_edit_set_serial_rule(store_edit_t *edit,
+                                           const store_serial_rule_t *rule);
 
 enum {
     STORE_TTL_DEFAULT = 3600, /* seconds, of a set that is made without one */

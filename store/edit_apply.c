@@ -273,13 +273,24 @@ store_node_serial(const dns_node_t *apex)
 }
 
 void
-store_raise_serial(dns_node_builder_t *b)
+store_raise_serial(const store_edit_t *edit, dns_node_builder_t *b)
 {
     const dns_node_t node = dns_node_builder_node(b);
     const uint8_t *serial = find_serial(&node);
 
-    if (serial != NULL) {
-        put32(b->octets + (serial - b->octets), get32(serial) + 1);
+    if (serial != NULL) { /* without a rule it is that of zeros: increase */
+        put32(b->octets + (serial - b->octets),
+              store_next_serial(&edit->serial_rule, get32(serial)));
+    }
+}
+
+/* A SOA that the edit sets has the serial that its rule says. */
+static void
+raise_given_serial(const store_edit_t *edit, const change_t *change,
+                   dns_node_builder_t *b)
+{
+    if (change->key_size == 0 && edit->sets_soa && edit->has_serial_rule) {
+        store_raise_serial(edit, b);
     }
 }
 
@@ -323,6 +334,7 @@ store_edit_next_node(const store_edit_t *edit, size_t *at, uint8_t *owner,
         status = change_node(edit, &edit->changes[i], b);
     }
 
+    raise_given_serial(edit, &edit->changes[first], b);
     return status == DNS_ENOMEM ? status : DNS_OK;
 }
 
@@ -340,6 +352,8 @@ store_edit_apply(store_edit_t *edit, size_t first, size_t end,
     if (status != DNS_OK) {
         return status;
     }
+
+    raise_given_serial(edit, change, b);
 
     dns_node_t node = dns_node_builder_node(b);
     const char *reason = store_check_node(&node, change->key_size == 0);

@@ -70,6 +70,19 @@ dns_ffi_edit_new(struct dns_ffi_store *store, const uint8_t *apex,
     return status;
 }
 
+void
+dns_ffi_edit_serial_rule(struct dns_ffi_edit *edit, int kind, int soa_edit,
+                         double now)
+{
+    const store_serial_rule_t rule = {
+        .kind = (uint8_t) kind,
+        .soa_edit = (uint8_t) soa_edit,
+        .now = (int64_t) now,
+    };
+
+    store_edit_set_serial_rule(edit->edit, &rule);
+}
+
 int
 dns_ffi_edit_new_database(struct dns_ffi_database *database,
                           const uint8_t *apex, struct dns_ffi_edit **out)

@@ -300,7 +300,7 @@ write_serial(writing_t *w)
         return status;
     }
 
-    store_raise_serial(&w->builder);
+    store_raise_serial(w->edit, &w->builder);
     return write_node(w, &apex, &old);
 }
 

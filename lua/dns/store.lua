@@ -75,6 +75,22 @@ function Edit:expect(generation)
     C.dns_ffi_edit_expect(self.handle, generation)
 end
 
+-- PowerDNS's names of the rules (store/serial.h).
+local SERIAL_KINDS = { INCREASE = 0, DEFAULT = 1, EPOCH = 2, ["SOA-EDIT"] = 3,
+    ["SOA-EDIT-INCREASE"] = 4, [""] = 5, OFF = 5, NONE = 5 }
+local SOA_EDITS = { ["INCEPTION-INCREMENT"] = 1, ["INCEPTION-EPOCH"] = 2,
+    ["INCREMENT-WEEKS"] = 3, EPOCH = 4 }
+
+--- Which serial the edit gives to the zone, also where it sets a SOA itself.
+-- @tparam string kind PowerDNS's SOA-EDIT-API, in any letters; what it does not
+--   document is INCREASE
+-- @tparam string|nil soa_edit PowerDNS's SOA-EDIT
+-- @tparam number now seconds
+function Edit:serial_rule(kind, soa_edit, now)
+    C.dns_ffi_edit_serial_rule(self.handle, SERIAL_KINDS[kind:upper()] or 0,
+        SOA_EDITS[(soa_edit or ""):upper()] or 0, now)
+end
+
 local function rdata_size(rtype, text, apex)
     return C.dns_ffi_rdata_from_text(rtype, text, #text, apex,
         library.record.rdata, library.error)

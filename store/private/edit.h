@@ -42,6 +42,8 @@ struct store_edit_s {
     bool replaces;
     bool deletes;
     bool sets_soa;
+    bool has_serial_rule;
+    store_serial_rule_t serial_rule;
     bool expects;         /* a generation */
     uint64_t generation;  /* 0: no zone */
     dns_status_t failure; /* of the first call that failed */
@@ -90,8 +92,8 @@ uint32_t store_node_serial(const dns_node_t *apex);
 void store_edit_owner(const store_edit_t *edit, const change_t *change,
                       uint8_t *name);
 
-/* RFC 1982 section 3.1: the SOA's next serial, modulo 2^32. */
-void store_raise_serial(dns_node_builder_t *b);
+/* Gives the SOA the serial that the edit's rule says, or the next one. */
+void store_raise_serial(const store_edit_t *edit, dns_node_builder_t *b);
 
 /*
  * What a name server must refuse in a node; NULL: nothing.  The text follows

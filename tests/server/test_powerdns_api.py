@@ -369,12 +369,111 @@ def test_a_zone_of_its_own_text(server):
     text = ("@ 60 SOA ns1 h 42 3600 600 86400 300\n@ 60 NS ns1\n"
             "ns1 60 A 192.0.2.1\n")
     reply = send(server, "POST", ZONES + "?rrsets=false",
-                 {"name": "text.test.", "kind": "Native", "zone": text})
-    assert reply.status == 201 and reply.json()["serial"] == 42
+                 {"name": "text.test.", "kind": "Native", "zone": text,
+                  "soa_edit_api": "INCREASE"})
+    assert reply.status == 201 and reply.json()["serial"] == 43
     assert "rrsets" not in reply.json()
     exported = server.http(ZONES + "/text.test./export")
     assert "ns1.text.test.\t60\tIN\tA\t192.0.2.1\n" in exported.text
     assert exported.headers["Content-Type"] == "text/plain"
+
+
+def soa_of(zone, serial):
+    return rrset(zone, "SOA", "REPLACE",
+                 f"ns1.a.test. h.a.test. {serial} 10800 3600 604800 3600")
+
+
+def test_serials_by_soa_edit_api(server):
+    """What each value does to a serial of 5, as PowerDNS 4.7 does it."""
+    def serial(zone):
+        return server.http(f"{ZONES}/{zone}?rrsets=false").json()["serial"]
+
+    day = range(2020_01_01_01, 2100_01_01_01)
+    seconds = range(1_600_000_000, 2_020_000_000)
+    week = "INCEPTION-INCREMENT"
+    for i, (api, edit, made, later, again) in enumerate([
+            (None, None, day, day, 1), ("DEFAULT", None, day, day, 1),
+            ("default", None, day, day, 1), ("INCREASE", None, [1], [6], 1),
+            ("EPOCH", None, seconds, seconds, None), ("", None, [0], [5], 0),
+            ("OFF", None, [0], [5], 0), ("SOA-EDIT", None, [0], [5], 0),
+            ("SOA-EDIT", "NONE", [0], [5], 0), ("SOA-EDIT", week, day, day, 1),
+            ("SOA-EDIT", "EPOCH", seconds, seconds, None),
+            ("SOA-EDIT-INCREASE", None, [1], [6], 1),
+            ("SOA-EDIT-INCREASE", week, day, day, 1),
+            ("SOA-EDIT-INCREASE", "INCEPTION-EPOCH", seconds, seconds, None),
+            ("INCEPTION-INCREMENT", None, [1], [6], 1)]):
+        zone = f"z{i}.test."
+        settings = {k: v for k, v in (("soa_edit_api", api),
+                                      ("soa_edit", edit)) if v is not None}
+        reply = send(server, "POST", ZONES, {
+            "name": zone, "nameservers": ["ns1.a.test."], **settings})
+        assert reply.status == 201
+        assert reply.json()["soa_edit_api"] == (
+            "DEFAULT" if api is None else api)
+        assert reply.json()["serial"] in made, (api, edit, reply.json())
+        assert serial(zone) == reply.json()["serial"]
+        [soa] = [r["records"][0]["content"] for r in reply.json()["rrsets"]
+                 if r["type"] == "SOA"]
+        assert soa.split()[2] == str(reply.json()["serial"])
+        path = ZONES + "/" + zone
+        assert send(server, "PATCH", path,
+                    {"rrsets": [soa_of(zone, 5)]}).status == 204
+        assert serial(zone) in later, (api, edit, serial(zone))
+        before = serial(zone)
+        assert send(server, "PATCH", path, {"rrsets": [
+            rrset("x." + zone, "A", "REPLACE", "192.0.2.1")]}).status == 204
+        if again is not None:
+            assert serial(zone) - before == again, (api, edit)
+        assert send(server, "PUT", path,
+                    {"soa_edit_api": "", "api_rectify": True}).status == 204
+        found = server.http(path).json()
+        assert (found["soa_edit_api"], found["api_rectify"]) == ("", True)
+        before = serial(zone)
+        assert send(server, "PATCH", path, {"rrsets": [
+            rrset("x." + zone, "A", "REPLACE", "192.0.2.2")]}).status == 204
+        assert serial(zone) == before
+        assert str(server.query("x." + zone).answer[0][0]) == "192.0.2.2"
+
+
+def test_put_replaces_all_record_sets(server):
+    path = ZONES + "/put.test."
+    assert send(server, "POST", ZONES, {
+        "name": "put.test.", "nameservers": ["ns1.a.test."],
+        "soa_edit_api": "INCREASE", "rrsets": [
+            rrset("old.put.test.", "A", "REPLACE", "192.0.2.1",
+                  comments=[{"content": "c", "account": "a"}])]}).status == 201
+    base = [soa_of("put.test.", 7),
+            rrset("put.test.", "NS", "REPLACE", "ns2.a.test.")]
+    new = [*base, rrset("new.put.test.", "A", "REPLACE", "192.0.2.2",
+                        comments=[{"content": "n", "account": "a"}])]
+    before = server.http(path).text
+    for bad, text in ((new[1:], "SOA"), (new[::2], "NS"), ([], "SOA"),
+                      (7, "list"),
+                      ([*new, rrset("x.other.", "A", "REPLACE", "192.0.2.1")],
+                       "rrsets[3].name"),
+                      ([*new, rrset("new.put.test.", "CNAME", "REPLACE",
+                                    "a.test.")], "CNAME")):
+        reply = send(server, "PUT", path, {"rrsets": bad, "account": "no"})
+        assert reply.status == 422 and text in reply.json()["error"], bad
+        assert server.http(path).text == before
+    for value in new:
+        del value["changetype"]
+    assert send(server, "PUT", path, {"rrsets": new, "account": "ops",
+                                      "kind": "Native"}).status == 204
+    zone = server.http(path).json()
+    assert (zone["serial"], zone["account"]) == (8, "ops")
+    assert sorted((r["name"], r["type"]) for r in zone["rrsets"]) == [
+        ("new.put.test.", "A"), ("put.test.", "NS"), ("put.test.", "SOA")]
+    assert not server.query("old.put.test").answer
+    assert str(server.query("new.put.test").answer[0][0]) == "192.0.2.2"
+    again = rrset("old.put.test.", "A", "REPLACE", "192.0.2.1")
+    assert send(server, "PATCH", path, {"rrsets": [again]}).status == 204
+    comments = {r["name"]: r["comments"] for r in server.http(
+        path).json()["rrsets"] if r["type"] == "A"}
+    assert comments["old.put.test."] == []
+    assert comments["new.put.test."][0]["content"] == "n"
+    assert send(server, "PUT", path, zone).status == 204  # as it was fetched
+    assert server.http(path).json()["serial"] == 9
 
 
 def test_zones_with_odd_names(server):

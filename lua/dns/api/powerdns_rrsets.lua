@@ -29,6 +29,11 @@ local function comment_field(owner, type_name)
     return ("comments:%s/%s"):format(owner, type_name)
 end
 
+--- Does a field of the zone's attributes keep comments?
+function rrsets.is_comment_field(field)
+    return field:sub(1, #"comments:") == "comments:"
+end
+
 -- To JSON.
 
 local function new_rrset(record, owner, attributes)

@@ -17,6 +17,7 @@ local BASE = "/api/v1/servers/localhost/zones"
 local DEFAULT_KIND = "Native"
 local DEFAULT_SERVER = "a.misconfigured.dns.server.invalid."
 local DEFAULT_TTL = 3600
+local DEFAULT_SERIALS = "DEFAULT" -- SOA-EDIT-API
 local KINDS = { native = "Native", master = "Master", slave = "Slave",
     primary = "Master", secondary = "Slave", producer = "Producer",
     consumer = "Consumer" }
@@ -203,10 +204,6 @@ local function has_set(parsed, zone, type_name)
     return false
 end
 
-local function today_serial()
-    return os.date("!%Y%m%d") .. "01"
-end
-
 -- An absolute name of one label below a zone; the root is a zone, too.
 local function below(label, zone)
     return label .. "." .. (zone == "." and "" or canonical(zone))
@@ -218,8 +215,8 @@ local function add_apex(edit, zone, parsed, servers)
         servers = { DEFAULT_SERVER }
     end
     if not has_set(parsed, zone, "SOA") then
-        local soa = ("%s %s %s 10800 3600 604800 3600"):format(
-            servers[1], below("hostmaster", zone), today_serial())
+        local soa = ("%s %s 0 10800 3600 604800 3600"):format(servers[1],
+            below("hostmaster", zone)) -- the rule for serials gives it one
         local ok, reason, kind = edit:add(zone, "SOA", DEFAULT_TTL, soa)
         if not ok then
             return nil, reason, kind
@@ -230,6 +227,14 @@ local function add_apex(edit, zone, parsed, servers)
     end
 
     return edit:set(zone, dns.type.NS, DEFAULT_TTL, servers)
+end
+
+-- An edit of the API obeys what the zone's settings say about its serial; a zone
+-- that was not made by it has none.
+local function obey_serial_rule(edit, settings)
+    if settings.soa_edit_api then
+        edit:serial_rule(settings.soa_edit_api, settings.soa_edit, ngx.time())
+    end
 end
 
 local function parse_servers(servers)
@@ -278,6 +283,7 @@ local function parse_new(value)
     end
 
     out.text = type(value.zone) == "string" and value.zone or nil
+    out.settings.soa_edit_api = out.settings.soa_edit_api or DEFAULT_SERIALS
     return out
 end
 
@@ -289,6 +295,7 @@ local function make(store, new)
 
         edit:expect(0)
         edit:replace_zone()
+        obey_serial_rule(edit, new.settings)
         if new.text then
             edit:load_text(new.text)
         end
@@ -393,6 +400,7 @@ local function patch(context, zone)
             return nil, "no such zone", "not found"
         end
 
+        obey_serial_rule(edit, attributes_of(context, zone))
         return changes.put(edit, records_changes(parsed))
     end)
     if not ok then
@@ -403,18 +411,77 @@ local function patch(context, zone)
     return http.send(204)
 end
 
+-- The body of PUT: settings, and all of the zone's record sets if it has
+-- "rrsets"; or nil and what is wrong.
+local function parse_put(value, zone)
+    local out = { zone = zone }
+    local wrong
+    out.settings, wrong = parse_settings(value)
+    if not out.settings then
+        return nil, wrong
+    end
+    if value.rrsets == nil or value.rrsets == json.null then
+        return out
+    end
+
+    out.changes, wrong = rrsets.parse(value.rrsets, zone, "REPLACE")
+    for _, needed in ipairs { "SOA", "NS" } do
+        if out.changes and not has_set(out.changes, zone, needed) then
+            return nil, ("rrsets: the zone's %s is missing, and these are to "
+                .. "be all of its record sets"):format(needed)
+        end
+    end
+
+    return not wrong and out or nil, wrong
+end
+
+local function replace(context, new)
+    local settings = setmetatable(new.settings,
+        { __index = attributes_of(context, new.zone) })
+    return changes.commit(context.store, new.zone, function(edit, found)
+        if not found then
+            return nil, "no such zone", "not found"
+        end
+
+        edit:replace_zone()
+        obey_serial_rule(edit, settings)
+        return changes.put(edit, new.changes)
+    end)
+end
+
+-- Comments of sets that a zone had before all of them were replaced.
+local function old_comments(kept)
+    local fields = {}
+    for field in pairs(kept) do
+        if rrsets.is_comment_field(field) then
+            fields[field] = json.null
+        end
+    end
+
+    return fields
+end
+
 local function put(context, zone)
     local value = http.read_object(context.grant)
     if not value then
         return nil
     end
 
-    local settings, wrong = parse_settings(value)
-    if not settings then
+    local new, wrong = parse_put(value, name_of.normalize(zone))
+    if not new then
         return http.send_error(422, wrong)
     end
+    if new.changes then
+        local ok, reason, kind = replace(context, new)
+        if not ok then
+            return send_store_error(reason, kind)
+        end
+        set_attributes(context, zone, old_comments(attributes_of(context,
+            zone)))
+        set_attributes(context, zone, rrsets.comment_fields(new.changes))
+    end
 
-    set_attributes(context, zone, settings)
+    set_attributes(context, zone, new.settings)
     return http.send(204)
 end
 
