@@ -26,9 +26,9 @@ typedef struct {
 
 struct dns_zonefile {
     frame_t frames[DNS_ZONEFILE_DEPTH_MAX];
-    unsigned depth;       /* frames in use */
-    char *folder;         /* owned; where $INCLUDE may look; NULL: nowhere */
-    uint32_t default_ttl; /* $TTL */
+    unsigned depth;             /* frames in use */
+    zonefile_folders_t folders; /* where $INCLUDE may look */
+    uint32_t default_ttl;       /* $TTL */
     uint32_t last_ttl;
     bool has_default_ttl;
     bool has_last_ttl;
@@ -37,6 +37,7 @@ struct dns_zonefile {
     unsigned generated_count;
     unsigned line; /* where the last record began */
     char error[DNS_ZONEFILE_ERROR_SIZE];
+    char warning[DNS_ZONEFILE_ERROR_SIZE];
     char generated[GENERATE_LINE_MAX];
     uint8_t rdata[DNS_RDATA_MAX];
 };
@@ -51,6 +52,12 @@ const char *
 dns_zonefile_error(const dns_zonefile_t *file)
 {
     return file->error;
+}
+
+const char *
+dns_zonefile_warning(const dns_zonefile_t *file)
+{
+    return file->warning;
 }
 
 const char *
@@ -207,8 +214,12 @@ dns_zonefile_open(dns_zonefile_t **out, const dns_zonefile_options_t *options)
                     &text, origin);
     }
 
-    if (options->allows_include) {
-        file->folder = zonefile_folder(options->path);
+    if (options->allows_include &&
+        !zonefile_folders_init(&file->folders, options->path,
+                               options->include_folder)) {
+        snprintf(file->error, sizeof(file->error), "%s: %s",
+                 options->include_folder, strerror(errno));
+        return DNS_ENOTFOUND;
     }
 
     return open_path(file, options->path, origin);
@@ -226,7 +237,7 @@ dns_zonefile_free(dns_zonefile_t *file)
     }
 
     free(file->frames[0].name);
-    free(file->folder);
+    zonefile_folders_deinit(&file->folders);
     free(file);
 }
 
@@ -273,6 +284,28 @@ read_origin(dns_zonefile_t *file)
     return expect_line_end(file);
 }
 
+/* A TTL; one with the highest bit set counts as 0 (RFC 2181 section 8). */
+static bool
+read_ttl(dns_zonefile_t *file, lexer_t *lexer, const token_t *token,
+         uint32_t *out)
+{
+    if (!rdata_duration(token->text, token->size, UINT32_MAX, out)) {
+        return lexer_fail(lexer, token->text,
+                          "a TTL of 0 to 2147483647 seconds");
+    }
+
+    if (*out > DNS_TTL_MAX) {
+        if (file->warning[0] == '\0') {
+            snprintf(file->warning, sizeof(file->warning),
+                     "%s:%u: the TTL %u is above 2147483647 and counts as 0",
+                     top(file)->name, file->line, *out);
+        }
+        *out = 0;
+    }
+
+    return true;
+}
+
 static dns_status_t
 read_default_ttl(dns_zonefile_t *file)
 {
@@ -283,9 +316,8 @@ read_default_ttl(dns_zonefile_t *file)
         return fail(file);
     }
 
-    if (!rdata_duration(token.text, token.size, DNS_TTL_MAX,
-                        &file->default_ttl)) {
-        return fail_at(file, token.text, "a TTL of 0 to 2147483647 seconds");
+    if (!read_ttl(file, lexer, &token, &file->default_ttl)) {
+        return fail(file);
     }
 
     file->has_default_ttl = true;
@@ -295,7 +327,7 @@ read_default_ttl(dns_zonefile_t *file)
 static dns_status_t
 include(dns_zonefile_t *file, const token_t *name, const uint8_t *origin)
 {
-    if (file->folder == NULL) {
+    if (file->folders.own == NULL) {
         return fail_at(file, name->text, "no $INCLUDE here");
     }
 
@@ -303,11 +335,12 @@ include(dns_zonefile_t *file, const token_t *name, const uint8_t *origin)
         return fail_at(file, name->text, "at most 8 files inside one another");
     }
 
-    char *path = zonefile_inside(file->folder, name->text, name->size);
+    char *path = zonefile_find(&file->folders, name->text, name->size);
 
     if (path == NULL) {
         return fail_at(file, name->text,
-                       "a file that is there, in the zone file's own folder");
+                       "a file that is there, in the zone file's own folder "
+                       "or one that is allowed");
     }
 
     dns_status_t status = open_path(file, path, origin);
@@ -428,7 +461,7 @@ is_class(const token_t *token, uint16_t *out)
 
 /* TTL and class in any order, then the type (RFC 1035 section 5.1). */
 static bool
-read_head(lexer_t *lexer, head_t *head)
+read_head(dns_zonefile_t *file, lexer_t *lexer, head_t *head)
 {
     token_t token;
 
@@ -442,10 +475,8 @@ read_head(lexer_t *lexer, head_t *head)
         if (!head->has_ttl && token.size > 0 && token.text[0] >= '0' &&
             token.text[0] <= '9') {
             head->has_ttl = true;
-            if (!rdata_duration(token.text, token.size, DNS_TTL_MAX,
-                                &head->ttl)) {
-                return lexer_fail(lexer, token.text,
-                                  "a TTL of 0 to 2147483647 seconds");
+            if (!read_ttl(file, lexer, &token, &head->ttl)) {
+                return false;
             }
             continue;
         }
@@ -540,7 +571,7 @@ read_record(dns_zonefile_t *file, lexer_t *lexer, dns_record_t *record)
     const char *start = lexer->at;
     head_t head;
 
-    if (!read_head(lexer, &head) ||
+    if (!read_head(file, lexer, &head) ||
         (file->is_generating && !unquote_rdata(file, lexer)) ||
         !rdata_read(&r, head.type)) {
         return false;
@@ -676,6 +707,8 @@ dns_zonefile_next(dns_zonefile_t *file, dns_record_t *record)
     if (file->error[0] != '\0') {
         return DNS_EMALFORMED;
     }
+
+    file->warning[0] = '\0';
 
     while (file->depth > 0) {
         bool is_record;

@@ -22,8 +22,9 @@
  *
  * Understood: $ORIGIN, $TTL, $INCLUDE FILE [ORIGIN], $GENERATE; parentheses;
  * relative names; owner, TTL and class left out, TTL and class in either
- * order; @; escapes; units in TTLs (1h30m); TYPE123, CLASS123 and \#; a byte
- * order mark; lines that end in CR LF.
+ * order; a TTL of 2^31 or more as 0, with a warning (RFC 2181 section 8); @;
+ * escapes; units in TTLs (1h30m); TYPE123, CLASS123 and \#; a byte order mark;
+ * lines that end in CR LF.
  */
 
 #include <stdbool.h>
@@ -52,6 +53,8 @@ typedef struct {
                               MINIMUM of the SOA, or an error */
     bool allows_include;   /* $INCLUDE of files in the file's own folder and
                               below; never for text */
+    const char *include_folder; /* with allows_include: a folder whose files
+                                   may be named too; NULL: none */
 } dns_zonefile_options_t;
 
 typedef struct dns_zonefile dns_zonefile_t;
@@ -74,6 +77,12 @@ DNS_EXPORT DNS_MUST_USE dns_status_t dns_zonefile_next(dns_zonefile_t *file,
 /* "FILE:LINE:COLUMN: expected ..., found ..."; owned by file, empty before an
    error. */
 DNS_EXPORT const char *dns_zonefile_error(const dns_zonefile_t *file);
+
+/*
+ * "FILE:LINE: ...": what the last dns_zonefile_next() read in another way than
+ * it stands there, and why; owned by file.  Empty: nothing.
+ */
+DNS_EXPORT const char *dns_zonefile_warning(const dns_zonefile_t *file);
 
 /* Where the last record began, for the caller's own messages. */
 DNS_EXPORT const char *dns_zonefile_name(const dns_zonefile_t *file);

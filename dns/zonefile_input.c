@@ -74,47 +74,62 @@ zonefile_read(const char *path, char **buffer, zonefile_text_t *text)
     return true;
 }
 
-char *
-zonefile_folder(const char *path)
+bool
+zonefile_folders_init(zonefile_folders_t *folders, const char *path,
+                      const char *allowed_path)
 {
-    char *folder = realpath(path, NULL);
-    char *slash = folder != NULL ? strrchr(folder, '/') : NULL;
+    folders->own = realpath(path, NULL);
 
-    if (slash != NULL) {
-        slash[slash == folder ? 1 : 0] = '\0';
+    if (folders->own != NULL) {
+        char *slash = strrchr(folders->own, '/');
+
+        slash[slash == folders->own ? 1 : 0] = '\0';
     }
 
-    return folder;
+    folders->allowed =
+        allowed_path != NULL ? realpath(allowed_path, NULL) : NULL;
+    return allowed_path == NULL || folders->allowed != NULL;
+}
+
+void
+zonefile_folders_deinit(zonefile_folders_t *folders)
+{
+    free(folders->own);
+    free(folders->allowed);
+}
+
+static bool
+is_inside(const char *folder, const char *path)
+{
+    size_t size = folder != NULL ? strlen(folder) : 0;
+
+    return folder != NULL && strncmp(path, folder, size) == 0 &&
+           (path[size] == '/' || size == 1);
 }
 
 char *
-zonefile_inside(const char *folder, const char *name, size_t size)
+zonefile_find(const zonefile_folders_t *folders, const char *name, size_t size)
 {
     char path[PATH_MAX];
-    size_t folder_size = strlen(folder);
-
-    if (size == 0 || name[0] == '/' || memchr(name, '\0', size) != NULL ||
-        folder_size + size + 2 > sizeof(path)) {
-        return NULL;
-    }
-
-    snprintf(path, sizeof(path), "%s/%.*s", folder, (int) size, name);
-
-    char *real = realpath(path, NULL);
+    bool is_absolute = size > 0 && name[0] == '/';
     struct stat status;
 
-    if (real == NULL) {
+    if (size == 0 || memchr(name, '\0', size) != NULL ||
+        strlen(folders->own) + size + 2 > sizeof(path)) {
         return NULL;
     }
 
-    bool is_inside = strncmp(real, folder, folder_size) == 0 &&
-                     (real[folder_size] == '/' || folder_size == 1) &&
-                     stat(real, &status) == 0 && S_ISREG(status.st_mode);
+    snprintf(path, sizeof(path), "%s/%.*s", is_absolute ? "" : folders->own,
+             (int) size, name);
 
-    if (!is_inside) {
-        free(real);
-        return NULL;
+    char *real = realpath(path, NULL);
+
+    if (real != NULL &&
+        (is_inside(folders->own, real) || is_inside(folders->allowed, real)) &&
+        stat(real, &status) == 0 && S_ISREG(status.st_mode)) {
+        return real;
     }
 
-    return real;
+    free(real);
+    return NULL;
 }

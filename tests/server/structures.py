@@ -13,4 +13,5 @@ class ZonefileOptions(ctypes.Structure):  # dns_zonefile_options_t
     _fields_ = [("path", ctypes.c_char_p), ("name", ctypes.c_char_p),
                 ("text", ctypes.c_char_p), ("size", ctypes.c_size_t),
                 ("origin", ctypes.c_char_p), ("ttl", ctypes.c_uint32),
-                ("allows_include", ctypes.c_bool)]
+                ("allows_include", ctypes.c_bool),
+                ("include_folder", ctypes.c_char_p)]

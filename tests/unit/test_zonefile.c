@@ -265,15 +265,43 @@ says_where_and_what_is_wrong(void **state)
     check_error("a..b 1 A 192.0.2.1\n",
                 "test:1:3: expected a valid domain name (labels of 1 to 63 "
                 "octets, 255 in all), found \".b\"");
-    check_error("$TTL 2147483648\n",
+    check_error("$TTL 4294967296\n",
                 "test:1:6: expected a TTL of 0 to 2147483647 seconds, found "
-                "\"2147483648\"");
+                "\"4294967296\"");
     check_error("$NOSUCH\n", "test:1:1: expected $ORIGIN, $TTL, $INCLUDE or "
                              "$GENERATE, found \"$NOSUCH\"");
     check_error("a 1 A 192.0.2.1 x\n",
                 "test:1:17: expected the end of the record, found \"x\"");
     check_error("$INCLUDE x\n",
                 "test:1:10: expected no $INCLUDE here, found \"x\"");
+}
+
+/* RFC 2181 section 8. */
+static void
+counts_a_ttl_with_the_highest_bit_as_0(void **state)
+{
+    (void) state;
+    static const char *const warnings[] = {
+        "test:1: the TTL 4294967295 is above 2147483647 and counts as 0",
+        "",
+        "test:4: the TTL 2147483648 is above 2147483647 and counts as 0",
+    };
+    dns_zonefile_options_t options = of_text("$TTL 4294967295\n"
+                                             "a A 192.0.2.1\n"
+                                             "b 2147483647 A 192.0.2.1\n"
+                                             "c 2147483648 A 192.0.2.1\n");
+    dns_zonefile_t *file;
+    dns_record_t record;
+
+    assert_int_equal(dns_zonefile_open(&file, &options), DNS_OK);
+
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(dns_zonefile_next(file, &record), DNS_OK);
+        assert_int_equal(record.ttl, i == 1 ? 2147483647 : 0);
+        assert_string_equal(dns_zonefile_warning(file), warnings[i]);
+    }
+
+    dns_zonefile_free(file);
 }
 
 static char folder[] = "/tmp/zonefile.XXXXXX";
@@ -302,12 +330,18 @@ remove_file(const char *name)
     rmdir(path);
 }
 
+static const char *include_folder;
+
 static dns_status_t
 read_main(char *out, size_t room, char *error)
 {
     char path[256];
     dns_zonefile_options_t options = {
-        .path = path, .origin = origin, .allows_include = true};
+        .path = path,
+        .origin = origin,
+        .allows_include = true,
+        .include_folder = include_folder,
+    };
 
     snprintf(path, sizeof(path), "%s/main", folder);
 
@@ -362,12 +396,26 @@ includes_files_of_its_own_folder_only(void **state)
         snprintf(text, sizeof(text), "$TTL 1\n$INCLUDE %s\n", outside[i]);
         snprintf(expected, sizeof(expected),
                  "main:2:10: expected a file that is there, in the zone "
-                 "file's own folder, found \"%s\"",
+                 "file's own folder or one that is allowed, found \"%s\"",
                  outside[i]);
         write_file("main", text);
         assert_int_equal(read_main(out, sizeof(out), error), DNS_EMALFORMED);
         assert_string_equal(error, expected);
     }
+
+    /* A folder that the operator allows, by an absolute path too. */
+    include_folder = "/etc";
+    write_file("main", "$TTL 1\n$INCLUDE /etc/../etc/hostname\n");
+    assert_int_equal(read_main(out, sizeof(out), error), DNS_EMALFORMED);
+    assert_null(strstr(error, "a file that is there"));
+    write_file("main", "$TTL 1\n$INCLUDE /usr/bin/env\n");
+    assert_int_equal(read_main(out, sizeof(out), error), DNS_EMALFORMED);
+    assert_non_null(strstr(error, "a file that is there"));
+    include_folder = "/etc/no-such-folder";
+    assert_int_equal(read_main(out, sizeof(out), error), DNS_ENOTFOUND);
+    assert_string_equal(error,
+                        "/etc/no-such-folder: No such file or directory");
+    include_folder = NULL;
 
     write_file("main", "$INCLUDE loop\n");
     assert_int_equal(read_main(out, sizeof(out), error), DNS_EMALFORMED);
@@ -444,6 +492,7 @@ main(void)
         cmocka_unit_test(generates_records),
         cmocka_unit_test(keeps_all_256_octet_values),
         cmocka_unit_test(says_where_and_what_is_wrong),
+        cmocka_unit_test(counts_a_ttl_with_the_highest_bit_as_0),
         cmocka_unit_test(includes_files_of_its_own_folder_only),
         cmocka_unit_test(reads_a_hundred_thousand_records_quickly),
     };
