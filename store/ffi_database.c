@@ -203,7 +203,8 @@ dns_ffi_listing_next_record(struct dns_ffi_listing *l,
         const dns_node_t node = dns_node_builder_node(&named->builder);
 
         if (dns_rrset_next(&l->rrset, &l->record_at, &rdata)) {
-            dns_ffi_fill_record(out, named->name.octets, &l->rrset, &rdata);
+            dns_ffi_fill_record(out, named->name.octets, &node, &l->rrset,
+                                &rdata);
             return 1;
         }
 

@@ -295,11 +295,10 @@ dns_ffi_edit_records_begin(struct dns_ffi_edit *edit)
 int
 dns_ffi_edit_records_next(struct dns_ffi_edit *edit, struct dns_ffi_record *out)
 {
+    dns_node_t node = dns_node_builder_node(&edit->node);
     dns_rdata_t rdata;
 
     while (!dns_rrset_next(&edit->rrset, &edit->record_at, &rdata)) {
-        const dns_node_t node = dns_node_builder_node(&edit->node);
-
         edit->record_at = 0;
 
         if (dns_node_next(&node, &edit->rrset_at, &edit->rrset)) {
@@ -313,11 +312,12 @@ dns_ffi_edit_records_next(struct dns_ffi_edit *edit, struct dns_ffi_record *out)
             return status == DNS_ENOTFOUND ? 0 : (int) status;
         }
 
+        node = dns_node_builder_node(&edit->node);
         edit->rrset_at = 0;
         edit->rrset = (dns_rrset_t){0};
     }
 
-    dns_ffi_fill_record(out, edit->owner, &edit->rrset, &rdata);
+    dns_ffi_fill_record(out, edit->owner, &node, &edit->rrset, &rdata);
     return 1;
 }
 

@@ -398,12 +398,13 @@ walk_to_rrset(record_walk_t *walk)
 
 void
 dns_ffi_fill_record(struct dns_ffi_record *out, const uint8_t *owner,
-                    const dns_rrset_t *rrset, const dns_rdata_t *rdata)
+                    const dns_node_t *node, const dns_rrset_t *rrset,
+                    const dns_rdata_t *rdata)
 {
     out->section = DNS_FFI_ANSWER;
     out->type = rrset->type;
     out->class_code = DNS_CLASS_IN;
-    out->ttl = rrset->ttl;
+    out->ttl = dns_node_ttl(node, rrset, rdata);
     out->name_size = (uint16_t) dns_name_size(owner);
     memcpy(out->name, owner, out->name_size);
     out->rdata_size = rdata->size;
@@ -429,6 +430,7 @@ dns_ffi_store_records_next(struct dns_ffi_store *store,
         }
     }
 
-    dns_ffi_fill_record(out, walk->name.octets, &walk->rrset, &rdata);
+    dns_ffi_fill_record(out, walk->name.octets, &walk->node, &walk->rrset,
+                        &rdata);
     return 1;
 }

@@ -22,8 +22,9 @@ DNS_EXPORT store_lmdb_t *dns_ffi_store_lmdb(const struct dns_ffi_store *store);
 DNS_EXPORT const dns_source_t *
 dns_ffi_store_source(const struct dns_ffi_store *store);
 
-/* A record for Lua. */
+/* A record of a node's set for Lua, with its own TTL (dns_node_ttl()). */
 void dns_ffi_fill_record(struct dns_ffi_record *out, const uint8_t *owner,
-                         const dns_rrset_t *rrset, const dns_rdata_t *rdata);
+                         const dns_node_t *node, const dns_rrset_t *rrset,
+                         const dns_rdata_t *rdata);
 
 #endif

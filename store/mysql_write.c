@@ -256,7 +256,10 @@ my_write_node(store_database_t *db, const dns_name_t *name,
 
         for (size_t r = 0;
              status == DNS_OK && dns_rrset_next(&set, &r, &rdata);) {
-            status = put_record(db, name, &set, &rdata);
+            dns_rrset_t row = set;
+
+            row.ttl = dns_node_ttl(node, &set, &rdata);
+            status = put_record(db, name, &row, &rdata);
         }
     }
 

@@ -251,7 +251,10 @@ put_sets(json_t *root, const store_json_change_t *change, char *text)
 
         for (size_t r = 0;
              status == DNS_OK && dns_rrset_next(&set, &r, &rdata);) {
-            status = put_record(root, &set, &rdata, text);
+            dns_rrset_t row = set;
+
+            row.ttl = dns_node_ttl(change->node, &set, &rdata);
+            status = put_record(root, &row, &rdata, text);
         }
     }
 

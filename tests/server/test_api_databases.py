@@ -295,11 +295,16 @@ def test_a_zone_put_with_several_ttls_is_warned_of(server):
 SIGNED = MASTER + """\
 @ 60 DNSKEY 257 3 13 mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ==
 @ 60 RRSIG SOA 13 2 60 20400101000000 20200101000000 1 @ AAAA
+@ 7200 TXT "x"
+@ 7200 RRSIG TXT 13 2 7200 20400101000000 20200101000000 1 @ AAAA
 """
 
 
 def test_a_zone_that_was_signed_elsewhere_is_not_edited(server):
     assert server.http(ZONE, "PUT", SIGNED).status == 200
+    text = server.http(ZONE, headers={"Accept": "text/dns"}).text
+    assert "\t60\tIN\tRRSIG\tSOA " in text
+    assert "\t7200\tIN\tRRSIG\tTXT " in text  # of the set that it covers
     www = {"name": "www", "type": "A", "records": ["192.0.2.1"]}
     rrset = {"name": "www.example.test.", "type": "A", "ttl": 60,
              "changetype": "REPLACE", "records": [{"content": "192.0.2.1"}]}

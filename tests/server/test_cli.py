@@ -40,6 +40,17 @@ def test_load_list_show(resolua, zone):
     assert "www.example.test.\t300\tIN\tA\t192.0.2.2\n" in text
 
 
+def test_signatures_are_shown_with_the_ttl_of_their_set(resolua, zone):
+    signature = "13 3 {0} 20370101000000 20260101000000 1 @ YQ==\n"
+    zone.write_text(ZONE + 'www 7200 TXT "x"\n' + "".join(
+        f"www {ttl} RRSIG {kind} " + signature.format(ttl)
+        for ttl, kind in ((7200, "TXT"), (300, "A"))))
+    assert resolua("zone", "load", zone)[0] == 0
+    text = resolua("zone", "show", "example.test")[1]
+    assert "www.example.test.\t7200\tIN\tRRSIG\tTXT " in text
+    assert "www.example.test.\t300\tIN\tRRSIG\tA " in text
+
+
 def test_shown_zone_loads_again(resolua, zone, tmp_path):
     text = resolua("zone", "show", "example.test")[1]
     copy = tmp_path / "copy"
