@@ -51,8 +51,18 @@ dns_server_open(ngx_cycle_t *cycle)
     if (dns_ffi_store_open((char *) conf->lmdb_folder.data, 0, &worker.store,
                            error) != DNS_OK) {
         worker.store = NULL;
-        ngx_log_error(NGX_LOG_CRIT, cycle->log, 0, "dns_store: %s", error);
+        ngx_log_error(NGX_LOG_CRIT, cycle->log, 0,
+                      "dns_store: %s; names that no other store has are "
+                      "SERVFAIL until it is mended and the server reloaded",
+                      error);
         return;
+    }
+    const store_lmdb_t *lmdb = dns_ffi_store_lmdb(worker.store);
+    if (store_lmdb_refusal(lmdb) != NULL) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "dns_store: %V: zones are answered and no edit is "
+                      "taken, because %s; make it writable and reload",
+                      &conf->lmdb_folder, store_lmdb_refusal(lmdb));
     }
     if (store_lmdb_reader_new(dns_ffi_store_lmdb(worker.store),
                               &worker.reader) != DNS_OK) {

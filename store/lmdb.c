@@ -170,7 +170,8 @@ give_files_to_owner(const char *folder)
 static int
 open_environment(store_lmdb_t *store, const char *folder, size_t map_size)
 {
-    unsigned flags = MDB_NOTLS | (store->is_read_only ? MDB_RDONLY : 0);
+    unsigned flags = MDB_NOTLS | (store->is_read_only ? MDB_RDONLY : 0) |
+                     (store->is_unlocked ? MDB_NOLOCK : 0);
     int rc = mdb_env_create(&store->env);
 
     if (rc != 0) {
@@ -191,17 +192,61 @@ open_environment(store_lmdb_t *store, const char *folder, size_t map_size)
     return rc;
 }
 
-static dns_status_t
-open_store(store_lmdb_t *store, const char *folder, size_t map_size,
-           char *error)
+/* With as large a map as there is address space for. */
+static int
+open_mapped(store_lmdb_t *store, const char *folder, size_t map_size)
 {
-    int dead;
     int rc = open_environment(store, folder, map_size);
 
     while ((rc == ENOMEM || rc == EINVAL) && map_size / 2 >= MAP_SIZE_MIN) {
         map_size /= 2;
         rc = open_environment(store, folder, map_size);
     }
+
+    return rc;
+}
+
+static const char *
+refusal_of(int rc)
+{
+    return rc == EROFS                   ? "its file system is read-only"
+           : rc == EACCES || rc == EPERM ? "this user may not write it"
+                                         : NULL;
+}
+
+/* A store that cannot be written can still answer. */
+static int
+open_as_allowed(store_lmdb_t *store, const char *folder, size_t map_size)
+{
+    int rc = open_mapped(store, folder, map_size);
+
+    if (refusal_of(rc) != NULL && !store->is_read_only) {
+        store->is_read_only = true;
+        store->refusal = refusal_of(rc);
+        rc = open_mapped(store, folder, map_size);
+    }
+
+    if (refusal_of(rc) != NULL) {
+        store->is_unlocked = true;
+        rc = open_mapped(store, folder, map_size);
+    }
+
+    return rc;
+}
+
+static dns_status_t
+open_store(store_lmdb_t *store, const char *folder, size_t map_size,
+           char *error)
+{
+    int dead;
+    char reason[STORE_ERROR_SIZE];
+
+    if (lmdb_check_file(folder, reason) != DNS_OK) {
+        snprintf(error, STORE_ERROR_SIZE, "%.200s: %.300s", folder, reason);
+        return DNS_ESTORE;
+    }
+
+    int rc = open_as_allowed(store, folder, map_size);
 
     if (rc != 0) {
         snprintf(error, STORE_ERROR_SIZE, "%.300s: %s", folder,
@@ -212,7 +257,6 @@ open_store(store_lmdb_t *store, const char *folder, size_t map_size,
     give_files_to_owner(folder);
     mdb_reader_check(store->env, &dead);
 
-    char reason[STORE_ERROR_SIZE];
     dns_status_t status = open_tables(store, reason);
 
     if (status != DNS_OK) {
@@ -235,6 +279,14 @@ lmdb_open(store_lmdb_t **out, const char *folder, bool read_only,
     store_lmdb_t *store = calloc(1, sizeof(*store));
 
     if (store == NULL) {
+        snprintf(error, STORE_ERROR_SIZE, "memory is used up");
+        return DNS_ENOMEM;
+    }
+
+    store->folder = strdup(folder);
+
+    if (store->folder == NULL) {
+        free(store);
         snprintf(error, STORE_ERROR_SIZE, "memory is used up");
         return DNS_ENOMEM;
     }
@@ -274,5 +326,12 @@ store_lmdb_close(store_lmdb_t *store)
 
     pthread_rwlock_destroy(&store->map_lock);
     pthread_mutex_destroy(&store->write_lock);
+    free(store->folder);
     free(store);
+}
+
+const char *
+store_lmdb_refusal(const store_lmdb_t *store)
+{
+    return store->refusal;
 }

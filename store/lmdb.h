@@ -32,15 +32,21 @@ typedef struct store_lmdb_reader_s store_lmdb_reader_t;
 
 /*
  * Opens or makes the store in folder.  error: room for STORE_ERROR_SIZE bytes,
- * takes the reason and what to do.  read_only: the folder may be read-only;
- * edits then fail.  One open store per folder and process; not across fork():
- * a child closes nothing and opens its own.
+ * takes the reason and what to do.  read_only: nothing is to be committed.
+ * Where the file system or the permissions allow no writing the store is opened
+ * read-only all the same: see store_lmdb_refusal().  A file that was cut is not
+ * opened: to read it would be a SIGBUS.  One open store per folder and process;
+ * not across fork(): a child closes nothing and opens its own.
  */
 DNS_EXPORT DNS_MUST_USE dns_status_t store_lmdb_open(store_lmdb_t **out,
                                                      const char *folder,
                                                      bool read_only,
                                                      char *error);
 DNS_EXPORT void store_lmdb_close(store_lmdb_t *store);
+
+/* Why edits are refused, though the store was not opened read-only; static.
+   NULL: they are not. */
+DNS_EXPORT const char *store_lmdb_refusal(const store_lmdb_t *store);
 
 /* Readers. */
 DNS_EXPORT DNS_MUST_USE dns_status_t

@@ -1,13 +1,23 @@
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "store/private/lmdb.h"
 
-enum { GROW_TRIES = 16 }; /* each doubles the map */
+enum {
+    GROW_TRIES = 16,       /* each doubles the map */
+    ROOM_WANTED = 1 << 20, /* octets, more than what is left of a full disk */
+};
 
 static dns_status_t
 begin(store_lmdb_t *store, MDB_txn **txn, char *error)
 {
     int dead;
+
+    if (lmdb_check_file(store->folder, error) != DNS_OK) {
+        return DNS_ESTORE;
+    }
 
     /* A killed reader would keep old pages from being used again. */
     mdb_reader_check(store->env, &dead);
@@ -20,6 +30,25 @@ begin(store_lmdb_t *store, MDB_txn **txn, char *error)
     }
 
     return rc == 0 ? DNS_OK : lmdb_fail(error, "begin", rc);
+}
+
+/* LMDB tells a write that ended half-way as EIO; mostly the disk or a quota is
+   full, which room for more pages, asked for, tells by name. */
+static int
+reason_of(store_lmdb_t *store, int rc)
+{
+    struct stat file;
+    int fd;
+
+    if (rc != EIO || mdb_env_get_fd(store->env, &fd) != 0 ||
+        fstat(fd, &file) != 0) {
+        return rc;
+    }
+
+    return fallocate(fd, FALLOC_FL_KEEP_SIZE, file.st_size, ROOM_WANTED) != 0 &&
+                   errno != EOPNOTSUPP
+               ? errno
+               : rc;
 }
 
 /* One try.  *rc is MDB_MAP_FULL when a larger map helps. */
@@ -45,7 +74,9 @@ try_commit(const lmdb_commit_t *c, int *rc, char *error)
     }
 
     *rc = mdb_txn_commit(txn);
-    return *rc == 0 ? DNS_OK : lmdb_fail(error, "commit", *rc);
+    return *rc == 0 ? DNS_OK
+                    : lmdb_fail(error, "the store cannot be written",
+                                reason_of(c->store, *rc));
 }
 
 static dns_status_t
@@ -90,7 +121,10 @@ store_lmdb_commit(store_lmdb_t *store, store_edit_t *edit, char *error)
     }
 
     if (store->is_read_only) {
-        snprintf(error, STORE_ERROR_SIZE, "the store was opened to be read");
+        snprintf(error, STORE_ERROR_SIZE,
+                 "%.300s: no edit is taken, because %s", store->folder,
+                 store->refusal != NULL ? store->refusal
+                                        : "the store was opened to be read");
         return DNS_ESTORE;
     }
 

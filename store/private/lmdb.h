@@ -34,7 +34,11 @@ struct store_lmdb_s {
     MDB_dbi zones;
     MDB_dbi nodes;
     MDB_dbi nsec3;
-    bool is_read_only;
+    char *folder;        /* owned */
+    bool is_read_only;   /* nothing is committed */
+    bool is_unlocked;    /* the file of locks could not be written either */
+    const char *refusal; /* why it is read-only though it was to be written;
+                            static; NULL: it is as it was asked for */
     /* Held for reading while a snapshot is open in this process, for writing
        while the map moves. */
     pthread_rwlock_t map_lock;
@@ -79,6 +83,10 @@ struct store_lmdb_reader_s {
     uint64_t walked;  /* zones that walk has given in this snapshot */
     zone_memory_t memory;
 };
+
+/* Is data.mdb as long as what it holds?  DNS_ESTORE: no: it must not be read,
+   and error says what to do. */
+dns_status_t lmdb_check_file(const char *folder, char *error);
 
 /* As store_lmdb_open(), with the first size of the map in octets. */
 dns_status_t lmdb_open(store_lmdb_t **out, const char *folder, bool read_only,

@@ -1,3 +1,5 @@
+#include <sys/stat.h>
+
 #include "store_fixture.h"
 
 #define ZONE "example.test."
@@ -467,6 +469,69 @@ a_folder_that_cannot_be_made_is_named(void **state)
         DNS_ESTORE);
 }
 
+static off_t
+file_size(const fixture_t *f, char *path, size_t room)
+{
+    struct stat file;
+
+    snprintf(path, room, "%s/data.mdb", f->folder);
+    assert_int_equal(stat(path, &file), 0);
+    return file.st_size;
+}
+
+/* Takes pages at the end of the file and gives them back in one transaction. */
+static void
+take_and_give_back(fixture_t *f, size_t size)
+{
+    uint8_t *octets = calloc(1, size);
+    MDB_val key = {3, "big"};
+    MDB_val value = {size, octets};
+    MDB_txn *txn = NULL;
+
+    assert_int_equal(mdb_txn_begin(f->store->env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_put(txn, f->store->meta, &key, &value, 0), 0);
+    assert_int_equal(mdb_del(txn, f->store->meta, &key, NULL), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    free(octets);
+}
+
+static void
+a_file_is_whole_without_its_free_end_and_no_shorter(void **state)
+{
+    fixture_t *f = *state;
+    char path[128];
+    MDB_envinfo info;
+    MDB_stat stat;
+
+    assert_int_equal(load(f, ZONE, APEX_TEXT "a A 192.0.2.1\n"), DNS_OK);
+
+    for (size_t size = 1000; size < 20000000; size *= 7) {
+        take_and_give_back(f, size);
+        assert_int_equal(lmdb_check_file(f->folder, f->error), DNS_OK);
+        assert_int_equal(add(f, ZONE, "a 60 A 192.0.2.2\n"), DNS_OK);
+    }
+
+    mdb_env_info(f->store->env, &info);
+    mdb_env_stat(f->store->env, &stat);
+
+    const off_t size = file_size(f, path, sizeof(path));
+
+    /* What this test is about: the file ends before its last page. */
+    assert_true(size < (off_t) (info.me_last_pgno * stat.ms_psize));
+    assert_int_equal(lmdb_check_file(f->folder, f->error), DNS_OK);
+    fixture_close(f);
+    fixture_open(f);
+    fixture_close(f);
+    assert_int_equal(truncate(path, size - (off_t) stat.ms_psize), 0);
+    assert_int_equal(lmdb_check_file(f->folder, f->error), DNS_ESTORE);
+    assert_non_null(strstr(f->error, "was cut"));
+    assert_int_equal(truncate(path, 0), 0);
+    assert_int_equal(lmdb_check_file(f->folder, f->error), DNS_ESTORE);
+    assert_non_null(strstr(f->error, "is empty"));
+    f->store = NULL;
+    f->reader = NULL;
+}
+
 #define TEST(name)                                                             \
     cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
@@ -490,6 +555,7 @@ main(void)
         TEST(all_is_there_after_reopening),
         TEST(an_unknown_format_is_refused),
         TEST(a_folder_that_cannot_be_made_is_named),
+        TEST(a_file_is_whole_without_its_free_end_and_no_shorter),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,8 @@ local TTL_DEFAULT = 3600
 local RECORDS_MAX = 4096 -- of one set, as the store has it
 local TRIES = 16 -- of a commit that others come before
 local PAUSE = 0.002 -- seconds between tries, about
+local LOG_INTERVAL = 30 -- seconds between two lines with one reason
+local FAILURES_MAX = 100 -- reasons that are remembered
 
 local changes = {
     TTL_MAX = TTL_MAX,
@@ -245,6 +247,24 @@ local function attempt(store, zone, fill)
     return ok and edit, reason, kind
 end
 
+local failures, count_of_failures = {}, 0 -- by reason: when it was logged last
+
+-- A store that fails has the same reason for each edit.
+local function log_failure(zone, reason)
+    local now = ngx.now()
+    if now - (failures[reason] or -math.huge) < LOG_INTERVAL then
+        return
+    end
+    if count_of_failures == FAILURES_MAX then
+        failures, count_of_failures = {}, 0
+    end
+
+    count_of_failures = count_of_failures + (failures[reason] and 0 or 1)
+    failures[reason] = now
+    ngx.log(ngx.ERR, "an edit of ", zone, " has failed: ", reason,
+        " (the same reason is logged once in ", LOG_INTERVAL, " s)")
+end
+
 --- Commits an edit that fill() makes.  Where it decides by what the store holds
 -- it calls edit:expect(), and is called again when somebody else was faster.
 -- @tparam Store store
@@ -263,6 +283,9 @@ function changes.commit(store, zone, fill)
             break
         end
         ngx.sleep(math.random() * i * PAUSE) -- so that they part
+    end
+    if kind == "store" then
+        log_failure(zone, reason)
     end
 
     return edit, reason, kind
