@@ -63,6 +63,9 @@ RESOLUA_EXPORT int resolua_ffi_regex_match(const void *regex,
 RESOLUA_EXPORT double resolua_ffi_now(void);  /* seconds, of nginx's clock */
 RESOLUA_EXPORT double resolua_ffi_time(void); /* whole ones */
 
+/* Seconds that no change of the wall clock moves (runtime/clock.h). */
+RESOLUA_EXPORT double resolua_ffi_monotonic(void);
+
 /* The registry's index of the running request's ngx.ctx; below 0: it has none
    yet, or none runs. */
 RESOLUA_EXPORT int resolua_ffi_context(void);

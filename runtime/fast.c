@@ -5,6 +5,7 @@
 
 #include "ffi/runtime_ffi.h"
 #include "runtime/args.h"
+#include "runtime/clock.h"
 #include "runtime/dict.h"
 #include "runtime/private/regex.h"
 #include "runtime/vm.h"
@@ -112,6 +113,13 @@ resolua_ffi_now(void)
 {
     const ngx_time_t *t = ngx_timeofday();
     return (double) t->sec + (double) t->msec / 1000.0;
+}
+
+
+double
+resolua_ffi_monotonic(void)
+{
+    return (double) resolua_clock_ms() / 1000.0;
 }
 
 

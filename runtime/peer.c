@@ -13,6 +13,41 @@ resolua_peer_errno(resolua_peer_t *peer, ngx_err_t err)
 }
 
 
+/* nginx would write an alert for each that it has no connection for. */
+static ngx_uint_t
+has_connection(void)
+{
+    return ngx_cycle->free_connection_n > 0 ||
+           ngx_cycle->reusable_connections_n > 0;
+}
+
+
+ngx_int_t
+resolua_peer_connect(resolua_peer_t *peer, ngx_peer_connection_t *pc)
+{
+    static const char exhausted[] = "no free connection";
+    if (!has_connection()) {
+        ngx_memcpy(peer->error, exhausted, sizeof(exhausted));
+        return NGX_ERROR;
+    }
+    ngx_set_socket_errno(0);
+    const ngx_int_t rc = ngx_event_connect_peer(pc);
+    if (rc == NGX_OK || rc == NGX_AGAIN) {
+        return rc;
+    }
+    if (ngx_socket_errno != 0) {
+        resolua_peer_errno(peer, ngx_socket_errno);
+    } else {
+        ngx_memcpy(peer->error, exhausted, sizeof(exhausted));
+    }
+    if (pc->connection != NULL) {
+        ngx_close_connection(pc->connection);
+        pc->connection = NULL;
+    }
+    return NGX_ERROR;
+}
+
+
 static ngx_int_t
 fail(resolua_peer_t *peer, const char *format, const ngx_str_t *host)
 {

@@ -311,16 +311,9 @@ tcp_open(tcp_t *tcp)
     pc.log = logs ? tcp->request->log : &silent;
     pc.log_error = NGX_ERROR_ERR;
     pc.local = tcp->local;
-    ngx_set_socket_errno(0);
-    const ngx_int_t rc = ngx_event_connect_peer(&pc);
+    const ngx_int_t rc = resolua_peer_connect(&tcp->peer, &pc);
     ngx_connection_t *c = pc.connection;
-    if (rc != NGX_OK && rc != NGX_AGAIN) {
-        resolua_peer_errno(&tcp->peer, ngx_socket_errno != 0
-                                           ? ngx_socket_errno
-                                           : NGX_ECONNREFUSED);
-        if (c != NULL) {
-            ngx_close_connection(c);
-        }
+    if (rc == NGX_ERROR) {
         return NGX_ERROR;
     }
     tcp->link.connection = c;

@@ -110,6 +110,7 @@ bind_unix(int fd)
 static ngx_int_t
 udp_open(udp_t *udp)
 {
+    static ngx_log_t silent;
     static ngx_str_t name = ngx_string("cosocket");
     ngx_addr_t local = {.sockaddr = &udp->local.sockaddr,
                         .socklen = udp->local_size};
@@ -120,17 +121,10 @@ udp_open(udp_t *udp)
     pc.name = &name;
     pc.get = ngx_event_get_peer;
     pc.type = SOCK_DGRAM;
-    pc.log = udp->request->log;
+    pc.log = udp->request->sockets->log_errors ? udp->request->log : &silent;
     pc.log_error = NGX_ERROR_ERR;
     pc.local = udp->local_size > 0 ? &local : NULL;
-    ngx_set_socket_errno(0);
-    if (ngx_event_connect_peer(&pc) != NGX_OK) {
-        resolua_peer_errno(&udp->peer, ngx_socket_errno != 0
-                                           ? ngx_socket_errno
-                                           : NGX_ECONNREFUSED);
-        if (pc.connection != NULL) {
-            ngx_close_connection(pc.connection);
-        }
+    if (resolua_peer_connect(&udp->peer, &pc) != NGX_OK) {
         return NGX_ERROR;
     }
     ngx_connection_t *c = pc.connection;

@@ -4,6 +4,8 @@
 /* Where a cosocket connects to: an address, a Unix socket's path, or a host
    name that nginx's resolver looks up. */
 
+#include <ngx_event_connect.h>
+
 #include "runtime/socket.h"
 
 enum { RESOLUA_PEER_ERROR_SIZE = 320 };
@@ -31,6 +33,11 @@ ngx_int_t resolua_peer_find(resolua_peer_t *peer,
 
 /* found() is not called any more. */
 void resolua_peer_cancel(resolua_peer_t *peer);
+
+/* Makes the socket and connects it: as ngx_event_connect_peer(), but NGX_OK,
+   NGX_AGAIN, or NGX_ERROR with peer->error, which says "no free connection"
+   where worker_connections is used up: that is not the peer's fault. */
+ngx_int_t resolua_peer_connect(resolua_peer_t *peer, ngx_peer_connection_t *pc);
 
 /* Writes the text of an errno in lower case, as scripts know it. */
 void resolua_peer_errno(resolua_peer_t *peer, ngx_err_t err);
