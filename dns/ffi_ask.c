@@ -43,7 +43,8 @@ dns_ffi_ask_write(struct dns_ffi_ask *ask, uint8_t *out)
     }
 
     uint16_t flags = (uint16_t) ((ask->recursion_desired ? DNS_FLAG_RD : 0) |
-                                 (ask->checking_disabled ? DNS_FLAG_CD : 0));
+                                 (ask->checking_disabled ? DNS_FLAG_CD : 0) |
+                                 (ask->authentic_data ? DNS_FLAG_AD : 0));
     dns_writer_opt_t opt = {
         .udp_size = ask->udp_size,
         .dnssec_ok = ask->dnssec_ok != 0,
@@ -55,11 +56,20 @@ dns_ffi_ask_write(struct dns_ffi_ask *ask, uint8_t *out)
     dns_status_t status =
         dns_writer_put_question(&w, ask->name, ask->type, ask->class_code);
 
-    if (status == DNS_OK) {
+    if (status == DNS_OK && ask->udp_size > 0) {
         status = dns_writer_put_opt(&w, &opt);
     }
 
     return status == DNS_OK ? (int) w.used : (int) status;
+}
+
+static bool
+is_refusal(const dns_message_t *m)
+{
+    const unsigned rcode = m->flags & DNS_RCODE_MASK;
+
+    return m->counts[DNS_QUESTION] == 0 &&
+           (rcode == DNS_RCODE_FORMERR || rcode == DNS_RCODE_NOTIMP);
 }
 
 int
@@ -70,8 +80,15 @@ dns_ffi_ask_is_answered_by(const struct dns_ffi_ask *ask, const uint8_t *wire,
     dns_message_record_t question;
 
     if (dns_message_open(&m, wire, size) != DNS_OK || m.id != ask->id ||
-        (m.flags & DNS_FLAG_QR) == 0 || dns_flags_opcode(m.flags) != 0 ||
-        m.counts[DNS_QUESTION] != 1 ||
+        (m.flags & DNS_FLAG_QR) == 0 || dns_flags_opcode(m.flags) != 0) {
+        return 0;
+    }
+
+    if (is_refusal(&m)) {
+        return 3;
+    }
+
+    if (m.counts[DNS_QUESTION] != 1 ||
         dns_message_next(&m, &question) != DNS_OK ||
         question.type != ask->type || question.class_ != ask->class_code ||
         !dns_name_equal(question.owner, ask->name)) {
@@ -150,14 +167,20 @@ relay_records(dns_writer_t *w, dns_message_t *m)
     return status == DNS_ENOTFOUND ? DNS_OK : status;
 }
 
+/* AD is for who asked for it (RFC 6840 section 5.8).  An rcode of more than
+   four bits is between us and the upstream (BADVERS, BADCOOKIE). */
 static uint16_t
-relay_flags(uint16_t query, uint16_t response)
+relay_flags(const dns_query_t *query, uint16_t response, int rcode)
 {
     const uint16_t ours = DNS_FLAG_RD | DNS_FLAG_CD;
-    const uint16_t theirs = DNS_FLAG_TC | DNS_FLAG_AD | DNS_RCODE_MASK;
+    const bool wants_ad =
+        (query->flags & DNS_FLAG_AD) != 0 || query->edns.dnssec_ok;
+    const uint16_t theirs =
+        (uint16_t) (DNS_FLAG_TC | (wants_ad ? DNS_FLAG_AD : 0));
 
-    return (uint16_t) (DNS_FLAG_QR | DNS_FLAG_RA | (query & ours) |
-                       (response & theirs));
+    rcode = rcode > DNS_RCODE_MASK ? DNS_RCODE_SERVFAIL : rcode;
+    return (uint16_t) (DNS_FLAG_QR | DNS_FLAG_RA | (query->flags & ours) |
+                       (response & theirs) | (unsigned) rcode);
 }
 
 int
@@ -185,7 +208,10 @@ dns_ffi_relay(const uint8_t *query, size_t query_size, const uint8_t *response,
     dns_writer_t w;
 
     dns_writer_init(&w, out, limit);
-    dns_writer_put_header(&w, q.id, relay_flags(q.flags, m.flags));
+    dns_writer_put_header(
+        &w, q.id,
+        relay_flags(&q, m.flags,
+                    dns_ffi_message_rcode(response, response_size)));
     dns_status_t status =
         dns_writer_put_question(&w, asked.owner, q.qtype, q.qclass);
 

@@ -143,9 +143,18 @@ dns_ffi_message_is_truncated(const uint8_t *wire, size_t size)
 int
 dns_ffi_message_rcode(const uint8_t *wire, size_t size)
 {
-    if (size < DNS_HEADER_SIZE) {
+    dns_message_t m;
+    dns_message_record_t record;
+
+    if (dns_message_open(&m, wire, size) != DNS_OK) {
         return -1;
     }
 
-    return get16(wire + DNS_HEADER_FLAGS_AT) & DNS_RCODE_MASK;
+    while (dns_message_next(&m, &record) == DNS_OK) {
+        if (record.section == DNS_ADDITIONAL && record.type == DNS_TYPE_OPT) {
+            return (int) (record.ttl >> 24 << 4) | (m.flags & DNS_RCODE_MASK);
+        }
+    }
+
+    return m.flags & DNS_RCODE_MASK;
 }

@@ -15,7 +15,7 @@
 #include "dns/status.h"
 
 enum {
-    RESOLUA_FFI_ABI = 1, /* raised by each change of ffi/ that breaks Lua */
+    RESOLUA_FFI_ABI = 2, /* raised by each change of ffi/ that breaks Lua */
 
     DNS_FFI_NAME_MAX = 255,
     DNS_FFI_NAME_TEXT_SIZE = 1009,
@@ -148,9 +148,11 @@ DNS_EXPORT int dns_ffi_message_parse(struct dns_ffi_message *message,
 DNS_EXPORT int dns_ffi_message_next(struct dns_ffi_message *message,
                                     struct dns_ffi_record *out);
 
-/* Of a message's header alone: 1 if TC is set; its rcode without EDNS's bits.
-   -1: shorter than a header. */
+/* 1 if TC is set; -1: shorter than a header. */
 DNS_EXPORT int dns_ffi_message_is_truncated(const uint8_t *wire, size_t size);
+
+/* All 12 bits; -1: shorter than a header.  Of a message that is cut short, what
+   could be read. */
 DNS_EXPORT int dns_ffi_message_rcode(const uint8_t *wire, size_t size);
 
 /*
@@ -191,8 +193,9 @@ dns_ffi_writer_message(const struct dns_ffi_writer *writer);
 
 /*
  * A query for the network, from a question that was already parsed: name with
- * random letter case (the 0x20 bits), its own id, RD as given, EDNS with
- * udp_size.  out has room for 512 octets; gives the size.
+ * random letter case (the 0x20 bits), its own id, RD, CD and AD as given, EDNS
+ * with udp_size (0: without EDNS).  out has room for 512 octets; gives the
+ * size.
  */
 struct dns_ffi_ask {
     uint16_t id;
@@ -203,6 +206,7 @@ struct dns_ffi_ask {
     uint8_t checking_disabled;
     uint8_t dnssec_ok;
     uint8_t mix_case;
+    uint8_t authentic_data;
     uint16_t name_size;
     uint8_t name[255]; /* in and out: as it went onto the wire */
 };
@@ -210,7 +214,9 @@ struct dns_ffi_ask {
 DNS_EXPORT int dns_ffi_ask_write(struct dns_ffi_ask *ask, uint8_t *out);
 
 /* 1: wire is a response to ask: QR, opcode, id and the question octet by octet
-   (letter case too); 2: only the letter case is another; 0: not. */
+   (letter case too); 2: only the letter case is another; 3: it has the id and
+   says FORMERR or NOTIMP, and has no question, as some servers answer what they
+   do not understand; 0: not. */
 DNS_EXPORT int dns_ffi_ask_is_answered_by(const struct dns_ffi_ask *ask,
                                           const uint8_t *wire, size_t size);
 

@@ -1,8 +1,12 @@
 #include "server/ask.h"
 
+#include <sys/resource.h>
+
 #include "dns/type.h"
 #include "dns/writer.h"
 #include "runtime/job.h"
+#include "runtime/seldom.h"
+#include "runtime/socket.h"
 #include "runtime/vm.h"
 #include "server/options.h"
 #include "server/private/ask.h"
@@ -18,6 +22,13 @@ static ngx_uint_t free_count;
 /* From when an answer is made until it is delivered, between which nothing else
    runs. */
 struct ask_answer_s ask_answer;
+
+/* Questions to upstreams that are under way, and how many may be. */
+static ngx_uint_t forwarding;
+static ngx_uint_t forward_max;
+
+/* For cosockets of dns.service, which log nothing themselves. */
+static resolua_socket_conf_t quiet;
 
 static void ended(resolua_request_t *r, ngx_int_t rc);
 
@@ -58,6 +69,7 @@ ask_new(ngx_log_t *log)
     ask = ngx_alloc(sizeof(*ask), log);
     if (ask != NULL) {
         ask->object = LUA_NOREF;
+        ask->is_forwarding = 0;
     }
     return ask;
 }
@@ -119,6 +131,10 @@ void
 ask_release(dns_server_ask_t *ask)
 {
     resolua_request_end(&ask->request);
+    if (ask->is_forwarding) {
+        ask->is_forwarding = 0;
+        forwarding--;
+    }
     if (ask->many != NULL) {
         ngx_free(ask->many);
         ask->many = NULL;
@@ -184,32 +200,101 @@ complete(dns_server_ask_t *ask)
 }
 
 
+/* What upstreams may take of the worker's connections and descriptors: others
+   need theirs. */
+static ngx_uint_t
+forward_bound(const ngx_cycle_t *cycle, const dns_main_conf_t *conf)
+{
+    enum { SHARE = 4 }; /* a question has two sockets at most: a half */
+    struct rlimit limit;
+    ngx_uint_t count = cycle->connection_n;
+    if (conf->forward_max != NGX_CONF_UNSET) {
+        return (ngx_uint_t) conf->forward_max;
+    }
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < count) {
+        count = limit.rlim_cur;
+    }
+    return ngx_max(count / SHARE, 1);
+}
+
+
+/* SERVFAIL: as many questions to upstreams are under way as may be. */
+static ngx_int_t
+refuse_forward(dns_server_ask_t *ask)
+{
+    static resolua_seldom_t told;
+    if (resolua_seldom(&told)) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "dns_forward: %ui questions to upstreams are under way, "
+                      "as many as dns_forward_max_queries allows: %ui more "
+                      "were answered SERVFAIL; upstreams are slow or do not "
+                      "answer",
+                      forward_max, told.count);
+    }
+    ask->call.out = ask_answer.octets;
+    ask_answer.size =
+        dns_server_failure(&ask->call, &ask->query, DNS_EDE_NOT_READY);
+    return NGX_OK;
+}
+
+
+static void
+set_seconds(lua_State *L, const char *name, ngx_msec_t ms)
+{
+    lua_pushnumber(L, (lua_Number) ms / 1000);
+    lua_setfield(L, -2, name);
+}
+
+
+/* The third argument of dns.service.answer. */
+static void
+push_route(lua_State *L, const dns_server_ask_t *ask, const ngx_str_t *forward)
+{
+    const struct dns_ffi_hook *hook = &ask->hook;
+    const dns_server_conf_t *conf = ask->call.conf;
+    lua_createtable(L, 0, 6);
+    lua_pushlstring(L, (const char *) forward->data, forward->len);
+    lua_setfield(L, -2, "forward");
+    if (hook->new_name_size > 0) {
+        lua_pushlstring(L, (const char *) hook->new_name, hook->new_name_size);
+        lua_setfield(L, -2, "new_name");
+    }
+    lua_pushboolean(L, hook->forward_size > 0);
+    lua_setfield(L, -2, "forward_only");
+    set_seconds(L, "timeout", conf->forward_timeout);
+    set_seconds(L, "retry", conf->forward_retry);
+    set_seconds(L, "down", conf->forward_down);
+}
+
+
 ngx_int_t
 ask_service(dns_server_ask_t *ask)
 {
     lua_State *L = resolua_vm;
     const struct dns_ffi_hook *hook = &ask->hook;
     const dns_server_call_t *call = &ask->call;
-    const ngx_str_t *forward = &call->conf->forward;
+    ngx_str_t forward = call->conf->forward;
     ask->step = ASK_SERVICE;
     if (answer_ref == LUA_NOREF) {
         return NGX_ERROR;
     }
+    if (hook->forward_size > 0) {
+        forward.data = (u_char *) hook->forward_to;
+        forward.len = hook->forward_size;
+    }
+    if (forward.len > 0) {
+        if (forwarding >= forward_max) {
+            return refuse_forward(ask);
+        }
+        forwarding++;
+        ask->is_forwarding = 1;
+    }
+    ask->request.sockets = &quiet; /* the forwarder tells what fails */
     lua_rawgeti(L, LUA_REGISTRYINDEX, answer_ref);
     lua_pushlstring(L, (const char *) call->packet, call->packet_size);
     lua_pushinteger(L, call->transport);
-    if (hook->forward_size > 0) {
-        lua_pushlstring(L, hook->forward_to, hook->forward_size);
-    } else {
-        lua_pushlstring(L, (const char *) forward->data, forward->len);
-    }
-    if (hook->new_name_size > 0) {
-        lua_pushlstring(L, (const char *) hook->new_name, hook->new_name_size);
-    } else {
-        lua_pushnil(L);
-    }
-    lua_pushboolean(L, hook->forward_size > 0);
-    return resolua_run_function(&ask->request, 5, RESOLUA_DNS_QUERY);
+    push_route(L, ask, &forward);
+    return resolua_run_function(&ask->request, 3, RESOLUA_DNS_QUERY);
 }
 
 
@@ -431,6 +516,9 @@ dns_server_ask_open(ngx_cycle_t *cycle)
     const dns_main_conf_t *conf = dns_main_conf(cycle);
     lua_State *L = resolua_vm;
     answer_ref = LUA_NOREF;
+    forward_max = forward_bound(cycle, conf);
+    quiet = resolua_socket_defaults;
+    quiet.log_errors = 0;
     if (L == NULL || (conf->stores.nelts == 0 && conf->forward.len == 0)) {
         return;
     }

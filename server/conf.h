@@ -43,6 +43,8 @@ typedef struct {
     ngx_uint_t has_lmdb;      /* dns_store lmdb */
     ngx_uint_t has_mirror;    /* a networked store's copy is in lmdb_folder */
     ngx_str_t forward;        /* the first dns_forward: what /dns asks */
+    ngx_int_t forward_max;    /* questions under way in a worker; unset: by the
+                                 connections that there are */
     size_t cache_size;        /* bytes; 0: no cache */
     time_t cache_ttl_min;     /* seconds */
     time_t cache_ttl_max;
@@ -55,12 +57,15 @@ dns_main_conf_t *dns_main_conf(const ngx_cycle_t *cycle);
 
 /* What one server says about answers. */
 typedef struct {
-    ngx_str_t forward;       /* upstreams with spaces between; empty: none */
-    uint32_t view;           /* tells servers with other upstreams apart */
-    ngx_uint_t udp_size;     /* octets, our limit over UDP */
-    ngx_str_t nsid;          /* octets; empty: none */
-    ngx_str_t cookie_secret; /* DNS_COOKIE_SECRET_SIZE octets, or empty */
-    ngx_str_t version;       /* zero-terminated; empty: refused */
+    ngx_str_t forward;          /* upstreams with spaces between; empty: none */
+    ngx_msec_t forward_timeout; /* of a question, with all tries */
+    ngx_msec_t forward_retry;   /* after which the next upstream is asked too */
+    ngx_msec_t forward_down;    /* that a silent upstream is asked last */
+    uint32_t view;              /* tells servers with other upstreams apart */
+    ngx_uint_t udp_size;        /* octets, our limit over UDP */
+    ngx_str_t nsid;             /* octets; empty: none */
+    ngx_str_t cookie_secret;    /* DNS_COOKIE_SECRET_SIZE octets, or empty */
+    ngx_str_t version;          /* zero-terminated; empty: refused */
     ngx_str_t hostname;
     ngx_uint_t hook_keeps;    /* a script has said q:cache() */
     resolua_code_t *on_query; /* NULL: none */
@@ -93,6 +98,15 @@ char *dns_server_conf_nsid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *dns_server_conf_cookie(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *dns_server_conf_chaos(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
+extern ngx_conf_post_t dns_server_conf_above_zero;
+
+#define DNS_SERVER_TIME(name, where, conf, offset, member)                     \
+    {                                                                          \
+        ngx_string(name), (where) | NGX_CONF_TAKE1, ngx_conf_set_msec_slot,    \
+            conf, (offset) + offsetof(dns_server_conf_t, member),              \
+            &dns_server_conf_above_zero                                        \
+    }
+
 #define DNS_SERVER_COMMANDS(where, conf, offset)                               \
     {ngx_string("dns_forward"),                                                \
      (where) | NGX_CONF_1MORE,                                                 \
@@ -100,6 +114,12 @@ char *dns_server_conf_chaos(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
      conf,                                                                     \
      offset,                                                                   \
      NULL},                                                                    \
+        DNS_SERVER_TIME("dns_forward_timeout", where, conf, offset,            \
+                        forward_timeout),                                      \
+        DNS_SERVER_TIME("dns_forward_retry", where, conf, offset,              \
+                        forward_retry),                                        \
+        DNS_SERVER_TIME("dns_forward_down", where, conf, offset,               \
+                        forward_down),                                         \
         {ngx_string("dns_udp_size"),                                           \
          (where) | NGX_CONF_TAKE1,                                             \
          dns_server_conf_udp_size,                                             \

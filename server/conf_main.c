@@ -39,6 +39,7 @@ create_conf(ngx_cycle_t *cycle)
         resolua_vm_add_setup(dns_statistics_setup) != NGX_OK) {
         return NULL;
     }
+    conf->forward_max = NGX_CONF_UNSET;
     conf->cache_size = NGX_CONF_UNSET_SIZE;
     conf->cache_ttl_min = NGX_CONF_UNSET;
     conf->cache_ttl_max = NGX_CONF_UNSET;
@@ -326,6 +327,9 @@ exit_process(ngx_cycle_t *cycle)
 }
 
 
+static ngx_conf_num_bounds_t questions_bounds = {ngx_conf_check_num_bounds, 1,
+                                                 1000000};
+
 static ngx_command_t commands[] = {
     {ngx_string("dns_store"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_1MORE,
      set_store, 0, 0, NULL},
@@ -336,6 +340,9 @@ static ngx_command_t commands[] = {
      NULL},
     {ngx_string("dns_serve_stale"),
      NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1, set_stale, 0, 0, NULL},
+    {ngx_string("dns_forward_max_queries"),
+     NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1, ngx_conf_set_num_slot, 0,
+     offsetof(dns_main_conf_t, forward_max), &questions_bounds},
     ngx_null_command,
 };
 

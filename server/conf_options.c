@@ -23,6 +23,19 @@ complain(ngx_conf_t *cf, const char *what)
 
 
 static char *
+check_above_zero(ngx_conf_t *cf, void *post, void *data)
+{
+    const ngx_msec_t *time = data;
+    (void) cf;
+    (void) post;
+    return *time > 0 ? NGX_CONF_OK : "takes a time above 0";
+}
+
+
+ngx_conf_post_t dns_server_conf_above_zero = {check_above_zero};
+
+
+static char *
 check_upstreams(ngx_conf_t *cf, size_t *size)
 {
     const ngx_str_t *value = cf->args->elts;

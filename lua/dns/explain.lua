@@ -188,8 +188,11 @@ local function ask_as_told(run, hook)
     local new_name = hook.new_name_size > 0
         and ffi.string(hook.new_name, hook.new_name_size) or nil
     local started = ngx.now()
-    local wire = service.answer(run.packet, run.transport,
-        forward or run.server.forward, new_name, forward and true or false)
+    local wire = service.answer(run.packet, run.transport, {
+        forward = forward or run.server.forward,
+        new_name = new_name,
+        forward_only = forward and true or false,
+    })
     if forward then
         note_upstream(run, forward, started)
     else

@@ -9,19 +9,25 @@ local bit = require "bit"
 local ffi = require "ffi"
 local dns = require "dns"
 local library = require "dns.library"
+local seldom = require "resolua.seldom"
 local store_module = require "dns.store"
 
 local C = library.C
 local band = bit.band
 
-local RD, RA, CD = ffi.C.DNS_FFI_RD, ffi.C.DNS_FFI_RA, ffi.C.DNS_FFI_CD
+local RD, RA = ffi.C.DNS_FFI_RD, ffi.C.DNS_FFI_RA
+local AD, CD = ffi.C.DNS_FFI_AD, ffi.C.DNS_FFI_CD
 local REFUSED, SERVFAIL = dns.rcode.REFUSED, dns.rcode.SERVFAIL
 local AXFR, IXFR = dns.type.AXFR, dns.type.IXFR
 local CLASS_IN = dns.class.IN
 local CNAME, A, ANY = dns.type.CNAME, dns.type.A, dns.type.ANY
 
 local UDP, TCP = 0, 1 -- transports
-local NOT_READY, NOT_AUTHORITATIVE, NO_REACHABLE = 14, 20, 22 -- RFC 8914
+
+-- RFC 8914.
+local NOT_READY, NOT_AUTHORITATIVE = 14, 20
+local NO_REACHABLE, NETWORK_ERROR = 22, 23
+
 local UDP_LIMIT = 1232 -- octets, DNS flag day 2020
 
 local service = {}
@@ -137,6 +143,7 @@ local function forwarder(text)
             servers[#servers + 1] = server
         end
         found = require("dns.forward").new(servers)
+        found.text = table.concat(servers, ", ")
         forwarders[text] = found
     end
 
@@ -156,6 +163,7 @@ local function ask_of(query)
     ask.class_code = query.class_code
     ask.recursion_desired = band(query.flags, RD) ~= 0 and 1 or 0
     ask.checking_disabled = band(query.flags, CD) ~= 0 and 1 or 0
+    ask.authentic_data = band(query.flags, AD) ~= 0 and 1 or 0
     ask.dnssec_ok = query.dnssec_ok
     ask.name_size = query.name_size
     ffi.copy(ask.name, query.name, query.name_size)
@@ -163,17 +171,19 @@ local function ask_of(query)
     return ask
 end
 
-local function forward_query(forward, packet, query)
-    local response, err = forward:ask(ask_of(query))
+local function forward_query(forward, packet, query, route)
+    local response, err = forward:ask(ask_of(query), route)
     if not response then
-        ngx.log(ngx.WARN, "no upstream answered: ", err)
+        seldom.log(ngx.WARN, forward, "dns_forward: no upstream of %s answered "
+            .. "(%s): SERVFAIL, or what is kept by dns_serve_stale",
+            forward.text, err)
         return error_response(packet, SERVFAIL, forward, NO_REACHABLE)
     end
 
     local size = C.dns_ffi_relay(packet, #packet, response, #response,
         library.octets, query.limit)
     if size < 0 then
-        return error_response(packet, SERVFAIL, forward)
+        return error_response(packet, SERVFAIL, forward, NETWORK_ERROR)
     end
 
     return ffi.string(library.octets, size)
@@ -181,7 +191,7 @@ end
 
 -- The zones gave a chain of CNAMEs that ends at a name that no zone holds: the
 -- upstream's records for that name go behind it.
-local function continue_chain(forward, wire, query)
+local function continue_chain(forward, wire, query, route)
     local answer = dns.decode(wire)
     local last = answer and answer.answers[#answer.answers]
     if not last or last.type ~= CNAME then
@@ -192,7 +202,7 @@ local function continue_chain(forward, wire, query)
     ask.name_size = #last.rdata
     ffi.copy(ask.name, last.rdata, #last.rdata)
 
-    local response = forward:ask(ask)
+    local response = forward:ask(ask, route)
     local rest = response and dns.decode(response)
     if not rest then
         return wire
@@ -232,14 +242,14 @@ local function answer_from_zones(packet, transport)
 end
 
 -- The answer for another name, given under the name that was asked.
-local function answer_renamed(packet, transport, forward, new_name, only)
+local function answer_renamed(packet, transport, route)
     local query = dns.decode(packet)
     local question = query.questions[1]
     local asked = question.name
-    question.name = dns.name.from_wire(new_name)
+    question.name = dns.name.from_wire(route.new_name)
+    route.new_name = nil
 
-    local wire = service.answer(assert(dns.encode(query)), transport, forward,
-        nil, only)
+    local wire = service.answer(assert(dns.encode(query)), transport, route)
     local answer = wire and dns.decode(wire)
     if not answer then
         return nil
@@ -258,31 +268,33 @@ local function answer_renamed(packet, transport, forward, new_name, only)
     return dns.encode(answer)
 end
 
+local NO_ROUTE = {}
+
 --- Answers one query; yields while upstreams are asked.
 -- @tparam string packet
 -- @tparam number transport 0 UDP, 1 TCP, 2 TLS, 3 HTTPS
--- @tparam[opt] string forward the server's upstreams with spaces between;
---   without it those of configure()
--- @tparam[opt] string new_name wire form: the name to look up instead
--- @tparam[opt] boolean forward_only leave the zones out
+-- @tparam[opt] table route `forward`: upstreams with spaces between, without it
+--   those of configure(); `timeout`, `retry`, `down`: of Forward:ask();
+--   `new_name`: wire form, the name to look up instead; `forward_only`: leave
+--   the zones out
 -- @treturn string|nil the response; nil: send nothing
-function service.answer(packet, transport, forward, new_name, forward_only)
-    if new_name then
-        return answer_renamed(packet, transport, forward, new_name,
-            forward_only)
+function service.answer(packet, transport, route)
+    route = route or NO_ROUTE
+    if route.new_name then
+        return answer_renamed(packet, transport, route)
     end
 
     local query = ffi.new("struct dns_ffi_query")
     C.dns_ffi_query_parse(query, packet, #packet, transport or UDP,
         settings.udp_limit)
-    local upstreams = forwarder(forward or settings.forward)
+    local upstreams = forwarder(route.forward or settings.forward)
     if query.rcode ~= 0 then
         return query.rcode > 0
             and error_response(packet, query.rcode, upstreams) or nil
     end
 
     local wire, result, failure
-    if not forward_only then
+    if not route.forward_only then
         wire, result, failure = answer_from_zones(packet, transport)
     end
     if failure then
@@ -293,10 +305,10 @@ function service.answer(packet, transport, forward, new_name, forward_only)
     local forwards = upstreams and may_forward(query)
     if wire then
         return forwards and result.leaves_zones ~= 0
-            and continue_chain(upstreams, wire, query) or wire
+            and continue_chain(upstreams, wire, query, route) or wire
     end
 
-    return forwards and forward_query(upstreams, packet, query)
+    return forwards and forward_query(upstreams, packet, query, route)
         or error_response(packet, REFUSED, upstreams, NOT_AUTHORITATIVE)
 end
 

@@ -27,6 +27,7 @@ struct dns_server_ask_s {
     dns_query_t query;
     dns_cache_ticket_t ticket; /* of the time before anybody was asked */
     unsigned has_ticket;       /* it is of a networked store's zone */
+    unsigned is_forwarding;    /* it counts among the questions to upstreams */
     ask_step_t step;
     dns_remote_t fetch;
     unsigned rounds;                 /* that stores were asked */

@@ -199,6 +199,8 @@ class Server:
                       lambda m: f"{m[1]} access_log off; {temp}",
                       self.fill(conf), count=1)
         user = "user root;" if os.geteuid() == 0 else ""
+        connections = ("" if "worker_connections" in self.events
+                       else "worker_connections 4096;")
         (self.folder / "nginx.conf").write_text(f"""\
 load_module {MODULES}/ndk_http_module.so;
 load_module {MODULES}/ngx_stream_module.so;
@@ -210,7 +212,7 @@ pid {self.folder}/nginx.pid;
 lock_file {self.folder}/nginx.lock;
 error_log {self.folder}/error.log {self.log_level};
 {self.fill(self.main)}
-events {{ worker_connections 4096; {self.events} }}
+events {{ {connections} {self.events} }}
 {conf}
 """)
 

@@ -3,6 +3,7 @@
 import threading
 import time
 
+import dns.edns
 import dns.flags
 import dns.rcode
 import pytest
@@ -27,6 +28,11 @@ def upstream():
 def start_with(start, *upstreams, **options):
     addresses = " ".join(one.address for one in upstreams)
     return start_service(start, f"dns_forward {addresses};", **options)
+
+
+def ede(response):
+    return [int(option.code) for option in response.options
+            if option.otype == dns.edns.OptionType.EDE]
 
 
 def addresses(response):
@@ -130,6 +136,131 @@ def test_a_silent_upstream_is_asked_last_for_a_while(start, upstream):
     server.query("b.elsewhere.test", rd=True)
 
     assert time.monotonic() - begin < 0.5
+
+
+def test_a_slow_upstream_is_heard(start, upstream):
+    """The second try does not end the first: an answer that takes longer than
+    one try is taken, of the only upstream and beside one that is silent."""
+    slow = upstream(3, delay=1.6)
+    server = start_with(start, slow)
+    assert addresses(server.query("a.elsewhere.test", rd=True)) == [
+        "192.0.0.3"]
+
+    server = start_with(start, slow, upstream(1, fault="silent"))
+    assert addresses(server.query("b.elsewhere.test", rd=True)) == [
+        "192.0.0.3"]
+
+
+def test_the_times_are_directives(start, upstream):
+    """In stream and in http; each server has its own."""
+    slow = upstream(3, delay=1.2)
+    server = start_service(start, f"""
+        dns_forward {slow.address};
+        dns_forward_timeout 600ms;
+        dns_forward_retry 200ms;
+        dns_forward_down 1s;""")
+    response = server.query("a.elsewhere.test", rd=True, use_edns=0)
+    assert response.rcode() == dns.rcode.SERVFAIL
+    assert ede(response) == [22]
+    assert slow.count() == 3 # at 0, 200 and 400 ms
+
+
+@pytest.mark.parametrize("no_edns", [
+    "formerr", "formerr with opt", "header", "notimp", "badvers"])
+def test_upstreams_without_edns(start, upstream, no_edns):
+    """They are asked again without it (RFC 6891 section 7), over TCP too."""
+    server = start_with(start, upstream(1, no_edns=no_edns))
+    for options in ({}, {"use_edns": 0}, {"want_dnssec": True},
+                    {"tcp": True}):
+        response = server.query("x.up.test", rd=True, **options)
+        assert response.rcode() == dns.rcode.NOERROR
+        assert addresses(response) == ["192.0.0.1"]
+
+    one = upstream(1, no_edns=no_edns, fault="truncated")
+    server = start_with(start, one)
+    assert addresses(server.query("x.up.test", rd=True)) == ["192.0.0.1"]
+    assert one.count("tcp") >= 1
+
+
+def test_an_upstream_that_refuses_everything(start, upstream):
+    """What it says of our question is not said to the client."""
+    one = upstream(1, fault="badvers")
+    server = start_with(start, one)
+    for fault in ("badvers", "formerr", "notimp"):
+        one.fault = fault
+        for options in ({}, {"use_edns": 0}):
+            response = server.query(f"{fault}.up.test", rd=True, **options)
+            assert response.rcode() == dns.rcode.SERVFAIL
+
+
+def test_questions_under_way_are_bounded(start, upstream):
+    """An upstream that does not answer leaves connections to others, and the
+    log is not flooded; who is over the bound is told at once."""
+    import socket
+
+    import dns.message
+
+    silent = upstream(1, fault="silent")
+    server = start_with(start, silent, main="dns_forward_max_queries 20;",
+                        events="worker_connections 128;")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(20)
+        s.connect(("127.0.0.1", server.port("DNS")))
+        over = []
+        for i in range(400):
+            s.send(dns.message.make_query(f"n{i}.elsewhere.test", "A", id=i,
+                                          use_edns=0).to_wire())
+            if i >= 20:
+                over.append(dns.message.from_wire(s.recv(65535)))
+        assert all(r.rcode() == dns.rcode.SERVFAIL for r in over)
+        assert all(ede(r) == [14] for r in over)
+        for _ in range(3):
+            assert addresses(server.query("mail.example.test", tcp=True)) == [
+                "192.0.2.25"]
+        assert server.http("/dns/zones").status == 200
+        late = [dns.message.from_wire(s.recv(65535)) for _ in range(20)]
+        assert all(ede(r) == [22] for r in late)
+    lines = server.log().splitlines()
+    assert sum("dns_forward" in line for line in lines) <= 4
+    assert len(lines) < 120
+    assert not any("refused" in line for line in lines)
+
+
+def test_no_free_connection_is_an_error_of_its_own(start, upstream):
+    """It is not the upstream that refuses: nothing is marked as down."""
+    one = upstream(4)
+    server = start("""
+    stream {
+        server {
+            listen 127.0.0.1:@DNS@ udp;
+            dns_serve on;
+            dns_forward %s;
+        }
+    }
+    http {
+        server {
+            listen 127.0.0.1:@HTTP@;
+            location /take { content_by_lua_block {
+                local held = {}
+                local err
+                for _, kind in ipairs { "udp", "tcp" } do
+                    for i = 1, 100 do
+                        local sock = ngx.socket[kind]()
+                        local ok
+                        ok, err = sock[kind == "udp" and "setpeername"
+                            or "connect"](sock, "%s", %d)
+                        if not ok then break end
+                        held[#held + 1] = sock
+                    end
+                    ngx.say(err)
+                end
+            } }
+        }
+    }""" % (one.address, "127.0.0.1", one.port), events="worker_connections 48;")
+    assert server.http("/take").text == "no free connection\n" * 2
+    assert "onnection refused" not in server.log()
+    assert addresses(server.query("www.elsewhere.test", rd=True)) == [
+        "192.0.0.4"]
 
 
 def test_nxdomain_is_an_answer(start, upstream):

@@ -17,11 +17,15 @@ class Upstream:
 
     `faults` names what it does wrong over UDP: "silent", "wrong id",
     "wrong name", "no case", "truncated", "servfail", "nxdomain", "garbage",
-    "late" (answers after `delay` seconds).  `asked` keeps the queries as
-    (transport, message, source port)."""
+    "late" (answers after `delay` seconds).  `no_edns` names how it refuses
+    queries with an OPT, over UDP and TCP: "formerr", "formerr with opt",
+    "header" (FORMERR and nothing else), "notimp", "badvers".  `asked` keeps
+    the queries as (transport, message, source port)."""
 
-    def __init__(self, number=1, fault=None, delay=0.0, records=1):
+    def __init__(self, number=1, fault=None, delay=0.0, records=1,
+                 no_edns=None):
         self.number = number
+        self.no_edns = no_edns
         self.fault = fault
         self.delay = delay
         self.records = records
@@ -44,11 +48,29 @@ class Upstream:
     def count(self, transport="udp"):
         return sum(1 for asked in self.asked if asked[0] == transport)
 
+    def _refuse_edns(self, query):
+        if self.no_edns == "header":
+            return (query.id.to_bytes(2, "big") + b"\x80\x01" + bytes(8))
+        response = dns.message.make_response(query)
+        if self.no_edns == "badvers":
+            response.set_rcode(dns.rcode.BADVERS)
+            return response.to_wire()
+        if self.no_edns != "formerr with opt":
+            response.use_edns(-1)
+        response.set_rcode(dns.rcode.NOTIMP if self.no_edns == "notimp"
+                           else dns.rcode.FORMERR)
+        return response.to_wire()
+
     def _answer(self, query):
         response = dns.message.make_response(query)
         response.flags |= dns.flags.RA
         if self.fault == "servfail":
             response.set_rcode(dns.rcode.SERVFAIL)
+            return response
+        if self.fault in ("badvers", "formerr", "notimp"):
+            if self.fault == "badvers":
+                response.use_edns(0)
+            response.set_rcode(dns.rcode.from_text(self.fault.upper()))
             return response
         if self.fault == "nxdomain":
             response.set_rcode(dns.rcode.NXDOMAIN)
@@ -80,6 +102,8 @@ class Upstream:
                 return
 
     def _datagrams(self, query):
+        if self.no_edns and query.edns >= 0:
+            return [self._refuse_edns(query)]
         response = self._answer(query)
         if self.fault == "silent":
             return []
@@ -115,6 +139,8 @@ class Upstream:
             query = dns.message.from_wire(
                 stream.read(int.from_bytes(prefix, "big")))
             self.asked.append(("tcp", query, client[1]))
-            wire = self._answer(query).to_wire(max_size=65535)
+            wire = (self._refuse_edns(query)
+                    if self.no_edns and query.edns >= 0
+                    else self._answer(query).to_wire(max_size=65535))
             stream.write(len(wire).to_bytes(2, "big") + wire)
             stream.flush()
