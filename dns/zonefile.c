@@ -297,7 +297,8 @@ read_ttl(dns_zonefile_t *file, lexer_t *lexer, const token_t *token,
     if (*out > DNS_TTL_MAX) {
         if (file->warning[0] == '\0') {
             snprintf(file->warning, sizeof(file->warning),
-                     "%s:%u: the TTL %u is above 2147483647 and counts as 0",
+                     "%s:%u: warning: the TTL %u is above 2147483647 and "
+                     "counts as 0",
                      top(file)->name, file->line, *out);
         }
         *out = 0;

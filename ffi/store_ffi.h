@@ -95,12 +95,15 @@ DNS_EXPORT int dns_ffi_store_answer(struct dns_ffi_store *store,
 
 /*
  * The owner of the first SOA in a master file, which is the apex of its zone;
- * origin completes relative names.  out has room for DNS_FFI_NAME_MAX octets;
+ * origin completes relative names, include_folder is as for
+ * dns_ffi_edit_load_file().  out has room for DNS_FFI_NAME_MAX octets;
  * gives the size.  DNS_FFI_ENOTFOUND: there is none; DNS_FFI_EMALFORMED.
  * error: DNS_FFI_ERROR_SIZE bytes.
  */
-DNS_EXPORT int dns_ffi_zonefile_apex(const char *path, const uint8_t *origin,
-                                     uint8_t *out, char *error);
+DNS_EXPORT int dns_ffi_zonefile_apex(const char *path,
+                                     const char *include_folder,
+                                     const uint8_t *origin, uint8_t *out,
+                                     char *error);
 
 /*
  * Edits of one zone; see store/lmdb.h.  Nothing is written before commit, and
@@ -140,13 +143,15 @@ DNS_EXPORT int dns_ffi_edit_remove_if_any(struct dns_ffi_edit *edit,
 /*
  * A master file whose records the edit will add: read and parsed by commit, so
  * that the work is done on its thread.  text and path: borrowed until commit
- * is over.  The file may $INCLUDE others from its folder, a text nothing.  The
+ * is over.  The file may $INCLUDE others from its folder and below
+ * include_folder (borrowed likewise; NULL: no other), a text nothing.  The
  * default origin is the apex.
  */
 DNS_EXPORT void dns_ffi_edit_load_text(struct dns_ffi_edit *edit,
                                        const char *text, size_t size);
 DNS_EXPORT void dns_ffi_edit_load_file(struct dns_ffi_edit *edit,
-                                       const char *path);
+                                       const char *path,
+                                       const char *include_folder);
 
 /* Commits; blocks until the edit is on the disk.  Of the type of a job for
    another thread. */

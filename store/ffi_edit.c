@@ -20,7 +20,8 @@ struct dns_ffi_edit {
     store_edit_t *edit;
     const char *text; /* borrowed: the master file to load, or NULL */
     size_t size;
-    const char *path; /* borrowed: or its file, or NULL */
+    const char *path;           /* borrowed: or its file, or NULL */
+    const char *include_folder; /* borrowed; NULL: none */
     store_load_t loaded;
     uint8_t apex[DNS_NAME_MAX];
     char error[DNS_FFI_ERROR_SIZE];
@@ -168,9 +169,11 @@ dns_ffi_edit_load_text(struct dns_ffi_edit *edit, const char *text, size_t size)
 }
 
 void
-dns_ffi_edit_load_file(struct dns_ffi_edit *edit, const char *path)
+dns_ffi_edit_load_file(struct dns_ffi_edit *edit, const char *path,
+                       const char *include_folder)
 {
     edit->path = path;
+    edit->include_folder = include_folder;
 }
 
 static dns_status_t
@@ -186,6 +189,7 @@ load(struct dns_ffi_edit *edit)
         .size = edit->size,
         .origin = edit->apex,
         .allows_include = edit->path != NULL,
+        .include_folder = edit->include_folder,
     };
     dns_status_t status =
         store_load_zonefile(&edit->loaded, edit->edit, &options, edit->error);
@@ -212,13 +216,14 @@ find_soa(dns_zonefile_t *file, uint8_t *out)
 }
 
 int
-dns_ffi_zonefile_apex(const char *path, const uint8_t *origin, uint8_t *out,
-                      char *error)
+dns_ffi_zonefile_apex(const char *path, const char *include_folder,
+                      const uint8_t *origin, uint8_t *out, char *error)
 {
     dns_zonefile_options_t options = {
         .path = path,
         .origin = origin,
         .allows_include = true,
+        .include_folder = include_folder,
     };
     dns_zonefile_t *file;
     dns_status_t status = dns_zonefile_open(&file, &options);

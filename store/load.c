@@ -11,13 +11,12 @@
 enum {
     WARNINGS_MAX = 100,
     PLACES_MIN = 64,
-    SENTENCE_SIZE = 512, /* bytes */
+    SENTENCE_SIZE = 4096, /* bytes */
 };
 
-/* Says it once for each place, and of very many no more than some. */
-__attribute__((format(printf, 3, 4))) static void
-warn(store_load_t *load, const store_load_place_t *place, const char *format,
-     ...)
+/* Appends a sentence; of very many no more than some. */
+__attribute__((format(printf, 2, 3))) static void
+put_warning(store_load_t *load, const char *format, ...)
 {
     char sentence[SENTENCE_SIZE];
     va_list arguments;
@@ -30,8 +29,7 @@ warn(store_load_t *load, const store_load_place_t *place, const char *format,
     va_start(arguments, format);
     vsnprintf(sentence, sizeof(sentence), format, arguments);
     va_end(arguments);
-    buffer_put(&load->warnings, "%s:%u: warning: %s\n",
-               load->files[place->file], place->line, sentence);
+    buffer_put(&load->warnings, "%s\n", sentence);
 }
 
 /* The number of the file that is being read; *file_count if there is no
@@ -86,6 +84,20 @@ note_place(store_load_t *load, const dns_zonefile_t *file)
     return DNS_OK;
 }
 
+/* Other servers leave such records out too; a zone with them is loaded. */
+static void
+leave_out(store_load_t *load, const dns_zonefile_t *file,
+          const dns_record_t *record)
+{
+    char owner[DNS_NAME_TEXT_SIZE];
+
+    dns_name_to_text(owner, record->owner);
+    put_warning(load,
+                "%s:%u: warning: %.300s lies outside the zone, and its record "
+                "is left out",
+                dns_zonefile_name(file), dns_zonefile_line(file), owner);
+}
+
 /* One record of a master file; where and why it does not fit the zone. */
 static dns_status_t
 add_record(store_load_t *load, store_edit_t *edit, const dns_zonefile_t *file,
@@ -94,12 +106,15 @@ add_record(store_load_t *load, store_edit_t *edit, const dns_zonefile_t *file,
     dns_status_t status = DNS_EMALFORMED;
     const char *reason = "only class IN is served";
 
+    if (!dns_name_is_within(record->owner, edit->apex.octets)) {
+        leave_out(load, file, record);
+        return DNS_OK;
+    }
+
     if (record->class_ == DNS_CLASS_IN) {
         status = store_edit_load(edit, record->owner, record->type, record->ttl,
                                  record->rdata, record->rdata_size);
-        reason = dns_name_is_within(record->owner, edit->apex.octets)
-                     ? dns_status_text(status)
-                     : "the name lies outside the zone";
+        reason = dns_status_text(status);
     }
 
     if (status != DNS_OK) {
@@ -119,6 +134,10 @@ add_records(store_load_t *load, store_edit_t *edit, dns_zonefile_t *file,
     dns_status_t status;
 
     while ((status = dns_zonefile_next(file, &record)) == DNS_OK) {
+        if (dns_zonefile_warning(file)[0] != '\0') {
+            put_warning(load, "%s", dns_zonefile_warning(file));
+        }
+
         status = add_record(load, edit, file, &record, error);
 
         if (status != DNS_OK) {
@@ -170,10 +189,14 @@ store_load_committed(store_load_t *load, const store_edit_t *edit)
 
         dns_name_to_text(owner, ttls.owner);
         dns_type_to_text(type, ttls.type);
-        warn(load, &load->places[ttls.order - load->first],
-             "%.300s %s has the TTLs %u and %u: a record set has one, and the "
-             "lowest is used",
-             owner, type, ttls.ttls[0], ttls.ttls[1]);
+        const store_load_place_t *place =
+            &load->places[ttls.order - load->first];
+
+        put_warning(load,
+                    "%s:%u: warning: %.300s %s has the TTLs %u and %u: a "
+                    "record set has one, and the lowest is used",
+                    load->files[place->file], place->line, owner, type,
+                    ttls.ttls[0], ttls.ttls[1]);
     }
 }
 

@@ -16,11 +16,13 @@ local complain, say = console.complain, console.say
 local HELP = [[
 usage: resolua [--data DIR | --store URL] COMMAND ...
 
-  zone load FILE... | DIR [--origin NAME]   load or replace zones
+  zone load FILE... | DIR [--origin NAME] [--include DIR]
+                                            load or replace zones
   zone list                                 names and serials
   zone show NAME                            a zone as master-file text
   zone delete NAME                          remove a zone
-  zone check FILE... [--origin NAME]        check master files, change nothing
+  zone check FILE... [--origin NAME] [--include DIR]
+                                            check master files, change nothing
   record add ZONE NAME TYPE [TTL] RDATA...  add one record
   record set ZONE NAME TYPE [TTL] RDATA...  replace a record set
   record delete ZONE NAME TYPE [RDATA...]   remove a record set or one record
@@ -44,13 +46,17 @@ more of a command.  The exit code is 0, or 1 after an error.
 local HELP_OF = {
     ["zone load"] = [[
 usage: resolua [--data DIR] zone load FILE... | DIR [--origin NAME]
+                                      [--include DIR]
 
 Loads master files; each zone is replaced in one transaction, and an error in
 a file leaves its old zone as it was.  A folder stands for all files in it
 that end in ".zone".  Relative names before any $ORIGIN end in --origin, or in
 the file's name without ".zone"; the zone is --origin, or the owner of the SOA.
 Failures are listed as FILE:LINE:COLUMN: what was expected; FILE:LINE: warning:
-says what was loaded all the same, as a set with several TTLs with the lowest.
+says what was loaded all the same, as a set with several TTLs with the lowest,
+or left out, as records outside the zone.  $INCLUDE reads files of the master
+file's own folder and below; --include names one more folder for it, from which
+files may be included by absolute path too.
 ]],
     ["zone list"] = [[
 usage: resolua [--data DIR] zone list
@@ -68,7 +74,7 @@ usage: resolua [--data DIR] zone delete NAME
 Removes a zone and all of its records.
 ]],
     ["zone check"] = [[
-usage: resolua zone check FILE... [--origin NAME]
+usage: resolua zone check FILE... [--origin NAME] [--include DIR]
 
 Checks master files as "zone load" does and changes nothing.
 ]],
@@ -156,7 +162,7 @@ local function zone_of(path, options)
 
     local origin = path:match("([^/]+)$"):gsub("%.zone$", "")
     return store_module.zone_of_file(path, name_of.to_wire(origin) and origin
-        or ".")
+        or ".", options.include)
 end
 
 local function starts_with(text, start)
@@ -180,7 +186,7 @@ local function load_file(store, path, options)
     local ok
     if edit then
         edit:replace_zone()
-        edit:load_file(path)
+        edit:load_file(path, options.include)
         ok, reason = edit:commit()
     end
     if not ok then
@@ -502,7 +508,7 @@ for _, more in ipairs { explain_commands, key_commands, mirror_commands } do
 end
 
 local VALUE_OPTIONS = { ["--data"] = "data", ["--store"] = "store",
-    ["--origin"] = "origin",
+    ["--origin"] = "origin", ["--include"] = "include",
     ["-p"] = "port", ["--zone"] = "zone", ["--name"] = "name",
     ["--type"] = "type", ["--note"] = "note",
     ["--client"] = "client", ["--subnet"] = "subnet", ["--transport"] = "transport",

@@ -190,9 +190,10 @@ end
 
 --- A master file whose records commit will add.
 -- @tparam string path
-function Edit:load_file(path)
-    self.borrowed = path
-    C.dns_ffi_edit_load_file(self.handle, path)
+-- @tparam[opt] string include_folder another folder whose files it may $INCLUDE
+function Edit:load_file(path, include_folder)
+    self.borrowed = { path, include_folder }
+    C.dns_ffi_edit_load_file(self.handle, path, include_folder)
 end
 
 --- What is probably a mistake in the master file that the commit has loaded.
@@ -488,11 +489,12 @@ end
 --- The zone that a master file holds: the owner of its SOA.
 -- @tparam string path
 -- @tparam string origin text that completes relative names
+-- @tparam[opt] string include_folder as for Edit:load_file
 -- @treturn string|nil
 -- @treturn string reason
-function store.zone_of_file(path, origin)
-    local size = C.dns_ffi_zonefile_apex(path, name_of.to_wire(origin),
-        library.name, library.error)
+function store.zone_of_file(path, origin, include_folder)
+    local size = C.dns_ffi_zonefile_apex(path, include_folder,
+        name_of.to_wire(origin), library.name, library.error)
     if size < 0 then
         return nil, ffi.string(library.error)
     end

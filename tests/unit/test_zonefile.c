@@ -282,9 +282,11 @@ counts_a_ttl_with_the_highest_bit_as_0(void **state)
 {
     (void) state;
     static const char *const warnings[] = {
-        "test:1: the TTL 4294967295 is above 2147483647 and counts as 0",
+        "test:1: warning: the TTL 4294967295 is above 2147483647 and counts as "
+        "0",
         "",
-        "test:4: the TTL 2147483648 is above 2147483647 and counts as 0",
+        "test:4: warning: the TTL 2147483648 is above 2147483647 and counts as "
+        "0",
     };
     dns_zonefile_options_t options = of_text("$TTL 4294967295\n"
                                              "a A 192.0.2.1\n"
