@@ -189,6 +189,10 @@ http_capture_wake(http_ctx_t *ctx)
         ngx_queue_data(ngx_queue_head(&ctx->captured), http_captures_t, ready);
     resolua_thread_t *t = group->waiter;
     forget_waiter(group);
+    if (!ngx_queue_empty(&ctx->captured)) {
+        /* nginx posts a request once only: the others wait for another turn. */
+        (void) ngx_http_post_request(ctx->request, NULL);
+    }
     lua_State *L = resolua_thread_state(t);
     const int count = push_all(L, group);
     free_bodies(group);
