@@ -42,13 +42,33 @@ on_cancel(void *data)
 }
 
 
+/* Both results are there: scripts put what follows behind them. */
+static int
+push_success(lua_State *L)
+{
+    lua_pushboolean(L, 1);
+    lua_pushnil(L);
+    return 2;
+}
+
+
+/* After a wait it is false; where nobody waited, nil: scripts know both. */
+static int
+push_timeout(lua_State *L)
+{
+    lua_pushboolean(L, 0);
+    lua_pushliteral(L, "timeout");
+    return 2;
+}
+
+
 static void
 on_timeout(ngx_event_t *ev)
 {
     wait_t *w = ev->data;
     resolua_thread_t *t = w->thread;
     end_wait(w);
-    resolua_thread_wake(t, tcp_fail(resolua_thread_state(t), "timeout"));
+    resolua_thread_wake(t, push_timeout(resolua_thread_state(t)));
 }
 
 
@@ -63,8 +83,7 @@ on_post(ngx_event_t *ev)
         resolua_thread_t *t = w->thread;
         s->count--;
         end_wait(w);
-        lua_pushboolean(resolua_thread_state(t), 1);
-        resolua_thread_wake(t, 1);
+        resolua_thread_wake(t, push_success(resolua_thread_state(t)));
     }
     luaL_unref(resolua_vm, LUA_REGISTRYINDEX, s->ref);
     s->ref = LUA_NOREF;
@@ -132,14 +151,11 @@ semaphore_wait(lua_State *L)
     luaL_argcheck(L, seconds < 2e9, 2, "bad timeout");
     if (s->count > 0 && ngx_queue_empty(&s->waiting)) {
         s->count--;
-        lua_pushboolean(L, 1);
-        return 1;
+        return push_success(L);
     }
     resolua_check_phase(L, RESOLUA_SOCKET_PHASES);
-    if (seconds == 0) { /* false, not nil, is what scripts know */
-        lua_pushboolean(L, 0);
-        lua_pushliteral(L, "timeout");
-        return 2;
+    if (seconds == 0) {
+        return tcp_fail(L, "timeout");
     }
     wait_t *w = ngx_calloc(sizeof(*w), ngx_cycle->log);
     if (w == NULL) {

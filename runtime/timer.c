@@ -239,11 +239,12 @@ timer_make(lua_State *L, int again)
     }
     const lua_Number seconds = luaL_checknumber(L, 1);
     luaL_argcheck(L, lua_isfunction(L, 2), 2, "Lua function expected");
-    luaL_argcheck(L, seconds >= 0 && seconds < 2e9, 1, "delay out of range");
-    if (again && seconds == 0) {
+    luaL_argcheck(L, seconds < 2e9, 1, "delay out of range"); /* nor NaN */
+    if (again && seconds <= 0) {
         return luaL_error(L, "delay cannot be zero");
     }
-    const ngx_msec_t ms = (ngx_msec_t) (seconds * 1000);
+    /* A time that has passed already is now. */
+    const ngx_msec_t ms = seconds > 0 ? (ngx_msec_t) (seconds * 1000) : 0;
     if (ngx_exiting && ms > 0) {
         lua_pushnil(L);
         lua_pushliteral(L, "process exiting");
