@@ -169,7 +169,7 @@ push_result(lua_State *L, http_ctx_t *ctx, http_arg_t *arg)
         return NGX_OK;
     }
     ngx_log_error(NGX_LOG_ERR, ctx->base.log, 0,
-                  "body_filter_by_lua*: ngx.arg[1]: %s", lua_tostring(L, -1));
+                  "body_filter_by_lua*: ngx.arg[1]: %s", resolua_error_text(L));
     return NGX_ERROR;
 }
 

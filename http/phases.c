@@ -59,7 +59,7 @@ http_code_push(http_ctx_t *ctx, http_code_t *code)
     }
     ngx_log_error(NGX_LOG_ERR, ctx->base.log, 0, "failed to load %s: %s",
                   is_file ? "external Lua file" : "inlined Lua code",
-                  lua_tostring(resolua_vm, -1));
+                  resolua_error_text(resolua_vm));
     lua_pop(resolua_vm, 1);
     ngx_file_info_t info;
     return is_file && path != NULL &&

@@ -210,7 +210,7 @@ static http_captures_t *
 new_group(lua_State *L, size_t count)
 {
     http_ctx_t *ctx = http_lua_ctx(L, HTTP_RESPONDING);
-    (void) resolua_thread(L);
+    (void) resolua_thread_checked(L);
     http_captures_t *group = http_captures_new(ctx, count);
     if (group == NULL) {
         luaL_error(L, "no memory");

@@ -116,6 +116,7 @@ resolua_job_run(lua_State *L)
         lua_pushinteger(L, job(argument));
         return 1;
     }
+    resolua_thread_t *thread = resolua_thread_checked(L);
     ngx_thread_pool_t *pool =
         ngx_thread_pool_get((ngx_cycle_t *) ngx_cycle, &pool_name);
     ngx_thread_task_t *task =
@@ -130,6 +131,6 @@ resolua_job_run(lua_State *L)
         return luaL_error(L, "the thread pool's queue is full");
     }
     resolua_wait_begin();
-    work->thread = resolua_thread(L);
+    work->thread = thread;
     return resolua_thread_sleep(work->thread, forget_thread, work);
 }

@@ -16,11 +16,12 @@ static resolua_thread_t collected = {
     .is_light = 1, .done = 1, .is_collected = 1};
 
 
-/* ngx.thread.spawn(function, ...): runs it till it sleeps or ends. */
+/* ngx.thread.spawn(function, ...): runs it till it sleeps or ends; the caller's
+   turn comes after those that are ready by then. */
 static int
 spawn(lua_State *L)
 {
-    resolua_thread_t *t = resolua_thread(L);
+    resolua_thread_t *t = resolua_thread_checked(L);
     luaL_argcheck(L, lua_isfunction(L, 1), 1, "Lua function expected");
     const int nargs = lua_gettop(L) - 1;
     resolua_thread_t *child = thread_new(L, t->request);
@@ -148,7 +149,8 @@ root_of(const resolua_thread_t *t)
 }
 
 
-/* A thread that is spawning one just now has a frame on C's stack. */
+/* A thread that has spawned one and waits for its turn to go on is that one's
+   parent. */
 static const char *
 why_not_killed(const resolua_thread_t *self, const resolua_thread_t *victim)
 {

@@ -77,6 +77,7 @@ resolua_request_init(resolua_request_t *r, const resolua_host_t *host,
     r->log = log;
     r->ctx_ref = LUA_NOREF;
     r->sockets = &resolua_socket_defaults;
+    ngx_queue_init(&r->ready);
 }
 
 

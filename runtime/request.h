@@ -94,6 +94,7 @@ struct resolua_request_s {
     resolua_thread_t *entry; /* NULL between runs */
     resolua_thread_t *threads;  /* all that belong to the running chunk */
     resolua_thread_t *on_abort; /* of ngx.on_abort, among threads, or NULL */
+    ngx_queue_t ready;          /* threads that wait for their turn */
     resolua_cleanup_t *cleanups;
     const resolua_socket_conf_t *sockets; /* borrowed (socket.h) */
     int ctx_ref;              /* ngx.ctx in the registry, or LUA_NOREF */

@@ -74,8 +74,8 @@ static void
 read_next(tcp_t *tcp)
 {
     resolua_thread_t *t = tcp->writing;
-    (void) push_sent(resolua_thread_state(t), tcp, NULL);
-    lua_settop(resolua_thread_state(t), 0);
+    lua_State *L = resolua_thread_state(t);
+    lua_pop(L, push_sent(L, tcp, NULL));
     tcp->writing = NULL;
     tcp->reading = t;
     tcp_rest(tcp);

@@ -1,5 +1,5 @@
-/* The scheduler.  resume and yield of user coroutines go through go_on(), so
-   that a sleep in the innermost returns to nginx. */
+/* The scheduler.  resume and yield of user coroutines (coroutine.c) go through
+   go_on(), so that a sleep in the innermost returns to nginx. */
 
 #include "runtime/private/thread.h"
 #include "runtime/private/api.h"
@@ -26,6 +26,12 @@ resolua_thread_limit(ngx_int_t cached)
 enum {
     DECLINABLE = RESOLUA_SERVER_REWRITE | RESOLUA_REWRITE | RESOLUA_ACCESS |
                  RESOLUA_PRECONTENT | RESOLUA_PREREAD
+};
+
+/* Phases that have no end of their own to choose. */
+enum {
+    NO_EXIT = RESOLUA_INIT_WORKER | RESOLUA_EXIT_WORKER | RESOLUA_SET |
+              RESOLUA_BODY_FILTER | RESOLUA_LOG
 };
 
 
@@ -57,13 +63,41 @@ resolua_thread_request(resolua_thread_t *t)
 }
 
 
+ngx_uint_t
+thread_may_yield(const resolua_thread_t *t)
+{
+    return !t->is_nested && lua_isyieldable(t->L);
+}
+
+
+resolua_thread_t *
+resolua_thread_checked(lua_State *L)
+{
+    resolua_thread_t *t = resolua_thread(L);
+    if (!thread_may_yield(t)) {
+        luaL_error(L, "attempt to yield across C-call boundary");
+    }
+    return t;
+}
+
+
+/* The whole stack is yielded, so that the collector sees what the function was
+   called with: after a tail call nothing else may refer to the object that it
+   waits for. */
 int
 resolua_thread_sleep(resolua_thread_t *t, void (*cancel)(void *), void *data)
 {
+    if (!thread_may_yield(t)) {
+        t->is_pinned = 0;
+        if (cancel != NULL) {
+            cancel(data);
+        }
+        (void) resolua_thread_checked(t->L); /* raises */
+    }
     t->op = OP_SLEEP;
     t->cancel = cancel;
     t->cancel_data = data;
-    return lua_yield(t->L, 0);
+    return lua_yield(t->L, lua_gettop(t->L));
 }
 
 
@@ -93,6 +127,9 @@ thread_free(resolua_thread_t *t, resolua_thread_t *as)
     *t->link = t->next;
     if (t->next != NULL) {
         t->next->link = t->link;
+    }
+    if (t->is_ready) {
+        ngx_queue_remove(&t->ready);
     }
     lua_setexdata(t->L, as);
     luaL_unref(resolua_vm, LUA_REGISTRYINDEX, t->ref);
@@ -183,6 +220,7 @@ resolua_run_abort(resolua_request_t *r)
             next->link = &r->threads;
         }
     }
+    ngx_queue_init(&r->ready);
     r->entry = NULL;
     r->on_abort = NULL;
     r->live = 0;
@@ -190,12 +228,19 @@ resolua_run_abort(resolua_request_t *r)
 }
 
 
+const char *
+resolua_error_text(lua_State *L)
+{
+    const char *text = lua_tostring(L, -1);
+    return text != NULL ? text : "unknown reason";
+}
+
+
 void
 thread_log_error(const resolua_thread_t *t, const char *what)
 {
     lua_State *L = resolua_vm;
-    const char *text = lua_tostring(t->L, -1);
-    luaL_traceback(L, t->L, text != NULL ? text : "unknown reason", 0);
+    luaL_traceback(L, t->L, resolua_error_text(t->L), 0);
     ngx_log_error(NGX_LOG_ERR, t->request->log, 0,
                   "lua %s thread aborted: runtime error: %s", what,
                   lua_tostring(L, -1));
@@ -203,103 +248,197 @@ thread_log_error(const resolua_thread_t *t, const char *what)
 }
 
 
-/* A child has ended or yielded: its values go to the parent.  Returns how
-   many the parent's resume gives, or -1 when it must raise (wrap). */
-static int
-give_back(resolua_thread_t *t, int rc)
+enum { YIELDS_MAX = 100 }; /* then nginx's events have their turn */
+
+/* Whose turn it is. */
+typedef struct {
+    resolua_thread_t *thread; /* NULL: the first that is ready */
+    int nargs;                /* on its stack */
+    ngx_uint_t yields;        /* since the last event */
+    ngx_int_t result;         /* of the run; NGX_AGAIN: it goes on */
+} turn_t;
+
+
+/* Its turn comes after those that are ready already. */
+static void
+add_ready(resolua_thread_t *t, int nargs)
 {
+    t->is_ready = 1;
+    t->ready_args = nargs;
+    ngx_queue_insert_tail(&t->request->ready, &t->ready);
+}
+
+
+/* NGX_DECLINED: all sleep. */
+static ngx_int_t
+take_ready(resolua_request_t *r, turn_t *turn)
+{
+    if (ngx_queue_empty(&r->ready)) {
+        return NGX_DECLINED;
+    }
+    ngx_queue_t *first = ngx_queue_head(&r->ready);
+    resolua_thread_t *t = ngx_queue_data(first, resolua_thread_t, ready);
+    ngx_queue_remove(first);
+    t->is_ready = 0;
+    turn->thread = t;
+    turn->nargs = t->ready_args;
+    return NGX_OK;
+}
+
+
+/* A child has ended or yielded: its values go to the parent, which goes on. */
+static void
+give_back(turn_t *turn, int rc)
+{
+    resolua_thread_t *t = turn->thread;
     resolua_thread_t *parent = t->parent;
     const int failed = rc != 0 && rc != LUA_YIELD;
     const int n = failed ? 1 : lua_gettop(t->L);
     t->done = rc != LUA_YIELD;
     t->parent = NULL;
+    turn->thread = parent;
+    turn->nargs = 1;
     lua_pushboolean(parent->L, !failed);
-    if (!lua_checkstack(parent->L, n + 1)) {
+    if (lua_checkstack(parent->L, n + 1)) {
+        lua_xmove(t->L, parent->L, n);
+        turn->nargs = n + 1;
+    } else {
         lua_settop(t->L, 0);
-        return 1;
     }
-    lua_xmove(t->L, parent->L, n);
-    return n + 1;
+    if (t->done) {
+        thread_free(t, NULL);
+    }
 }
 
 
-/* Runs t and whatever it resumes, till the entry ends or all sleep. */
+/* coroutine.yield() without one that has resumed it: all others run first,
+   other requests too. */
+static void
+let_others_run(turn_t *turn)
+{
+    resolua_thread_t *t = turn->thread;
+    lua_settop(t->L, 0);
+    if (ngx_queue_empty(&t->request->ready) || turn->yields++ >= YIELDS_MAX) {
+        thread_yield(t);
+    } else {
+        add_ready(t, 0);
+    }
+    turn->thread = NULL;
+}
+
+
+static void
+after_yield(turn_t *turn)
+{
+    resolua_thread_t *t = turn->thread;
+    switch (t->op) {
+    case OP_SLEEP:
+        turn->thread = NULL;
+        return;
+    case OP_EXIT:
+        turn->result = t->request->exit_code;
+        return;
+    case OP_RESUME:
+        turn->nargs = lua_gettop(t->L);
+        turn->thread = t->target;
+        t->target->parent = t;
+        lua_xmove(t->L, t->target->L, turn->nargs);
+        return;
+    case OP_SPAWN:
+        lua_rawgeti(t->L, LUA_REGISTRYINDEX, t->target->ref);
+        add_ready(t, 1);
+        turn->thread = t->target;
+        turn->nargs = t->target_args;
+        return;
+    default:
+        if (t->parent != NULL) {
+            give_back(turn, LUA_YIELD);
+        } else {
+            let_others_run(turn);
+        }
+    }
+}
+
+
+static void
+entry_ended(turn_t *turn, int rc)
+{
+    resolua_thread_t *t = turn->thread;
+    resolua_request_t *r = t->request;
+    turn->thread = NULL;
+    if (rc != 0) {
+        thread_log_error(t, "entry");
+        turn->result = NGX_ERROR;
+        return;
+    }
+    if (r->host->results != NULL) {
+        r->host->results(r, t->L);
+    }
+    t->has_returned = 1;
+    if (r->live > 0) { /* light threads go on */
+        r->entry_ended = 1;
+        r->entry_rc = NGX_OK;
+    } else {
+        turn->result = NGX_OK;
+    }
+}
+
+
+static void
+after_end(turn_t *turn, int rc)
+{
+    resolua_thread_t *t = turn->thread;
+    resolua_request_t *r = t->request;
+    if (t->parent != NULL) {
+        give_back(turn, rc);
+    } else if (t->is_light) {
+        turn->thread = light_ended(t, rc, &turn->nargs);
+        if (turn->thread == NULL && r->entry_ended && r->live == 0) {
+            turn->result = r->entry_rc;
+        }
+    } else {
+        entry_ended(turn, rc);
+    }
+}
+
+
+static void
+take_turn(resolua_request_t *r, turn_t *turn)
+{
+    resolua_thread_t *t = turn->thread;
+    const unsigned resuming = r->resuming;
+    t->op = OP_NONE;
+    r->resuming = 1;
+    const int rc = lua_resume(t->L, turn->nargs);
+    r->resuming = resuming;
+    if (r->aborted) {
+        turn->result = NGX_ERROR;
+    } else if (rc == LUA_YIELD) {
+        after_yield(turn);
+    } else {
+        after_end(turn, rc);
+    }
+}
+
+
+/* Runs t and all that become ready by it, till the run ends or all sleep. */
 static ngx_int_t
 go_on(resolua_thread_t *t, int nargs)
 {
     resolua_request_t *r = t->request;
     resolua_request_t *before = resolua_running;
-    ngx_int_t result = NGX_AGAIN;
+    turn_t turn = {.thread = t, .nargs = nargs, .result = NGX_AGAIN};
 
     resolua_running = r;
-    while (result == NGX_AGAIN) {
-        t->op = OP_NONE;
-        const unsigned resuming = r->resuming;
-        r->resuming = 1;
-        const int rc = lua_resume(t->L, nargs);
-        r->resuming = resuming;
-        if (r->aborted) {
-            result = NGX_ERROR;
-            break;
-        }
-        if (rc == LUA_YIELD && t->op == OP_SLEEP) {
-            resolua_running = before;
-            return NGX_AGAIN;
-        }
-        if (rc == LUA_YIELD && t->op == OP_EXIT) {
-            result = r->exit_code;
-        } else if (rc == LUA_YIELD && t->op == OP_RESUME) {
-            nargs = lua_gettop(t->L);
-            t->target->parent = t;
-            lua_xmove(t->L, t->target->L, nargs);
-            t = t->target;
-        } else if (rc == LUA_YIELD && t->op == OP_SPAWN) {
-            lua_rawgeti(t->L, LUA_REGISTRYINDEX, t->target->ref);
-            result = go_on(t->target, t->target_args);
-            if (result != NGX_AGAIN) { /* it has ended the request's run */
-                resolua_running = before;
-                return result;
-            }
-            nargs = 1; /* the light thread, which may have ended */
-        } else if (t->parent != NULL) {
-            resolua_thread_t *parent = t->parent;
-            nargs = give_back(t, rc);
-            if (t->done) {
-                thread_free(t, NULL);
-            }
-            t = parent;
-        } else if (t->is_light && rc != LUA_YIELD) {
-            t = light_ended(t, rc, &nargs);
-            if (t == NULL && (!r->entry_ended || r->live > 0)) {
-                resolua_running = before;
-                return NGX_AGAIN;
-            }
-            result = t == NULL ? r->entry_rc : NGX_AGAIN;
-        } else if (rc == 0) {
-            if (r->host->results != NULL) {
-                r->host->results(r, t->L);
-            }
-            t->has_returned = 1;
-            if (r->live > 0) { /* light threads go on */
-                r->entry_ended = 1;
-                r->entry_rc = NGX_OK;
-                resolua_running = before;
-                return NGX_AGAIN;
-            }
-            result = NGX_OK;
-        } else if (rc == LUA_YIELD) {
-            lua_settop(t->L, 0);
-            thread_yield(t);
-            resolua_running = before;
-            return NGX_AGAIN;
-        } else {
-            thread_log_error(t, "entry");
-            result = NGX_ERROR;
-        }
+    while (turn.result == NGX_AGAIN &&
+           (turn.thread != NULL || take_ready(r, &turn) == NGX_OK)) {
+        take_turn(r, &turn);
     }
     resolua_running = before;
-    resolua_run_abort(r);
-    return result;
+    if (turn.result != NGX_AGAIN) {
+        resolua_run_abort(r);
+    }
+    return turn.result;
 }
 
 
@@ -342,84 +481,11 @@ resolua_run(resolua_request_t *r, resolua_code_t *code, ngx_uint_t phase)
 {
     if (resolua_code_push(resolua_vm, code) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, r->log, 0, "failed to load Lua code: %s",
-                      lua_tostring(resolua_vm, -1));
+                      resolua_error_text(resolua_vm));
         lua_pop(resolua_vm, 1);
         return NGX_ERROR;
     }
     return resolua_run_function(r, 0, phase);
-}
-
-
-static int
-traceback(lua_State *L)
-{
-    if (lua_isstring(L, 1)) {
-        luaL_traceback(L, L, lua_tostring(L, 1), 1);
-    }
-    return 1;
-}
-
-
-/* Calls the function below nargs arguments; leaves its results or nothing. */
-static ngx_int_t
-call_sync(resolua_request_t *r, int nargs, ngx_uint_t phase, int nresults)
-{
-    lua_State *L = resolua_vm;
-    const int base = lua_gettop(L) - nargs;
-    lua_pushcfunction(L, traceback);
-    lua_insert(L, base);
-    if (lua_pcall(L, nargs, nresults, base) == 0) {
-        lua_remove(L, base);
-        return NGX_OK;
-    }
-    if (r == NULL || !r->exited) {
-        ngx_log_error(NGX_LOG_ERR, r != NULL ? r->log : ngx_cycle->log, 0,
-                      "failed to run %s: %s", resolua_phase_directive(phase),
-                      lua_tostring(L, -1));
-    }
-    lua_settop(L, base - 1);
-    return r != NULL && r->exited ? r->exit_code : NGX_ERROR;
-}
-
-
-ngx_int_t
-resolua_run_function_sync(resolua_request_t *r, int nargs, ngx_uint_t phase,
-                          int nresults)
-{
-    resolua_request_t *before = resolua_running;
-    ngx_uint_t *running_phase = r != NULL ? &r->phase : &resolua_vm_phase;
-    const ngx_uint_t phase_before = *running_phase;
-    const unsigned exited = r != NULL && r->exited;
-    const ngx_int_t exit_code = r != NULL ? r->exit_code : 0;
-
-    resolua_running = r;
-    *running_phase = phase;
-    if (r != NULL) {
-        r->exited = 0;
-    }
-    const ngx_int_t rc = call_sync(r, nargs, phase, nresults);
-    if (r != NULL) {
-        r->exited = exited;
-        r->exit_code = exit_code;
-    }
-    resolua_running = before;
-    *running_phase = phase_before;
-    return rc;
-}
-
-
-ngx_int_t
-resolua_run_sync(resolua_request_t *r, resolua_code_t *code, ngx_uint_t phase,
-                 int nresults)
-{
-    lua_State *L = resolua_vm;
-    if (resolua_code_push(L, code) == NGX_OK) {
-        return resolua_run_function_sync(r, 0, phase, nresults);
-    }
-    ngx_log_error(NGX_LOG_ERR, r != NULL ? r->log : ngx_cycle->log, 0,
-                  "failed to load Lua code: %s", lua_tostring(L, -1));
-    lua_pop(L, 1);
-    return NGX_ERROR;
 }
 
 
@@ -461,6 +527,9 @@ resolua_run_exit(lua_State *L, ngx_int_t code)
     resolua_request_t *r = resolua_request(L);
     resolua_thread_t *t = lua_getexdata(L);
     resolua_run_check_exit(L, code);
+    if (t != NULL) {
+        (void) resolua_thread_checked(L);
+    }
     const ngx_uint_t declines = code == NGX_DECLINED && (r->phase & DECLINABLE);
     r->exit_code =
         code < NGX_OK && !declines ? NGX_ERROR : code; /* never NGX_AGAIN */
@@ -478,98 +547,15 @@ resolua_run_exit(lua_State *L, ngx_int_t code)
 static int
 thread_exit(lua_State *L)
 {
-    return resolua_run_exit(L, (ngx_int_t) luaL_checkinteger(L, 1));
-}
-
-
-/* coroutine.create(f): upvalue 1 is LuaJIT's own. */
-static int
-co_create(lua_State *L)
-{
-    resolua_thread_t *t = lua_getexdata(L);
-    luaL_checktype(L, 1, LUA_TFUNCTION);
-    if (t == NULL) {
-        lua_pushvalue(L, lua_upvalueindex(1));
-        lua_insert(L, 1);
-        lua_call(L, 1, 1);
-        return 1;
+    const lua_Integer code = luaL_checkinteger(L, 1);
+    if (resolua_running != NULL) {
+        resolua_check_phase(L, ~(ngx_uint_t) NO_EXIT);
     }
-    resolua_thread_t *child = thread_new(L, t->request);
-    if (child == NULL) {
-        return luaL_error(L, "no memory");
+    if (code == NGX_AGAIN || code == NGX_DONE) {
+        return luaL_error(L, "bad argument to 'ngx.exit': does not accept "
+                             "NGX_AGAIN or NGX_DONE");
     }
-    lua_pushvalue(L, 1);
-    lua_xmove(L, child->L, 1);
-    return 1;
-}
-
-
-static int
-co_resume(lua_State *L)
-{
-    resolua_thread_t *t = lua_getexdata(L);
-    lua_State *co = lua_tothread(L, 1);
-    luaL_argcheck(L, co != NULL, 1, "coroutine expected");
-    resolua_thread_t *child = lua_getexdata(co);
-    if (t == NULL) {
-        lua_pushvalue(L, lua_upvalueindex(1));
-        lua_insert(L, 1);
-        lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-        return lua_gettop(L);
-    }
-    if (child == NULL || child->done || child->parent != NULL ||
-        child->is_light || child->request->entry == child) {
-        lua_pushboolean(L, 0);
-        lua_pushfstring(L, "cannot resume %s coroutine",
-                        child == NULL || child->done ? "dead" : "running");
-        return 2;
-    }
-    lua_remove(L, 1);
-    t->op = OP_RESUME;
-    t->target = child;
-    return lua_yield(L, lua_gettop(L));
-}
-
-
-static int
-co_status(lua_State *L)
-{
-    lua_State *co = lua_tothread(L, 1);
-    luaL_argcheck(L, co != NULL, 1, "coroutine expected");
-    const resolua_thread_t *t = lua_getexdata(co);
-    if (lua_getexdata(L) == NULL || t == NULL) {
-        lua_pushvalue(L, lua_upvalueindex(1));
-        lua_insert(L, 1);
-        lua_call(L, 1, 1);
-        return 1;
-    }
-    lua_pushstring(
-        L, t->done   ? (t->is_light && !t->is_collected ? "zombie" : "dead")
-           : co == L ? "running"
-           : t->parent || t->request->entry == t ? "normal"
-                                                 : "suspended");
-    return 1;
-}
-
-
-static const char wrap_source[] =
-    "local create, resume, error = coroutine.create, coroutine.resume, error\n"
-    "local function check(ok, ...)\n"
-    "    if not ok then error((...), 0) end\n"
-    "    return ...\n"
-    "end\n"
-    "function coroutine.wrap(f)\n"
-    "    local co = create(f)\n"
-    "    return function(...) return check(resume(co, ...)) end\n"
-    "end\n";
-
-
-static void
-replace(lua_State *L, const char *name, lua_CFunction function)
-{
-    lua_getfield(L, -1, name);
-    lua_pushcclosure(L, function, 1);
-    lua_setfield(L, -2, name);
+    return resolua_run_exit(L, (ngx_int_t) code);
 }
 
 
@@ -578,14 +564,4 @@ resolua_thread_setup(lua_State *L)
 {
     lua_pushcfunction(L, thread_exit);
     lua_setfield(L, -2, "exit");
-    lua_getglobal(L, "coroutine");
-    replace(L, "create", co_create);
-    replace(L, "resume", co_resume);
-    replace(L, "status", co_status);
-    lua_pop(L, 1);
-    if (luaL_loadbuffer(L, wrap_source, sizeof(wrap_source) - 1,
-                        "=coroutine") != 0 ||
-        lua_pcall(L, 0, 0, 0) != 0) {
-        lua_pop(L, 1);
-    }
 }

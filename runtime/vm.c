@@ -215,7 +215,7 @@ load_core(lua_State *L, const ngx_cycle_t *cycle)
     if (lua_pcall(L, 1, 0, 0) != 0) {
         ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
                       "our Lua modules cannot be loaded: %s",
-                      lua_tostring(L, -1));
+                      resolua_error_text(L));
     }
     lua_settop(L, 0);
     return L;
@@ -243,6 +243,7 @@ resolua_vm_new(ngx_cycle_t *cycle, const ngx_str_t *path,
     lua_getglobal(L, "ngx");
     resolua_timer_setup(L);
     resolua_thread_setup(L);
+    resolua_coroutine_setup(L);
     resolua_host_setup(L);
     resolua_tcp_setup(L);
     resolua_udp_setup(L);

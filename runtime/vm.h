@@ -37,6 +37,10 @@ lua_State *resolua_vm_new_for_thread(ngx_cycle_t *cycle, const ngx_str_t *path,
 /* package.preload[name] = open */
 void resolua_vm_preload(lua_State *L, const char *name, lua_CFunction open);
 
+/* The error on top of the stack for a message: "unknown reason" where it is no
+   text, as error() takes any value. */
+const char *resolua_error_text(lua_State *L);
+
 /* For C functions: the running request, or the Lua error "no request found". */
 resolua_request_t *resolua_request(lua_State *L);
 

@@ -7,17 +7,24 @@
        ... arrange that wake-up calls resolua_thread_wake(t, n) ...
        return resolua_thread_sleep(t, cancel, data);
    The values that are pushed on resolua_thread_state(t) before the wake are
-   what the function returns to Lua. */
+   what the function returns to Lua.  What its arguments were stays below them:
+   so long as it sleeps, the object at 1 is not collected. */
 
 #include "runtime/request.h"
 
 /* The coroutine of the caller; raises a Lua error where none may sleep. */
 resolua_thread_t *resolua_thread(lua_State *L);
+
+/* The same where the caller cannot undo what it begins: also raises an error
+   where the coroutine cannot sleep as a C function called it. */
+resolua_thread_t *resolua_thread_checked(lua_State *L);
+
 lua_State *resolua_thread_state(resolua_thread_t *t);
 resolua_request_t *resolua_thread_request(resolua_thread_t *t);
 
 /* Use as `return resolua_thread_sleep(...)`.  cancel(data), may be NULL, is
-   called when the request ends before the wake. */
+   called when the request ends before the wake, and when the coroutine cannot
+   sleep below a C function, before the error is raised. */
 int resolua_thread_sleep(resolua_thread_t *t, void (*cancel)(void *data),
                          void *data);
 

@@ -303,7 +303,7 @@ run(lua_State *L)
     name.data = (u_char *) luaL_checklstring(L, 1, &name.len);
     luaL_checkstring(L, 2);
     luaL_checkstring(L, 3);
-    resolua_thread_t *t = resolua_thread(L);
+    resolua_thread_t *t = resolua_thread_checked(L);
     ngx_thread_pool_t *pool =
         ngx_thread_pool_get((ngx_cycle_t *) ngx_cycle, &name);
     if (pool == NULL) {

@@ -531,7 +531,7 @@ dns_server_ask_open(ngx_cycle_t *cycle)
         ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
                       "the Lua module dns.service cannot be used, which "
                       "forwards queries and edits zones: %s",
-                      lua_tostring(L, -1));
+                      resolua_error_text(L));
         lua_pop(L, 1);
         return;
     }

@@ -269,7 +269,7 @@ answer(lua_State *L)
     const dns_transport_t transport = check_transport(L, 3);
     const char *client = luaL_checklstring(L, 4, &client_size);
     luaL_argcheck(L, size <= PACKET_MAX, 2, "too long");
-    resolua_thread_t *thread = resolua_thread(L);
+    resolua_thread_t *thread = resolua_thread_checked(L);
     asking_t *asking = ngx_calloc(sizeof(*asking), ngx_cycle->log);
     if (asking == NULL) {
         return luaL_error(L, "no memory");

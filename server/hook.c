@@ -146,7 +146,7 @@ push_call(dns_server_ask_t *ask, resolua_code_t *code)
         return NGX_OK;
     }
     ngx_log_error(NGX_LOG_ERR, ask->request.log, 0, "a DNS hook cannot run: %s",
-                  lua_tostring(L, -1));
+                  resolua_error_text(L));
     lua_settop(L, top);
     return NGX_ERROR;
 }

@@ -14,6 +14,7 @@ void resolua_thread_limit(ngx_int_t cached);
 void resolua_request_trim(ngx_int_t requests);
 void resolua_timer_limits(ngx_int_t pending, ngx_int_t running);
 void resolua_thread_setup(lua_State *L);
+void resolua_coroutine_setup(lua_State *L);
 void resolua_args_setup(lua_State *L);
 void resolua_host_setup(lua_State *L);
 void resolua_tcp_setup(lua_State *L);

@@ -25,6 +25,8 @@ struct resolua_thread_s {
     resolua_thread_t **link;  /* what points here */
     void (*cancel)(void *data);
     void *cancel_data;
+    ngx_queue_t ready; /* among the request's that wait for their turn */
+    int ready_args;    /* on its stack then */
     ngx_event_t timer;
     ngx_connection_t *connection; /* resolua_wait_fd */
     unsigned done : 1;
@@ -34,7 +36,8 @@ struct resolua_thread_s {
     unsigned is_collected : 1; /* waited for, or killed */
     unsigned is_pinned : 1;    /* its sleep cannot be given up */
     unsigned is_killed : 1;
-    unsigned wraps : 1; /* made by coroutine.wrap: errors go through */
+    unsigned is_ready : 1;
+    unsigned is_nested : 1; /* LuaJIT itself has resumed it */
 };
 
 /* A new coroutine of the request's, on top of L. */
@@ -43,6 +46,9 @@ resolua_thread_t *thread_new(lua_State *L, resolua_request_t *r);
 /* Lets go of a coroutine that does not run on; as: what its state's exdata is
    from now on. */
 void thread_free(resolua_thread_t *t, resolua_thread_t *as);
+
+/* Whether the coroutine can leave by a yield: not below a C function. */
+ngx_uint_t thread_may_yield(const resolua_thread_t *t);
 
 /* Goes on with the thread when all others that can have run. */
 void thread_yield(resolua_thread_t *t);

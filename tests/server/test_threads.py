@@ -126,13 +126,13 @@ def test_full_duplex_on_one_socket(start):
 def test_semaphore(run):
     assert run("""
         local s = require("ngx.semaphore").new(1)
-        ngx.say(s:count(), s:wait(1), s:count())
+        ngx.say(s:count(), (s:wait(1)), s:count())
         ngx.say(s:wait(0)) ngx.say(s:wait(0.01))
         local t = ngx.thread.spawn(function() return s:wait(5) end)
         ngx.say(s:count())
         s:post(2)
         ngx.say(ngx.thread.wait(t)) ngx.say(s:count())
-    """) == ("1true0\nfalsetimeout\nniltimeout\n-1\ntruetrue\n1\n")
+    """) == ("1true0\nniltimeout\nfalsetimeout\n-1\ntruetruenil\n1\n")
 
 
 def test_semaphore_between_requests(start):
@@ -150,9 +150,8 @@ def test_semaphore_between_requests(start):
     with ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(lambda: server.http("/wait").text)
                    for _ in range(3)]
-        wait_for(lambda: True)
         server.http("/post")
-        assert [w.result() for w in waiting] == ["true\n"] * 3
+        assert [w.result() for w in waiting] == ["truenil\n"] * 3
 
 
 def test_a_lock_over_a_shared_dict(start):
@@ -187,12 +186,23 @@ def test_a_yield_lets_the_others_run(start):
         ngx.print(3) coroutine.yield() ngx.print(6) coroutine.yield()
         ngx.print(8)
     """))
-    assert server.http("/t").text == "12345678"
+    assert server.http("/t").text == "12435768"
 
 
 def test_yields_do_not_keep_others_waiting(start):
     server = start(http_lua("""
         ngx.thread.spawn(function() while true do coroutine.yield() end end)
+        ngx.sleep(0.05)
+        ngx.print("awake")
+        ngx.exit(ngx.OK)
+    """))
+    assert server.http("/t").text == "awake"
+
+
+def test_endless_yields_of_two_threads(start):
+    server = start(http_lua("""
+        local function go() while true do coroutine.yield() end end
+        ngx.thread.spawn(go) ngx.thread.spawn(go)
         ngx.sleep(0.05)
         ngx.print("awake")
         ngx.exit(ngx.OK)
