@@ -310,6 +310,8 @@ answer_node(answering_t *a, const found_t *found, bool *is_followed)
         a->wildcards[a->wildcard_count++] = (wildcard_step_t){
             .name = a->chain[a->steps],
             .zone_id = a->zone.id,
+            .zone_flags = a->zone.flags,
+            .apex_labels = a->zone.apex.label_count,
             .encloser_labels = found->encloser_labels,
         };
     }
@@ -355,6 +357,19 @@ answer_name(answering_t *a, int *rcode, bool *is_followed)
     }
 }
 
+/* Numbers of zones are each store's own: two zones may have the same one. */
+static bool
+is_in_zone(const answering_t *a, const wildcard_step_t *step,
+           const dns_name_t *name)
+{
+    const dns_zone_t *zone = &a->zone;
+
+    return step->zone_id == zone->id && step->zone_flags == zone->flags &&
+           step->apex_labels == zone->apex.label_count &&
+           dns_name_equal(dns_name_suffix(name, step->apex_labels),
+                          zone->apex.octets);
+}
+
 /* Of the wildcards on the way those are proved that lie in the last zone: each
    zone has its own chain of proofs. */
 static dns_status_t
@@ -363,13 +378,35 @@ prove_wildcards(answering_t *a)
     dns_status_t status = DNS_OK;
 
     for (unsigned i = 0; i < a->wildcard_count && status == DNS_OK; i++) {
-        if (a->wildcards[i].zone_id == a->zone.id) {
-            dns_name_t name;
+        const wildcard_step_t *step = &a->wildcards[i];
+        dns_name_t name;
 
-            dns_name_set(&name, a->wildcards[i].name);
-            status = engine_put_wildcard_proof(a, &name,
-                                               a->wildcards[i].encloser_labels);
+        dns_name_set(&name, step->name);
+
+        if (is_in_zone(a, step, &name)) {
+            status = engine_put_wildcard_proof(a, &name, step->encloser_labels);
         }
+    }
+
+    return status;
+}
+
+/* The zone of the next name of the chain.  DNS_ENOTFOUND: there is none, and
+   the last zone stays a->zone, for the proofs that are still to be made. */
+static dns_status_t
+find_next_zone(answering_t *a)
+{
+    const dns_zone_t last = a->zone;
+
+    /* A chain that comes to the apex of its own zone ends there: as the peers
+       do, it is not taken up to the parent for DS. */
+    dns_status_t status = engine_find_zone(
+        a, a->name,
+        a->query->qtype == DNS_TYPE_DS &&
+            !dns_name_equal(last.apex.octets, a->name->octets));
+
+    if (status == DNS_ENOTFOUND) {
+        a->zone = last;
     }
 
     return status;
@@ -388,12 +425,7 @@ answer_chain(answering_t *a, int *rcode)
             return status;
         }
 
-        /* A chain that comes to the apex of its own zone ends there: as the
-           peers do, it is not taken up to the parent for DS. */
-        status = engine_find_zone(
-            a, a->name,
-            a->query->qtype == DNS_TYPE_DS &&
-                !dns_name_equal(a->zone.apex.octets, a->name->octets));
+        status = find_next_zone(a);
 
         if (status == DNS_ENOTFOUND) {
             a->answer->leaves_zones = true;

@@ -46,7 +46,8 @@ typedef struct {
 
 typedef struct {
     /*
-     * The deepest zone that holds name: out is filled.  DNS_ENOTFOUND: none.
+     * The deepest zone that holds name: out is filled.  DNS_ENOTFOUND: none,
+     * and what out holds then means nothing.
      * above: only zones whose apex has fewer than this many labels (DS is
      * asked of the parent, RFC 4035 section 3.1.4.1); 256 for any.
      */

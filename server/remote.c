@@ -167,7 +167,9 @@ find_zone(void *source, const dns_name_t *name, unsigned above, dns_zone_t *out)
     if (fetch->local != NULL) {
         status =
             fetch->local->ops->find_zone(fetch->local->data, name, above, out);
-        out->flags &= FLAGS_MASK;
+        if (status == DNS_OK) {
+            out->flags &= FLAGS_MASK;
+        }
     }
     for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
         const remote_list_t *list = list_of(fetch, i);

@@ -193,6 +193,42 @@ def test_aliases_go_on_in_other_stores(serve):
         assert texts(server.query("out.redis.test")) == ["www.elsewhere.test."]
 
 
+# A zone whose aliases of wildcards lead out of it, of each store.
+LEAVING = [
+    ("*.out", "CNAME", 60, "www.far.example."),
+    ("*.o3", "CNAME", 60, "out2.ZONE."),
+    ("out2", "CNAME", 60, "www.far.example."),
+    ("*.to", "CNAME", 60, "*.out.OTHER."),
+    ("*.d", "DNAME", 60, "far.example."),
+]
+
+
+def test_aliases_of_wildcards_lead_out_of_all_zones(start, mysql, redis):
+    """The proofs are made when no zone is at hand any more."""
+    for zones, zone, other in ((mysql, "out-m.test", "out-r.test"),
+                               (redis, "out-r.test", "out-m.test")):
+        zones.make(zone, [(owner, rtype, ttl, text.replace("ZONE", zone)
+                           .replace("OTHER", other))
+                          for owner, rtype, ttl, text in LEAVING])
+    server = start(CONF.replace("dns_store lmdb path=@FOLDER@/data;", "") % {
+        "stores": f"dns_store {mysql.url()};\ndns_store {redis.url()};",
+        "main": "", "server": ""})
+    far = "www.far.example."
+    for zone, other in (("out-m.test", "out-r.test"), ("out-r.test", "out-m.test")):
+        for qtype in ("A", "DS", "TXT"):
+            def ask(name, qtype=qtype, zone=zone):
+                response = server.query(f"{name}.{zone}", qtype, want_dnssec=True)
+                assert response.rcode() == 0, (name, qtype)
+                return texts(response)
+
+            assert ask("x.out") == [far]
+            assert ask("x.y.o3") == sorted([far, f"out2.{zone}."])
+            assert ask("x.to") == sorted([far, f"*.out.{other}."])
+            assert f"far.example." in ask("*.d") + ask("x.*.d")
+    for zones, zone in ((mysql, "out-m.test"), (redis, "out-r.test")):
+        zones.drop(zone)
+
+
 def test_the_deepest_zone_answers_whichever_store_has_it(serve):
     server = serve(main="dns_cache 1m;")
     # Names of the embedded store do not wait for the databases' zones.

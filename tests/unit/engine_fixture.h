@@ -98,7 +98,8 @@ memory_find_zone(void *source, const dns_name_t *name, unsigned above,
         }
     }
 
-    if (best == NULL) {
+    if (best == NULL) { /* what out holds then means nothing: see source.h */
+        memset(out, 0xff, sizeof(*out));
         return DNS_ENOTFOUND;
     }
 
