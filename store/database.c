@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "dns/siphash.h"
 #include "store/private/database.h"
+#include "store/private/records.h"
 
 enum { TEXTS = 15 }; /* of the options, besides hosts */
 
@@ -293,6 +295,13 @@ store_database_list(store_database_t *db, const dns_name_t *only,
     return end_call(db, status);
 }
 
+/* In CoreDNS's layouts a zone needs no SOA. */
+static bool
+has_made_soa(const store_database_t *db)
+{
+    return db->options.is_redis || db->options.layout.content_is_json;
+}
+
 static dns_status_t
 read_nodes(store_database_t *db, const dns_name_t *apex, const dns_name_t *name,
            store_nodes_t *out)
@@ -312,6 +321,11 @@ read_nodes(store_database_t *db, const dns_name_t *apex, const dns_name_t *name,
         if (status == DNS_OK) {
             status = db->driver->read(db, apex, name, out);
         }
+    }
+
+    if (status == DNS_OK && has_made_soa(db) &&
+        (name == NULL || dns_name_equal(name->octets, apex->octets))) {
+        status = records_put_soa_node(out, apex, (uint32_t) time(NULL));
     }
 
     return status == DNS_OK ? store_nodes_sort(out) : status;

@@ -42,6 +42,12 @@ store_edit_replace_zone(store_edit_t *edit)
 }
 
 void
+store_edit_allow_no_ns(store_edit_t *edit)
+{
+    edit->may_lack_ns = true;
+}
+
+void
 store_edit_delete_zone(store_edit_t *edit)
 {
     edit->deletes = true;

@@ -38,6 +38,10 @@ DNS_EXPORT void store_edit_free(store_edit_t *edit);
 DNS_EXPORT void store_edit_replace_zone(store_edit_t *edit);
 DNS_EXPORT void store_edit_delete_zone(store_edit_t *edit);
 
+/* The zone is a copy of one that a database serves without NS at its apex, as
+   that of a CoreDNS plugin may. */
+DNS_EXPORT void store_edit_allow_no_ns(store_edit_t *edit);
+
 /* Commit will be DNS_EEXIST unless the zone still has this generation; 0:
    unless it is not there. */
 DNS_EXPORT void store_edit_expect(store_edit_t *edit, uint64_t generation);

@@ -40,7 +40,7 @@ has_cname_beside_other_data(const dns_node_t *node)
 }
 
 static const char *
-check_apex(const dns_node_t *node)
+check_apex(const dns_node_t *node, bool may_lack_ns)
 {
     dns_rrset_t rrset;
 
@@ -52,7 +52,7 @@ check_apex(const dns_node_t *node)
         return "more than one SOA record";
     }
 
-    if (!dns_node_find(node, DNS_TYPE_NS, &rrset)) {
+    if (!may_lack_ns && !dns_node_find(node, DNS_TYPE_NS, &rrset)) {
         return "no NS record at the top of the zone";
     }
 
@@ -60,7 +60,7 @@ check_apex(const dns_node_t *node)
 }
 
 const char *
-store_check_node(const dns_node_t *node, bool is_apex)
+store_check_node(const dns_node_t *node, bool is_apex, bool may_lack_ns)
 {
     dns_rrset_t rrset;
     dns_rrset_t other;
@@ -87,7 +87,7 @@ store_check_node(const dns_node_t *node, bool is_apex)
         return "SOA record below the top of the zone";
     }
 
-    return is_apex ? check_apex(node) : NULL;
+    return is_apex ? check_apex(node, may_lack_ns) : NULL;
 }
 
 void
@@ -356,7 +356,8 @@ store_edit_apply(store_edit_t *edit, size_t first, size_t end,
     raise_given_serial(edit, change, b);
 
     dns_node_t node = dns_node_builder_node(b);
-    const char *reason = store_check_node(&node, change->key_size == 0);
+    const char *reason =
+        store_check_node(&node, change->key_size == 0, edit->may_lack_ns);
 
     return reason == NULL
                ? DNS_OK

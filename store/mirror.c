@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dns/type.h"
 #include "store/private/database.h"
 
 /*
@@ -213,6 +214,7 @@ commit_nodes(const run_t *run, const dns_name_t *apex,
     }
 
     store_edit_replace_zone(edit);
+    store_edit_allow_no_ns(edit);
 
     for (size_t i = 0; status == DNS_OK && i < nodes->count; i++) {
         status = add_node(edit, &nodes->nodes[i]);
@@ -225,6 +227,21 @@ commit_nodes(const run_t *run, const dns_name_t *apex,
 
     store_edit_free(edit);
     return status;
+}
+
+static dns_status_t remove_zone(const run_t *run, const dns_name_t *apex);
+
+/* PowerDNS has no zone whose SOA is disabled or missing: neither have we, from
+   then on. */
+static dns_status_t
+switch_off(const run_t *run, const dns_name_t *apex)
+{
+    dns_status_t status = remove_zone(run, apex);
+
+    return status == DNS_OK
+               ? store_fail_at(run->error, DNS_ECONFLICT, apex->octets,
+                               "no SOA record at the top of the zone")
+               : status;
 }
 
 /* Only the database's failure ends the run: a zone that cannot be served is
@@ -248,7 +265,12 @@ copy_zone(const run_t *run, const store_listed_zone_t *zone)
         return status;
     }
 
-    status = commit_nodes(run, &zone->apex, &nodes);
+    const dns_node_t apex = store_nodes_find(&nodes, &zone->apex);
+    dns_rrset_t soa;
+
+    status = dns_node_find(&apex, DNS_TYPE_SOA, &soa)
+                 ? commit_nodes(run, &zone->apex, &nodes)
+                 : switch_off(run, &zone->apex);
     store_nodes_free(&nodes);
 
     if (status == DNS_ESTORE || status == DNS_ENOMEM) {

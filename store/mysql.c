@@ -10,16 +10,23 @@
 #include <time.h>
 
 #include "store/private/mysql.h"
+#include "store/private/records.h"
 
-const char store_mysql_zones_text[] =
-    "SELECT d.name, r.content, d.id FROM domains d LEFT JOIN records r"
+enum { JSON_SERIAL = 1 }; /* of zones whose SOA has none */
+
+/* PowerDNS has no zone whose SOA is missing or disabled: that is how its users
+   switch one off. */
+static const char served_zones_text[] =
+    "SELECT d.name, r.content, d.id FROM domains d JOIN records r"
     " ON r.domain_id = d.id AND r.type = 'SOA' AND r.name = d.name"
     " AND r.disabled = 0";
 
-const char *
-store_mysql_zones(const store_mysql_layout_t *layout)
+static const char *
+zones_text(const store_mysql_t *db)
 {
-    return layout->zones != NULL ? layout->zones : store_mysql_zones_text;
+    const store_mysql_layout_t *layout = &db->options.layout;
+
+    return layout->zones != NULL ? layout->zones : served_zones_text;
 }
 
 static uint64_t
@@ -360,9 +367,8 @@ start(store_mysql_t *db)
     case MYSQL_CONNECTING:
         return start_connect(db);
     case MYSQL_ASKING_ZONES:
-        return mysql_real_query_start(
-            &db->result, db->link, store_mysql_zones(&db->options.layout),
-            (unsigned long) strlen(store_mysql_zones(&db->options.layout)));
+        return mysql_real_query_start(&db->result, db->link, zones_text(db),
+                                      (unsigned long) strlen(zones_text(db)));
     case MYSQL_ASKING_OWNERS:
         return start_owners(db);
     case MYSQL_READING_ZONES:
@@ -430,6 +436,23 @@ finish_listing(store_mysql_t *db)
     store_mysql_end(db, status, dns_status_text(status));
 }
 
+/* All rows of the fetch are there. */
+static dns_status_t
+settle(store_mysql_t *db)
+{
+    dns_status_t status = DNS_OK;
+
+    for (unsigned i = 0; i < db->set_count && status == DNS_OK; i++) {
+        if (db->options.layout.content_is_json) {
+            status = records_put_soa(db->sets[i], JSON_SERIAL);
+        }
+
+        dns_fetched_settle(db->sets[i]);
+    }
+
+    return status;
+}
+
 static void
 finish_fetch(store_mysql_t *db)
 {
@@ -443,9 +466,7 @@ finish_fetch(store_mysql_t *db)
     }
 
     if (status == DNS_OK) {
-        for (unsigned i = 0; i < db->set_count; i++) {
-            dns_fetched_settle(db->sets[i]);
-        }
+        status = settle(db);
     }
 
     if (db->error[0] != '\0') { /* it is told already */

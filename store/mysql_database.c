@@ -153,7 +153,14 @@ serial_of(const char *soa)
     return 0;
 }
 
-/* As store_mysql_zones_text, with a mark over all of a zone's rows behind the
+/* Each zone's name, its SOA and its number; also of zones that are not served
+   because their SOA is disabled or missing. */
+static const char zones_text[] =
+    "SELECT d.name, r.content, d.id FROM domains d LEFT JOIN records r"
+    " ON r.domain_id = d.id AND r.type = 'SOA' AND r.name = d.name"
+    " AND r.disabled = 0";
+
+/* As zones_text, with a mark over all of a zone's rows behind the
    SOA. */
 static const char marked_zones_text[] =
     "SELECT d.name, CONCAT(MAX(IF(r.type = 'SOA' AND r.name = d.name,"
@@ -180,7 +187,7 @@ put_listing(store_database_t *db, buffer_t *statement, const dns_name_t *only)
     buffer_put(statement, "%s",
                marks_rows     ? marked_zones_text
                : only != NULL ? one_zone_text
-                              : store_mysql_zones_text);
+                              : zones_text);
 
     if (only != NULL) {
         buffer_put(statement, " WHERE d.name = ");

@@ -10,8 +10,6 @@
 #include "dns/type.h"
 #include "store/private/records.h"
 
-enum { STRING_MAX = 255 }; /* octets of a character string, RFC 1035 3.3 */
-
 dns_status_t
 store_records_new(store_records_t **out)
 {
@@ -53,8 +51,8 @@ records_put(store_records_t *r, const char *text, size_t size)
     r->text_size += size;
 }
 
-static void
-put_octet(store_records_t *r, unsigned char octet)
+void
+records_put_octet(store_records_t *r, unsigned char octet)
 {
     char escaped[5];
 
@@ -73,11 +71,11 @@ records_put_strings(store_records_t *r, const char *text, size_t size)
     records_put(r, "\"", 1);
 
     for (size_t i = 0; i < size; i++) {
-        if (i > 0 && i % STRING_MAX == 0) {
+        if (i > 0 && i % RECORDS_STRING_MAX == 0) {
             records_put(r, "\" \"", 3);
         }
 
-        put_octet(r, (unsigned char) text[i]);
+        records_put_octet(r, (unsigned char) text[i]);
     }
 
     records_put(r, "\"", 1);
@@ -166,24 +164,12 @@ find_type(const store_row_t *row, uint16_t *type, const char **reason)
     return DNS_OK;
 }
 
+/* In a text of RFC 3597, as the JSON of other types may have it. */
 static bool
-has_quotes(const store_row_t *row)
+is_generic(const store_row_t *row)
 {
-    return row->content_size > 0 &&
-           (row->content[0] == '"' || row->content[0] == '\\');
-}
-
-static void
-put_content(store_records_t *r, uint16_t type, const store_row_t *row)
-{
-    records_rewind(r);
-
-    if ((type == DNS_TYPE_TXT || type == DNS_TYPE_SPF) && !has_quotes(row)) {
-        records_put_strings(r, row->content, row->content_size);
-        return;
-    }
-
-    records_put(r, row->content, row->content_size);
+    return row->is_master_text && row->content_size > 1 &&
+           memcmp(row->content, "\\#", 2) == 0;
 }
 
 /* MX and SRV have their first number in a column of its own; tables that were
@@ -197,7 +183,7 @@ parse_with_prio(store_records_t *r, uint16_t type, const store_row_t *row,
 
     records_rewind(r);
     records_put(r, prio, (size_t) size);
-    records_put(r, row->content, row->content_size);
+    records_put_content(r, type, row);
     return records_parse(r, type, out, reason);
 }
 
@@ -224,6 +210,13 @@ store_records_from_row(store_records_t *r, const store_row_t *row,
         return DNS_OK;
     }
 
-    put_content(r, type, row);
+    records_rewind(r);
+
+    if (is_generic(row)) {
+        records_put(r, row->content, row->content_size);
+    } else {
+        records_put_content(r, type, row);
+    }
+
     return records_parse(r, type, out, reason);
 }

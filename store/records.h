@@ -45,13 +45,16 @@ typedef struct {
     bool has_ttl;
     int64_t ttl; /* seconds */
     bool has_prio;
-    int64_t prio; /* goes before the content of MX and SRV */
+    int64_t prio;        /* goes before the content of MX and SRV */
+    bool is_master_text; /* the content may be \# SIZE OCTETS for types of which
+                            PowerDNS reads that as text */
 } store_row_t;
 
 /*
- * Names in the content are absolute, with or without the final dot.  A TXT or
- * SPF content that does not begin with a quote is one text, cut into strings
- * of 255 octets.
+ * The content is read as PowerDNS reads it.  Names in it are absolute, with or
+ * without the final dot.  A TXT or SPF content that does not begin with a quote
+ * is one text; in it and in quoted ones a backslash escapes, and what is longer
+ * than 255 octets is cut into strings of 255.
  *
  * DNS_ENOTFOUND: nothing to serve and nothing wrong: a row without type, which
  * marks an empty non-terminal.  DNS_EUNKNOWN: a type that is made by the other

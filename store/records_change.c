@@ -217,8 +217,9 @@ keeps_soa(json_t *root, const dns_rrset_t *set, const dns_node_t *old)
     json_t *first = json_is_array(soa) ? json_array_get(soa, 0) : soa;
     dns_rrset_t before;
 
-    if (set->type != DNS_TYPE_SOA || !json_is_object(first) ||
-        json_member(first, "serial") != NULL ||
+    /* A SOA that was made up is none of the data, either. */
+    if (set->type != DNS_TYPE_SOA || (soa != NULL && !json_is_object(first)) ||
+        (soa != NULL && json_member(first, "serial") != NULL) ||
         !dns_node_find(old, DNS_TYPE_SOA, &before) || before.ttl != set->ttl ||
         before.size != set->size) {
         return false;

@@ -1,6 +1,9 @@
 #include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -13,6 +16,9 @@ enum {
     REASON_SIZE = 256, /* bytes */
 };
 
+/* Of a number with a fraction: none of a record's is larger. */
+static const double number_max = 1e15;
+
 static const json_shape_t shapes[] = {
     {DNS_TYPE_A, {{{"ip"}, JSON_WORD}}},
     {DNS_TYPE_AAAA, {{{"ip"}, JSON_WORD}}},
@@ -21,22 +27,24 @@ static const json_shape_t shapes[] = {
     {DNS_TYPE_NS, {{{"host"}, JSON_WORD}}},
     {DNS_TYPE_PTR, {{{"host"}, JSON_WORD}}},
     {DNS_TYPE_MX,
-     {{{"preference", "priority"}, JSON_WORD}, {{"host"}, JSON_WORD}}},
+     {{{"preference", "priority"}, JSON_NUMBER}, {{"host"}, JSON_WORD}}},
     {DNS_TYPE_SRV,
-     {{{"priority"}, JSON_WORD},
-      {{"weight"}, JSON_WORD},
-      {{"port"}, JSON_WORD},
+     {{{"priority"}, JSON_NUMBER},
+      {{"weight"}, JSON_NUMBER},
+      {{"port"}, JSON_NUMBER},
       {{"target", "host"}, JSON_WORD}}},
     {DNS_TYPE_CAA,
-     {{{"flag"}, JSON_WORD}, {{"tag"}, JSON_WORD}, {{"value"}, JSON_STRINGS}}},
+     {{{"flag"}, JSON_NUMBER},
+      {{"tag"}, JSON_WORD},
+      {{"value"}, JSON_STRINGS}}},
     {DNS_TYPE_SOA,
      {{{"ns"}, JSON_WORD},
       {{"mbox"}, JSON_WORD},
       {{"serial"}, JSON_SERIAL},
-      {{"refresh"}, JSON_WORD},
-      {{"retry"}, JSON_WORD},
-      {{"expire"}, JSON_WORD},
-      {{"minttl"}, JSON_WORD}}},
+      {{"refresh"}, JSON_NUMBER},
+      {{"retry"}, JSON_NUMBER},
+      {{"expire"}, JSON_NUMBER},
+      {{"minttl"}, JSON_NUMBER}}},
 };
 
 static void
@@ -68,7 +76,8 @@ json_member(json_t *object, const char *name)
 
     json_object_foreach(object, key, value)
     {
-        if (name != NULL && strcasecmp(key, name) == 0) {
+        if (name != NULL && strcasecmp(key, name) == 0 &&
+            !json_is_null(value)) {
             return value;
         }
     }
@@ -77,10 +86,10 @@ json_member(json_t *object, const char *name)
 }
 
 static void
-put_number(store_records_t *r, json_int_t number)
+put_number(store_records_t *r, int64_t number)
 {
     char text[32];
-    int size = snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT, number);
+    int size = snprintf(text, sizeof(text), "%" PRId64, number);
 
     records_put(r, text, (size_t) size);
 }
@@ -99,31 +108,89 @@ put_word(store_records_t *r, const char *text, size_t size)
     return size > 0;
 }
 
+/* A number, also as a text or with a fraction of 0. */
 static bool
-put_value(store_records_t *r, const json_field_t *field, const json_t *value)
+number_of(const json_t *value, int64_t *out)
 {
     if (json_is_integer(value)) {
-        put_number(r, json_integer_value(value));
+        *out = json_integer_value(value);
         return true;
     }
 
-    if (!json_is_string(value)) {
-        return false;
+    if (json_is_real(value)) {
+        const double real = json_real_value(value);
+
+        *out = real > -number_max && real < number_max ? (int64_t) real : -1;
+        return (double) *out == real;
     }
 
     const char *text = json_string_value(value);
-    size_t size = json_string_length(value);
+    char *end = NULL;
 
-    if (size > STORE_CONTENT_MAX) {
+    if (text == NULL) {
         return false;
     }
 
-    if (field->kind == JSON_STRINGS) {
-        records_put_strings(r, text, size);
+    errno = 0;
+    *out = strtoll(text, &end, 10);
+
+    const size_t size = (size_t) (end - text);
+
+    return end != text && errno == 0 &&
+           size + strspn(end, " \t\n") == json_string_length(value);
+}
+
+/* One text, or several of which each is a string of its own. */
+static bool
+put_texts(store_records_t *r, const json_t *value)
+{
+    const size_t count = json_is_array(value) ? json_array_size(value) : 1;
+
+    for (size_t i = 0; i < count; i++) {
+        const json_t *one =
+            json_is_array(value) ? json_array_get(value, i) : value;
+
+        if (!json_is_string(one) ||
+            json_string_length(one) > STORE_CONTENT_MAX) {
+            return false;
+        }
+
+        records_put_strings(r, json_string_value(one), json_string_length(one));
+        records_put(r, " ", 1);
+    }
+
+    return count > 0;
+}
+
+static bool
+put_value(store_records_t *r, const json_field_t *field, const json_t *value)
+{
+    int64_t number;
+
+    if (field->kind == JSON_STRINGS && !json_is_number(value)) {
+        return put_texts(r, value);
+    }
+
+    if ((field->kind != JSON_WORD || json_is_number(value)) &&
+        number_of(value, &number)) {
+        put_number(r, number);
         return true;
     }
 
-    return put_word(r, text, size);
+    return json_is_string(value) &&
+           put_word(r, json_string_value(value), json_string_length(value));
+}
+
+/* What stands for a member that is not there; false: it must be. */
+static bool
+put_missing(store_records_t *r, const json_field_t *field, uint32_t serial)
+{
+    if (field->kind == JSON_WORD || field->kind == JSON_STRINGS) {
+        return false;
+    }
+
+    put_number(r, field->kind == JSON_SERIAL ? serial : 0);
+    return true;
 }
 
 /* The member that is wrong, or NULL. */
@@ -141,9 +208,8 @@ put_fields(store_records_t *r, const json_shape_t *shape, json_t *object,
             value = json_member(object, f->names[1]);
         }
 
-        if (value == NULL && f->kind == JSON_SERIAL) {
-            put_number(r, serial);
-        } else if (!put_value(r, f, value)) {
+        if (value == NULL ? !put_missing(r, f, serial)
+                          : !put_value(r, f, value)) {
             return f->names[0];
         }
 
@@ -153,14 +219,20 @@ put_fields(store_records_t *r, const json_shape_t *shape, json_t *object,
     return NULL;
 }
 
+/* One that cannot be read is told, and the record served all the same. */
 static int64_t
-ttl_of(json_t *object, int64_t otherwise)
+ttl_of(const store_json_t *json, const char *where, json_t *object,
+       int64_t otherwise)
 {
     const json_t *ttl = json_member(object, "ttl");
+    int64_t number;
 
-    return json_is_integer(ttl) && json_integer_value(ttl) != 0
-               ? json_integer_value(ttl)
-               : otherwise;
+    if (ttl == NULL || number_of(ttl, &number)) {
+        return ttl == NULL ? otherwise : number;
+    }
+
+    complain(json, where, "ttl");
+    return otherwise;
 }
 
 static void
@@ -186,7 +258,17 @@ read_object(store_records_t *r, const store_json_t *json, uint16_t type,
     const json_shape_t *shape = json_find_shape(type);
     char where[TYPE_SIZE];
 
+    if (json_is_null(object)) {
+        return;
+    }
+
     dns_type_to_text(where, type);
+
+    /* As the plugin: such a zone gets the SOA that it makes up. */
+    if (type == DNS_TYPE_SOA && json_is_object(object) &&
+        json_member(object, "ns") == NULL) {
+        return;
+    }
 
     if (shape == NULL || !json_is_object(object)) {
         complain(json, where,
@@ -201,7 +283,7 @@ read_object(store_records_t *r, const store_json_t *json, uint16_t type,
         return;
     }
 
-    give(r, json, type, where, ttl_of(object, ttl));
+    give(r, json, type, where, ttl_of(json, where, object, ttl));
 }
 
 /* {"type":"TLSA","ttl":300,"data":"3 1 1 ..."} */
@@ -222,8 +304,9 @@ read_other(store_records_t *r, const store_json_t *json, json_t *object)
                        .type_size = json_string_length(type),
                        .content = json_string_value(data),
                        .content_size = json_string_length(data),
+                       .is_master_text = true,
                        .has_ttl = true,
-                       .ttl = ttl_of(object, STORE_JSON_TTL)};
+                       .ttl = ttl_of(json, "rr", object, STORE_JSON_TTL)};
 
     if (store_records_from_row(r, &row, &record, &reason) != DNS_OK) {
         complain(json, "rr", reason != NULL ? reason : "no type");
@@ -238,6 +321,10 @@ read_entry(store_records_t *r, const store_json_t *json, const char *key,
            json_t *object)
 {
     uint16_t type;
+
+    if (strcasecmp(key, "rr") == 0 && json_is_null(object)) {
+        return;
+    }
 
     if (strcasecmp(key, "rr") == 0) {
         read_other(r, json, object);

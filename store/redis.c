@@ -429,10 +429,12 @@ read_fetch(store_redis_t *db, redis_job_t *job, const redisReply *reply)
 }
 
 static void
-settle(redis_job_t *job)
+settle(const store_redis_t *db, redis_job_t *job)
 {
     if (next_want(job)) {
         redis_job_fail(job, DNS_ESTORE, "fewer fields than were asked for");
+    } else if (records_put_soa(job->set, db->serial) != DNS_OK) {
+        redis_job_fail(job, DNS_ENOMEM, dns_status_text(DNS_ENOMEM));
     } else {
         dns_fetched_settle(job->set);
     }
@@ -459,7 +461,7 @@ read_reply(store_redis_t *db, const redisReply *reply)
     }
 
     if (job->status == DNS_OK && job->kind == FETCH) {
-        settle(job);
+        settle(db, job);
     }
 
     finish(db, job);

@@ -1,6 +1,7 @@
 /* Redis, blocking: listings, whole zones, transactions (WATCH, MULTI, EXEC). */
 
 #include "store/private/redis_database.h"
+#include "store/private/records.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,6 +87,11 @@ list_zone(store_database_t *db, const dns_name_t *apex, store_listing_t *out)
     }
 
     dns_status_t status = take_field(db, apex->octets, reply, &nodes);
+
+    if (status == DNS_OK) {
+        status = records_put_soa_node(&nodes, apex, (uint32_t) time(NULL));
+    }
+
     uint64_t generation = generation_of(reply);
 
     if (status == DNS_OK && db->options.marks_rows) {
@@ -309,6 +315,11 @@ read_names(store_database_t *db, const uint8_t *const *names, size_t count,
 
         dns_name_set(&name, names[i]);
         status = read_name(db, &name, out);
+
+        if (status == DNS_OK && dns_name_equal(name.octets, db->apex.octets)) {
+            status =
+                records_put_soa_node(out, &db->apex, (uint32_t) time(NULL));
+        }
     }
 
     return status;

@@ -41,6 +41,7 @@ struct store_edit_s {
     dns_name_t apex;
     bool replaces;
     bool deletes;
+    bool may_lack_ns;
     bool sets_soa;
     bool has_serial_rule;
     store_serial_rule_t serial_rule;
@@ -99,7 +100,8 @@ void store_raise_serial(const store_edit_t *edit, dns_node_builder_t *b);
  * What a name server must refuse in a node; NULL: nothing.  The text follows
  * the owner's name and a colon.
  */
-const char *store_check_node(const dns_node_t *node, bool is_apex);
+const char *store_check_node(const dns_node_t *node, bool is_apex,
+                             bool may_lack_ns);
 
 static inline bool
 store_is_same_node(const dns_node_t *a, const dns_node_t *b)

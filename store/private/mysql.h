@@ -132,10 +132,4 @@ DNS_MUST_USE dns_status_t store_mysql_read_owners(store_mysql_t *db);
 /* Puts the rows of the zone listing into the list. */
 DNS_MUST_USE dns_status_t store_mysql_read_zones(store_mysql_t *db);
 
-/* Of PowerDNS's layout: each zone's name, its SOA and its number. */
-extern const char store_mysql_zones_text[];
-
-/* What the connection's layout lists zones by. */
-const char *store_mysql_zones(const store_mysql_layout_t *layout);
-
 #endif

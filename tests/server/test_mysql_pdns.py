@@ -6,10 +6,13 @@ import time
 
 import dns.message
 import dns.query
+import dns.rdata
+import dns.rdataclass
 import dns.rdatatype
 import pytest
 
 from databases import Asker, MariaDb, free_port
+from powerdns_contents import CONTENTS
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +119,49 @@ def test_powerdns_serves_our_edits(asker, powerdns, rtype, text):
         assert answer == answer_of(theirs)
     finally:
         assert asker.ask(name, f"= {rtype} 77 ") == "done\n"
+
+
+def quoted(text):
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+@pytest.fixture
+def contents(database):
+    """A zone with a name for each of CONTENTS."""
+    rows = ",".join(
+        f"(77,'c{i}.s.test','{rtype}',{quoted(text)},300,{'NULL' if prio is None else prio})"
+        for i, (rtype, text, prio) in enumerate(CONTENTS))
+    database.run(
+        "SET NAMES utf8mb4; INSERT INTO domains (id,name,type) VALUES (77,'s.test','NATIVE');"
+        "INSERT INTO records (domain_id,name,type,content,ttl,prio) VALUES"
+        " (77,'s.test','SOA','ns1.s.test hm.s.test 5 10800 3600 604800 3600',300,0),"
+        f"(77,'s.test','NS','ns1.s.test',300,0),{rows};")
+    yield
+    database.run("DELETE FROM records WHERE domain_id=77; DELETE FROM domains WHERE id=77")
+
+
+# The server reads "1h" of a SOA as one second.
+UNLIKE = {("SOA", "ns.s.test hm.s.test 5 1h 3600 604800 3600")}
+# dnspython does not know them by these names.
+UNKNOWN_TO_DNSPYTHON = {"MB", "MG", "MR", "MINFO", "KEY"}
+
+
+def test_contents_are_read_as_powerdns_reads_them(contents, asker, powerdns):
+    compared = 0
+    for i, (rtype, text, prio) in enumerate(CONTENTS):
+        name, number = f"c{i}.s.test.", dns.rdatatype.from_text(rtype)
+        try:
+            theirs = ask_powerdns(powerdns, name, number)
+        except EOFError:  # it ends the connection over some
+            continue
+        lines = [x.split(" ", 4) for x in asker.ask(name, rtype).splitlines()]
+        if theirs.rcode() != 0 or (rtype, text) in UNLIKE or rtype in UNKNOWN_TO_DNSPYTHON:
+            continue  # it cannot read the row either, or the two cannot be compared
+        ours = [dns.rdata.from_text(dns.rdataclass.IN, number, x[4]).to_digestable()
+                for x in lines
+                if len(x) == 5 and x[0] == name and x[3] == dns.rdatatype.to_text(number)]
+        assert sorted(ours) == sorted(
+            r.to_digestable() for s in theirs.answer + theirs.authority for r in s
+            if r.rdtype == number and str(s.name) == name), (rtype, text, prio)
+        compared += 1
+    assert compared > 180

@@ -1,10 +1,11 @@
 """Tables that are not PowerDNS's: one of a site's own, the CoreDNS plugin's."""
 
 import json
+import re
 
 import pytest
 
-from databases import MariaDb
+from databases import MariaDb, Redis
 from resolua_server import ROOT, wait_for
 from test_examples import start_example
 
@@ -125,3 +126,101 @@ stream {{ server {{ listen 127.0.0.1:@DNS@ udp; dns_serve on; }} }}
     for _ in range(5):
         assert text(server, "www.example.test")[0] == 2
     assert server.log().count("the statement has 1 columns") == 1
+
+
+SERVER = """
+%s
+stream { server { listen 127.0.0.1:@DNS@ udp; listen 127.0.0.1:@DNS@; dns_serve on; } }
+http {
+    server {
+        listen 127.0.0.1:@HTTP@;
+        location /dns { content_by_lua_block { require("dns.api").serve() } }
+    }
+}
+"""
+
+# Zones of which a SOA is disabled or missing, in and beside one that is served.
+SWITCHED_OFF = """
+INSERT INTO domains (id,name,type) VALUES (2,'off.test','NATIVE'),(3,'par.test','NATIVE'),
+    (4,'off.par.test','NATIVE'),(5,'none.test','NATIVE');
+INSERT INTO records (domain_id,name,type,content,ttl,disabled) VALUES
+ (2,'off.test','SOA','ns1.off.test hm.off.test 5 10800 3600 604800 3600',300,1),
+ (2,'off.test','NS','ns1.off.test',300,0),(2,'www.off.test','A','192.0.2.25',300,0),
+ (3,'par.test','SOA','ns1.par.test hm.par.test 5 10800 3600 604800 3600',300,0),
+ (3,'par.test','NS','ns1.par.test',300,0),(3,'*.par.test','A','192.0.2.200',300,0),
+ (4,'off.par.test','SOA','ns1.off.par.test hm.off.par.test 5 10800 3600 604800 3600',300,1),
+ (4,'off.par.test','NS','ns1.par.test',300,0),(4,'www.off.par.test','A','192.0.2.26',300,0),
+ (5,'none.test','NS','ns1.none.test',300,0),(5,'www.none.test','A','192.0.2.27',300,0);
+"""
+
+
+@pytest.mark.parametrize("mirror", ["", " mirror=data"])
+def test_a_zone_whose_soa_is_disabled_is_not_there(start, mysql, mirror):
+    mysql.run_file("sql/mysql/schema.sql")
+    mysql.run(SWITCHED_OFF)
+    url = f"mysql://resolua:secret@127.0.0.1:{mysql.port}/dns"
+    embedded = "dns_store lmdb path=data;" if mirror else ""
+    server = start(SERVER % f"{embedded} dns_store {url} poll=50ms ttl_cap=0{mirror};")
+
+    def check(expected):
+        return all(text(server, name)[:1 + (rcode == 0)] == (rcode, *more)
+                   for name, rcode, *more in expected)
+
+    off = [("www.off.test", 5), ("nix.off.test", 5), ("off.test", 5), ("www.none.test", 5),
+           ("www.off.par.test", 0, ["192.0.2.200"]), ("x.off.par.test", 0, ["192.0.2.200"])]
+    wait_for(lambda: text(server, "a.par.test") == (0, ["192.0.2.200"]))
+    assert check(off)
+    # Switched on, off, and on: answers follow, and no copy stays.
+    for _ in range(2):
+        mysql.run("UPDATE records SET disabled = 0 WHERE type = 'SOA'")
+        wait_for(lambda: check([("www.off.test", 0, ["192.0.2.25"]), ("nix.off.test", 3),
+                                ("www.off.par.test", 0, ["192.0.2.26"]),
+                                ("x.off.par.test", 3)]))
+        mysql.run("UPDATE records SET disabled = 1 WHERE type = 'SOA' AND domain_id IN (2, 4)")
+        wait_for(lambda: check(off))
+
+
+README = [("foo", "A", {"ip": "192.0.2.1"}, 30), ("foo", "TXT", {"text": "hello"}, 30),
+          ("foo", "MX", {"host": "foo.example.org.", "priority": 10}, 30)]
+MADE_UP = r"ns1.example.org. hostmaster.example.org. \d+ 86400 7200 3600 360"
+
+
+@pytest.mark.parametrize("kind", ["mysql", "redis"])
+@pytest.mark.parametrize("mirror", ["", " mirror=data"])
+def test_data_of_coredns_without_a_soa(start, request, tmp_path, kind, mirror):
+    if kind == "mysql":
+        database = request.getfixturevalue("mysql")
+        database.run(COREDNS)
+        for name, rtype, content, ttl in README:
+            put(database, "example.org.", name, rtype, content, ttl)
+        store = f"mysql://resolua:secret@127.0.0.1:{database.port}/dns coredns=coredns_"
+    else:
+        database = Redis(tmp_path)
+        database.run("HSET", "example.org.", "foo", json.dumps(
+            {rtype.lower(): [{**content, "ttl": str(ttl)}]
+             for name, rtype, content, ttl in README}))
+        store = f"redis://:secret@127.0.0.1:{database.port}/3"
+    embedded = "dns_store lmdb path=data;" if mirror else ""
+    server = start(SERVER % f"{embedded} dns_store {store} poll=50ms{mirror};")
+    wait_for(lambda: text(server, "foo.example.org") == (0, ["192.0.2.1"]))
+    assert text(server, "foo.example.org", "AAAA") == (0, [])
+    assert text(server, "nix.example.org") == (3, [])
+    assert text(server, "example.org", "NS") == (0, [])
+    rcode, (soa,) = text(server, "example.org", "SOA")
+    assert rcode == 0 and re.fullmatch(MADE_UP, soa)
+    absent = server.query("nix.example.org").authority[0]
+    assert re.fullmatch(MADE_UP, str(absent[0])) and absent.ttl == 360
+    foo = server.query("foo.example.org", "TXT").answer[0]
+    assert (str(foo[0]), foo.ttl) == ('"hello"', 30)
+    assert "192.0.2.1" in server.http("/dns/zones/example.org").text
+    assert server.http("/dns/zones/nix.org").status == 404
+    assert server.http("/dns/zones/nix.org/nix.org/SOA").status == 404
+    if kind == "redis":
+        # An edit needs no SOA, and makes none.
+        reply = server.http("/dns/zones/example.org/new/A", "PUT",
+                            '{"ttl":0,"records":["192.0.2.7"]}')
+        assert reply.status in (200, 201), reply.text
+        wait_for(lambda: text(server, "new.example.org") == (0, ["192.0.2.7"]))
+        assert server.query("new.example.org").answer[0].ttl == 0
+        assert database.run("HGET", "example.org.", "@") == ""
+        database.stop()

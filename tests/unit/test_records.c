@@ -132,12 +132,52 @@ keeps_a_text_without_quotes_together(void **state)
     char expected[400];
 
     CHECK_ROW("60 TXT \"v=spf1 a -all\"\n", ROW("TXT", "v=spf1 a -all"));
-    CHECK_ROW("60 TXT \"a;b \\\"c\\\" \\\\d\"\n", ROW("TXT", "a;b \"c\" \\d"));
+    CHECK_ROW("60 TXT \"a;b \\\"c\\\" d\"\n", ROW("TXT", "a;b \"c\" \\d"));
     memset(text, 'x', 300);
     text[300] = '\0';
     snprintf(expected, sizeof(expected), "60 TXT \"%.255s\" \"%.45s\"\n", text,
              text);
     CHECK_ROW(expected, ROW("TXT", text));
+}
+
+static void
+cuts_long_strings(void **state)
+{
+    char text[1100];
+    char expected[1200];
+    char a[600];
+
+    memset(a, 'a', sizeof(a));
+    snprintf(text, sizeof(text), "\"%.300s\" \"b\"", a);
+    snprintf(expected, sizeof(expected), "60 TXT \"%.255s\" \"%.45s\" \"b\"\n",
+             a, a);
+    CHECK_ROW(expected, ROW("TXT", text));
+    snprintf(text, sizeof(text), "\"%.255s\"", a);
+    snprintf(expected, sizeof(expected), "60 TXT \"%.255s\"\n", a);
+    CHECK_ROW(expected, ROW("TXT", text));
+    snprintf(text, sizeof(text), "\"%.510s\\120\"", a);
+    snprintf(expected, sizeof(expected), "60 SPF \"%.255s\" \"%.255s\" \"x\"\n",
+             a, a);
+    CHECK_ROW(expected, ROW("SPF", text));
+}
+
+static void
+reads_contents_as_powerdns_does(void **state)
+{
+    CHECK_ROW("60 TXT \"a;b\"\n", ROW("TXT", "a\\;b"));
+    CHECK_ROW("60 TXT \"a\\\\b\"\n", ROW("TXT", "a\\\\b"));
+    CHECK_ROW("60 TXT \"A,\"\n", ROW("TXT", "\\065\\300"));
+    CHECK_ROW("60 TXT \"x\\\\25\"\n", ROW("TXT", "x\\25"));
+    CHECK_ROW("60 TXT \"end\\\\\"\n", ROW("TXT", "end\\"));
+    CHECK_ROW("60 TXT \"a\" \"b\"\n", ROW("TXT", "\"a\"\"b\" "));
+    CHECK_ROW("60 TXT \"new\\010line\"\n", ROW("TXT", "\"new\nline\""));
+    CHECK_ROW("60 TXT \"# 1 00\"\n", ROW("TXT", "\\# 1 00"));
+    CHECK_ROW("60 A 192.0.2.10\n", ROW("A", "192.00.02.010"));
+    CHECK_ROW("60 CNAME \\@.\n", ROW("CNAME", "@"));
+    CHECK_ROW("60 MX 10 \\@.\n", ROW("MX", "@"), .has_prio = true, .prio = 10);
+    CHECK_ROW("60 HINFO \"i386\" \"\"\n", ROW("HINFO", "i386"));
+    CHECK_ROW("60 HTTPS 1 x.test. alpn=\"h2\"\n",
+              ROW("HTTPS", "1 x.test ipv4hint=auto alpn=h2 ipv6hint=auto"));
 }
 
 static void
@@ -248,6 +288,35 @@ reads_other_types_as_text(void **state)
         "8 TLSA 3 1 1 00ff\n360 TYPE65280 \\# 1 00\n");
 }
 
+/* What people and other programs write, and the plugin's Go code takes. */
+static void
+reads_json_as_people_write_it(void **state)
+{
+    assert_string_equal(
+        json_text(*state,
+                  "{\"A\":{\"TTL\":\"300\",\"IP\":\"192.0.2.1\"},"
+                  "\"aaaa\":[{\"ttl\":\" 7 \",\"ip\":\"::1\"}],"
+                  "\"txt\":[{\"ttl\":0,\"text\":\"a\"},"
+                  "{\"ttl\":5.0,\"text\":[\"b\",\"c\"]},"
+                  "{\"ttl\":null,\"text\":12}],"
+                  "\"Mx\":[{\"ttl\":5,\"host\":\"m.test.\","
+                  "\"preference\":\"10\"},{\"ttl\":5,\"host\":\"n.test.\"}],"
+                  "\"srv\":[{\"ttl\":5,\"target\":\"s.test.\",\"port\":\"53\","
+                  "\"weight\":null}],"
+                  "\"caa\":[{\"ttl\":5,\"tag\":\"issue\",\"value\":\"x\"}],"
+                  "\"ns\":null,\"cname\":[null],\"ptr\":[],\"rr\":null}"),
+        "300 A 192.0.2.1\n7 AAAA ::1\n0 TXT \"a\"\n5 TXT \"b\" \"c\"\n"
+        "360 TXT \"12\"\n5 MX 10 m.test.\n5 MX 0 n.test.\n"
+        "5 SRV 0 0 53 s.test.\n5 CAA 0 issue \"x\"\n");
+    assert_string_equal(
+        json_text(*state, "{\"soa\":{\"ns\":\"n.\",\"mbox\":\"h.\","
+                          "\"refresh\":\"44\",\"minttl\":\"9\"},"
+                          "\"a\":[{\"ttl\":\"5m\",\"ip\":\"192.0.2.1\"}]}"),
+        "360 SOA n. h. 7 44 0 0 9\n! A: ttl\n360 A 192.0.2.1\n");
+    /* The plugin makes one up. */
+    assert_string_equal(json_text(*state, "{\"soa\":{\"ttl\":300}}"), "");
+}
+
 static void
 leaves_out_only_what_is_wrong(void **state)
 {
@@ -257,7 +326,7 @@ leaves_out_only_what_is_wrong(void **state)
                           "\"what\":[{}],\"rr\":[{\"type\":1}]}"),
         "! A: an IPv4 address such as 192.0.2.1\n! A: an IPv4 address such as "
         "192.0.2.1\n! A: ip\n"
-        "360 A 192.0.2.1\n! A: not an object\n! A: not an object\n"
+        "360 A 192.0.2.1\n! A: not an object\n"
         "! what: no such type\n! rr: type and data are texts\n");
     assert_non_null(strstr(json_text(*state, "{\"a\":["), "! JSON: "));
     assert_string_equal(json_text(*state, "[]"), "! JSON: not an object\n");
@@ -296,11 +365,14 @@ main(void)
         TEST(takes_a_priority_that_stands_in_the_content),
         TEST(takes_types_as_numbers),
         TEST(keeps_a_text_without_quotes_together),
+        TEST(cuts_long_strings),
+        TEST(reads_contents_as_powerdns_does),
         TEST(says_why_a_row_is_not_served),
         TEST(bounds_the_ttl),
         TEST(reads_the_fields_of_a_zone_in_redis),
         TEST(gives_a_soa_the_serial_of_the_store),
         TEST(reads_other_types_as_text),
+        TEST(reads_json_as_people_write_it),
         TEST(leaves_out_only_what_is_wrong),
         TEST(reads_rows_with_an_object),
     };
