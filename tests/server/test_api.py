@@ -131,7 +131,7 @@ def test_records_outside_the_zone_are_left_out(server):
                 ZONE + "www.other. 60 A 192.0.2.1\n")
     assert reply.status == 201
     assert reply.json()["warnings"] == [
-        "line:5: warning: www.other. lies outside the zone, and its record is"
+        "line:4: warning: www.other. lies outside the zone, and its record is"
         " left out"]
     assert "other" not in server.http("/dns/zones/outside.test").text
 
