@@ -96,7 +96,7 @@ finish(http_capture_t *capture)
     }
     capture->request->write_event_handler = ngx_http_request_empty_handler;
     ngx_event_t *wev = sr->connection->write;
-    if (wev->timer_set && !sr->connection->buffered) {
+    if (wev->timer_set && !wev->delayed && !sr->connection->buffered) {
         ngx_del_timer(wev); /* nginx's, while this waited for others of it */
     }
     group->pending--;

@@ -423,6 +423,10 @@ http_output_on_write(ngx_http_request_t *r)
         wake_flush(ctx, "timeout");
         return;
     }
+    if (wev->delayed) { /* by limit_rate, whose timer will come */
+        (void) await_write(r);
+        return;
+    }
     if (r->header_sent && ngx_http_output_filter(r, NULL) == NGX_ERROR) {
         wake_flush(ctx, "client aborted");
         return;
@@ -431,7 +435,7 @@ http_output_on_write(ngx_http_request_t *r)
         (void) await_write(r);
         return;
     }
-    if (wev->timer_set) {
+    if (wev->timer_set && !wev->delayed) {
         ngx_del_timer(wev);
     }
     wake_flush(ctx, NULL);

@@ -1,11 +1,14 @@
 """Lua's phases and API in http."""
 
+import concurrent.futures
+import os
 import socket
+import subprocess
 
 import pytest
 
 from lua_conf import http_lua
-from resolua_server import HOST
+from resolua_server import HOST, have
 
 
 def locations(text, http=""):
@@ -295,6 +298,62 @@ def test_large_output_and_flush(start):
         end
     """))
     assert len(server.http("/t").body) == 2_000_000
+
+
+# What a script does while nginx holds the response back, and the length of the
+# body that comes in the end.
+SLOW = {
+    "one_flush": ("ngx.print(('a'):rep(2000)) ngx.say(ngx.flush(true))", 2002),
+    "many_flushes": (
+        "for i = 1, 4 do ngx.print(('a'):rep(500)) "
+        "assert(ngx.flush(true)) end", 2000),
+    "flush_without_waiting": (
+        "for i = 1, 4 do ngx.print(('a'):rep(500)) assert(ngx.flush()) end",
+        2000),
+    "eof": ("ngx.print(('a'):rep(2000)) ngx.eof() ngx.sleep(0.01)", 2000),
+    "sleep": (
+        "ngx.print(('a'):rep(1500)) ngx.flush() ngx.sleep(0.01) "
+        "ngx.print(('a'):rep(500)) ngx.flush(true) ngx.print('b')", 2001),
+    "capture": (
+        "ngx.print(('a'):rep(1500)) ngx.flush() for _ = 1, 3 do "
+        "ngx.print(ngx.location.capture('/sub').body) end "
+        "ngx.flush(true) ngx.print('b')", 1510),
+    "capture_at_the_end": (
+        "ngx.print(('a'):rep(1000)) ngx.flush(true) "
+        "ngx.print(ngx.location.capture('/sub').body) ngx.flush(true) "
+        "ngx.print(('a'):rep(1000))", 2003),
+    "two_threads": (
+        "local t = ngx.thread.spawn(function() for _ = 1, 3 do "
+        "ngx.sleep(0.001) ngx.print('c') end end) "
+        "ngx.print(('a'):rep(2000)) ngx.flush(true) ngx.thread.wait(t)", 2003),
+}
+
+
+@pytest.mark.parametrize("more", ["", "limit_rate_after 500;"])
+def test_limit_rate(start, more):
+    server = start(locations("limit_rate 1000; %s\n"
+                             "location = /sub { content_by_lua_block { "
+                             "ngx.sleep(0.001) ngx.print('sub') } }\n%s" % (
+        more, "\n".join("location = /%s { content_by_lua_block { %s } }"
+                        % (name, code) for name, (code, _) in SLOW.items()))))
+    with concurrent.futures.ThreadPoolExecutor(len(SLOW)) as pool:
+        replies = {name: pool.submit(server.http, "/" + name, timeout=60)
+                   for name in SLOW}
+    got = {name: len(reply.result().body) for name, reply in replies.items()}
+    assert got == {name: size for name, (_, size) in SLOW.items()}
+
+
+@pytest.mark.skipif(not have("curl"), reason="no curl")
+def test_limit_rate_over_http2(start):
+    server = start(http_lua("ngx.print(('a'):rep(2000)) ngx.say(ngx.flush(true"
+                            ")) for _ = 1, 2 do ngx.print(('a'):rep(500)) "
+                            "ngx.flush(true) end", "limit_rate 1000;",
+                            "listen 127.0.0.1:@H2@ http2;"))
+    done = subprocess.run(
+        ["curl", "-s", "--http2-prior-knowledge", "--max-time", "60",
+         "http://%s:%d/t" % (HOST, server.port("H2"))], capture_output=True,
+        timeout=90, env={"PATH": os.environ["PATH"]})
+    assert done.stdout == b"a" * 2000 + b"1\n" + b"a" * 1000
 
 
 def test_http_10_gathers_for_a_length(start):
