@@ -15,7 +15,7 @@ decode_into_table(lua_State *L, const u_char *text, size_t size, int max_arg)
     } else {
         lua_newtable(L);
     }
-    if (resolua_args_decode(L, text, size, max) != NGX_OK) {
+    if (resolua_args_decode_named(L, text, size, max) != NGX_OK) {
         lua_pushliteral(L, "truncated");
         return 2;
     }

@@ -134,23 +134,41 @@ note_connection(ngx_http_headers_in_t *in, const ngx_str_t *value)
 }
 
 
-/* $host: the name in lower case, without port and dot at the end. */
+/* The size of the name at the beginning of a Host header, without port and dot
+   at the end, as nginx has it.  NGX_DECLINED: it is no host's. */
+static ngx_int_t
+find_host(const ngx_str_t *value, size_t *size)
+{
+    const int is_literal = value->len > 0 && value->data[0] == '[';
+    size_t end = value->len; /* of the name */
+    for (size_t i = 0; i < value->len; i++) {
+        const u_char c = value->data[i];
+        if (c == '/' || (c == '.' && i > 0 && value->data[i - 1] == '.')) {
+            return NGX_DECLINED;
+        }
+        if (end == value->len && c == (is_literal ? ']' : ':')) {
+            end = is_literal ? i + 1 : i;
+        }
+    }
+    if (end > 0 && value->data[end - 1] == '.') {
+        end--;
+    }
+    *size = end;
+    return end > 0 ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* $host, in lower case */
 static void
 note_host(ngx_http_request_t *r, const ngx_str_t *value)
 {
     ngx_str_t *host = &r->headers_in.server;
-    size_t size = 0;
+    size_t size;
     ngx_str_null(host);
-    while (size < value->len &&
-           (value->data[size] != ':' || value->data[0] == '[')) {
-        if (value->data[size++] == ']') {
-            break;
-        }
+    if (find_host(value, &size) != NGX_OK) {
+        return;
     }
-    if (size > 0 && value->data[size - 1] == '.') {
-        size--;
-    }
-    u_char *name = size > 0 ? ngx_pnalloc(r->pool, size) : NULL;
+    u_char *name = ngx_pnalloc(r->pool, size);
     if (name != NULL) {
         ngx_strlow(name, value->data, size);
         host->data = name;
@@ -281,6 +299,76 @@ count_header(const ngx_http_request_t *r, const ngx_str_t *name)
 }
 
 
+/* Is the variable http_NAME of the header? */
+static int
+is_of_header(const ngx_str_t *variable, const ngx_str_t *header)
+{
+    enum { PREFIX_SIZE = sizeof("http_") - 1 };
+    if (variable->len != PREFIX_SIZE + header->len ||
+        ngx_strncmp(variable->data, "http_", PREFIX_SIZE) != 0) {
+        return 0;
+    }
+    const u_char *rest = variable->data + PREFIX_SIZE;
+    for (size_t i = 0; i < header->len; i++) {
+        const u_char c = ngx_tolower(header->data[i]);
+        if (rest[i] != (c == '-' ? '_' : c)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+
+/* Is it another variable that nginx makes of the header? */
+static int
+is_made_of(const ngx_str_t *variable, const ngx_str_t *header)
+{
+    static const struct {
+        ngx_str_t header;
+        ngx_str_t variable; /* or its beginning, up to "_" */
+    } all[] = {
+        {ngx_string("Host"), ngx_string("host")},
+        {ngx_string("Cookie"), ngx_string("cookie_")},
+        {ngx_string("Content-Type"), ngx_string("content_type")},
+        {ngx_string("Content-Length"), ngx_string("content_length")},
+        {ngx_string("Authorization"), ngx_string("remote_user")},
+        {ngx_string("X-Forwarded-For"),
+         ngx_string("proxy_add_x_forwarded_for")},
+    };
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        const ngx_str_t *name = &all[i].variable;
+        const int is_prefix = name->data[name->len - 1] == '_';
+        if (http_headers_same_name(&all[i].header, header)) {
+            return variable->len >= name->len &&
+                   (is_prefix || variable->len == name->len) &&
+                   ngx_strncmp(variable->data, name->data, name->len) == 0;
+        }
+    }
+    return 0;
+}
+
+
+/* nginx keeps the values of variables that the configuration names: those of
+   the header are made anew. */
+static void
+forget_variables(ngx_http_request_t *r, const ngx_str_t *header)
+{
+    const ngx_http_core_main_conf_t *cmcf =
+        ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    const ngx_http_variable_t *v = cmcf->variables.elts;
+    for (ngx_uint_t i = 0; i < cmcf->variables.nelts; i++) {
+        ngx_http_variable_value_t *value = &r->variables[i];
+        if ((value->valid || value->not_found) &&
+            (v[i].flags & NGX_HTTP_VAR_CHANGEABLE) == 0 &&
+            (is_of_header(&v[i].name, header) ||
+             is_made_of(&v[i].name, header))) {
+            value->valid = 0;
+            value->not_found = 0;
+        }
+    }
+}
+
+
 /* HTTP/0.9 has no headers, and of a request line that nginx refuses none are
    read: there is no list that one could be put into. */
 static int
@@ -290,8 +378,35 @@ has_headers(const ngx_http_request_t *r)
 }
 
 
-/* The value at index, a string, number or array of these; more of the same
-   name stay if keep is set. */
+static int
+is_host(const ngx_str_t *name)
+{
+    static const ngx_str_t host = ngx_string("Host");
+    return http_headers_same_name(name, &host);
+}
+
+
+/* Puts the value on top.  An empty one is put only where keep is set: else it
+   is as if there were none. */
+static void
+put_value(lua_State *L, ngx_http_request_t *r, const ngx_str_t *name, int keep)
+{
+    const ngx_str_t value = http_headers_copy_value(L, r, -1);
+    size_t size;
+    if (value.len == 0 && !keep) {
+        return;
+    }
+    if (is_host(name) && find_host(&value, &size) != NGX_OK) {
+        luaL_error(L, "failed to set header");
+    }
+    if (http_req_add_header(r, name, &value) != NGX_OK) {
+        luaL_error(L, "no memory");
+    }
+}
+
+
+/* Replaces the headers of the name by the value at index 2, a string, number or
+   array of these, or adds to them if keep is set. */
 static int
 put_header(lua_State *L, int keep)
 {
@@ -318,16 +433,10 @@ put_header(lua_State *L, int keep)
         } else {
             lua_pushvalue(L, 2);
         }
-        const ngx_str_t value = http_headers_copy_value(L, r, -1);
-        if (value.len == 0) { /* as if there were none */
-            lua_pop(L, 1);
-            continue;
-        }
-        if (http_req_add_header(r, &name, &value) != NGX_OK) {
-            return luaL_error(L, "no memory");
-        }
+        put_value(L, r, &name, keep);
         lua_pop(L, 1);
     }
+    forget_variables(r, &name);
     return 0;
 }
 
@@ -342,6 +451,13 @@ set_header(lua_State *L)
 static int
 add_header(lua_State *L)
 {
+    if (lua_isnoneornil(L, 2)) {
+        return luaL_error(L, "bad 'value' argument: string or table expected, "
+                             "got nil");
+    }
+    if (lua_istable(L, 2) && lua_objlen(L, 2) == 0) {
+        return luaL_error(L, "bad 'value' argument: non-empty table expected");
+    }
     return put_header(L, 1);
 }
 

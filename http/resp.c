@@ -295,15 +295,26 @@ check_name(lua_State *L, ngx_http_request_t *r, int arg)
 }
 
 
+/* Have the headers been sent?  Logs that, too. */
+static int
+refuse_header(const http_ctx_t *ctx)
+{
+    if (!ctx->request->header_sent) {
+        return 0;
+    }
+    ngx_log_error(NGX_LOG_ERR, ctx->base.log, 0,
+                  "attempt to set ngx.header.HEADER after sending out "
+                  "response headers");
+    return 1;
+}
+
+
 /* ngx.header[name] = value */
 static int
 header_set(lua_State *L)
 {
     http_ctx_t *ctx = http_lua_ctx(L, HTTP_ANY);
-    if (ctx->request->header_sent) {
-        ngx_log_error(NGX_LOG_ERR, ctx->base.log, 0,
-                      "attempt to set ngx.header.HEADER after sending out "
-                      "response headers");
+    if (refuse_header(ctx)) {
         return 0;
     }
     const ngx_str_t name = check_name(L, ctx->request, 2);
@@ -446,9 +457,11 @@ static int
 add_header(lua_State *L)
 {
     http_ctx_t *ctx = http_lua_ctx(L, HTTP_ANY & ~RESOLUA_LOG);
-    luaL_checkany(L, 2);
-    if (ctx->request->header_sent) {
-        return luaL_error(L, "response headers have been sent");
+    if (lua_isnoneornil(L, 2)) {
+        return luaL_error(L, "invalid header value");
+    }
+    if (refuse_header(ctx)) {
+        return 0;
     }
     const ngx_str_t name = check_name(L, ctx->request, 1);
     const int is_array = lua_istable(L, 2);

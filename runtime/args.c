@@ -87,6 +87,27 @@ add_value(lua_State *L, int table)
 }
 
 
+/* The argument's name and value into the table; NGX_DECLINED: it has no name,
+   and is left out. */
+static ngx_int_t
+add_argument(lua_State *L, int table, const u_char *text, const u_char *stop)
+{
+    const u_char *equals = memchr(text, '=', (size_t) (stop - text));
+    const u_char *key_end = equals != NULL ? equals : stop;
+    if (key_end == text) {
+        return NGX_DECLINED;
+    }
+    push_unescaped(L, text, (size_t) (key_end - text));
+    if (equals != NULL) {
+        push_unescaped(L, equals + 1, (size_t) (stop - equals - 1));
+    } else {
+        lua_pushboolean(L, 1);
+    }
+    add_value(L, table);
+    return NGX_OK;
+}
+
+
 ngx_int_t
 resolua_args_decode(lua_State *L, const u_char *text, size_t size,
                     lua_Integer max)
@@ -96,23 +117,43 @@ resolua_args_decode(lua_State *L, const u_char *text, size_t size,
     lua_Integer count = 0;
 
     luaL_checkstack(L, 8, NULL);
-    while (text < end) {
+    while (size > 0) {
         const u_char *stop = memchr(text, '&', (size_t) (end - text));
         stop = stop != NULL ? stop : end;
-        const u_char *equals = memchr(text, '=', (size_t) (stop - text));
-        const u_char *key_end = equals != NULL ? equals : stop;
-        if (key_end > text) {
-            if (max > 0 && count == max) {
-                return NGX_DECLINED;
-            }
-            count++;
-            push_unescaped(L, text, (size_t) (key_end - text));
-            if (equals != NULL) {
-                push_unescaped(L, equals + 1, (size_t) (stop - equals - 1));
-            } else {
-                lua_pushboolean(L, 1);
-            }
-            add_value(L, table);
+        (void) add_argument(L, table, text, stop);
+        if (stop == end) {
+            return NGX_OK;
+        }
+        count++;
+        if (max > 0 && count == max) {
+            return NGX_DECLINED;
+        }
+        text = stop + 1;
+    }
+    return NGX_OK;
+}
+
+
+ngx_int_t
+resolua_args_decode_named(lua_State *L, const u_char *text, size_t size,
+                          lua_Integer max)
+{
+    const int table = lua_gettop(L);
+    const u_char *end = text + size;
+    lua_Integer count = 0;
+    lua_Integer named = 0;
+
+    luaL_checkstack(L, 8, NULL);
+    while (size > 0) {
+        const u_char *stop = memchr(text, '&', (size_t) (end - text));
+        stop = stop != NULL ? stop : end;
+        count++;
+        if ((max <= 0 || named < max) &&
+            add_argument(L, table, text, stop) == NGX_OK) {
+            named++;
+        }
+        if (stop == end) {
+            return max > 0 && count > max ? NGX_DECLINED : NGX_OK;
         }
         text = stop + 1;
     }

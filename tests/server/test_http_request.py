@@ -445,3 +445,92 @@ def test_http2(start):
     assert b"2HTTP/2.0" in curl("/exec")
     assert curl("/filtered") == b"ABC"
     assert b"transfer-encoding" not in late.lower()
+
+
+# How a script ends after its response.
+
+
+@pytest.mark.parametrize("code, status, complains", [
+    ("ngx.status = 404 ngx.say('{}') return ngx.exit(404)", 404, False),
+    ("ngx.status = 404 ngx.print('{}') ngx.flush(true) ngx.exit(ngx.status)",
+     404, False),
+    ("ngx.status = 503 ngx.say('{}') ngx.eof() ngx.exit(503)", 503, False),
+    ("ngx.status = 302 ngx.header.location = '/x' ngx.say('{}') "
+     "ngx.exit(302)", 302, False),
+    ("ngx.status = 404 ngx.say('{}') ngx.sleep(0.001) ngx.exit(404)", 404,
+     False),
+    ("ngx.status = 404 ngx.say('{}') ngx.exit(500)", 404, True),
+    ("ngx.say('{}') ngx.exit(404)", 200, True),
+])
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_status_say_exit(start, code, status, complains, version):
+    server = start(http_lua(code))
+    got = exchange(server, get(version=version))
+    assert got.startswith(b"HTTP/1.1 %d " % status) and b"{}" in got
+    assert ("attempt to set status" in server.log()) == complains
+
+
+# nginx keeps the value of a variable that the configuration names.
+@pytest.mark.parametrize("header, variable, value, want", [
+    ("Host", "host", "New.Test:8080", "new.test"),
+    ("Host", "host", "[2001:DB8::1]:80", "[2001:db8::1]"),
+    ("Host", "http_host", "new.test:8080", "new.test:8080"),
+    ("X-Own-Name", "http_x_own_name", "new", "new"),
+    ("User-Agent", "http_user_agent", "new", "new"),
+    ("Cookie", "cookie_a", "a=1", "1"),
+    ("Cookie", "http_cookie", "a=1", "a=1"),
+    ("Content-Type", "content_type", "a/b", "a/b"),
+    ("Referer", "http_referer", "new", "new"),
+    ("X-Forwarded-For", "proxy_add_x_forwarded_for", "192.0.2.1",
+     "192.0.2.1, 127.0.0.1"),
+])
+def test_a_variable_of_a_header_that_is_set(start, header, variable, value,
+                                            want):
+    server = start("""http { server { listen 127.0.0.1:@HTTP@; location /t {
+        set $before $%s;
+        rewrite_by_lua_block { ngx.req.set_header("%s", "%s") }
+        add_header X-After $%s always;
+        content_by_lua_block { ngx.print(ngx.var.%s) }
+    } } }""" % (variable, header, value, variable, variable))
+    reply = server.http("/t")
+    assert reply.headers["X-After"] == want
+    # ngx.var does not know the one that only proxy_set_header may name.
+    assert reply.text == ("nil" if variable.startswith("proxy_") else want)
+
+
+@pytest.mark.parametrize("host", ["a/b", "a..b", ".", "..", ":80", "a/../b"])
+def test_what_is_no_host_is_refused(start, host):
+    server = start(http_lua(
+        "ngx.print(select(2, pcall(ngx.req.set_header, 'Host', '%s')))"
+        % host))
+    assert server.http("/t").text == "failed to set header"
+
+
+# A header filter's chunk that ends in another response.
+
+
+def test_a_body_filter_adds_nothing_to_an_empty_response(start):
+    server = start(http_lua(
+        "ngx.print('ok')", "header_filter_by_lua_block { ngx.exit(201) } "
+        "body_filter_by_lua_block { ngx.arg[1] = 'F' .. ngx.arg[1] }"))
+    reply = server.http("/t")
+    assert (reply.status, reply.body) == (201, b"")
+    assert reply.headers["Content-Length"] == "0"
+
+
+def test_a_header_filter_ends_a_subrequest(start):
+    server = start(http_lua("""
+        for _, name in ipairs{"/created", "/moved", "/created"} do
+            local r = ngx.location.capture(name)
+            ngx.say(r.status, " ", #r.body > 0, " ", r.header.Location)
+        end""", server="""
+        location = /created { header_filter_by_lua_block { ngx.exit(201) }
+            content_by_lua_block { ngx.say("ok") } }
+        location = /moved { error_page 582 = /error;
+            header_filter_by_lua_block { ngx.exit(582) }
+            content_by_lua_block { ngx.say("ok") } }
+        location = /error { return 200 "hi"; header_filter_by_lua_block {
+            ngx.header.Location = "/x" ngx.exit(302) } }"""))
+    for _ in range(2):
+        assert server.http("/t").text == (
+            "201 false nil\n302 true /x\n201 false nil\n")
