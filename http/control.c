@@ -15,6 +15,30 @@ ends_silently(ngx_int_t rc)
 }
 
 
+/* ngx.exit after a response with another status.  The same status is how many
+   scripts end: ngx.status, ngx.say, ngx.exit. */
+static void
+refuse_status(const http_ctx_t *ctx, ngx_int_t rc)
+{
+    const ngx_uint_t sent = ctx->request->headers_out.status;
+    if ((ngx_uint_t) rc != sent) {
+        ngx_log_error(NGX_LOG_ERR, ctx->base.log, 0,
+                      "attempt to set status %i via ngx.exit after sending out "
+                      "the response status %ui",
+                      rc, sent);
+    }
+}
+
+
+void
+http_control_note_status(ngx_http_request_t *r, ngx_int_t rc)
+{
+    if (r->headers_out.status == 0 && rc > NGX_OK) {
+        r->headers_out.status = (ngx_uint_t) rc;
+    }
+}
+
+
 ngx_int_t
 http_control_end(http_ctx_t *ctx, ngx_int_t rc)
 {
@@ -27,27 +51,20 @@ http_control_end(http_ctx_t *ctx, ngx_int_t rc)
     if (ends_silently(rc)) {
         return rc;
     }
-    if (r->filter_finalize) { /* another response went in its place */
-        return NGX_ERROR;
+    if (ctx->is_replaced || http_ctx_find(r) != ctx) {
+        /* A filter has sent another response; a subrequest may be over. */
+        return r != r->main && r->done ? NGX_DONE : NGX_ERROR;
     }
     if (ctx->is_raw) {
         return http_output_end(ctx);
     }
     if ((r->header_sent || ctx->output.first != NULL) &&
         rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        ngx_log_error(NGX_LOG_ERR, ctx->base.log, 0,
-                      "attempt to set status %i via ngx.exit after sending out "
-                      "the response status %ui",
-                      rc, r->headers_out.status);
+        refuse_status(ctx, rc);
         rc = NGX_OK;
     }
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        return rc;
-    }
-    if (r->headers_out.status == 0 && rc > NGX_OK) {
-        r->headers_out.status = (ngx_uint_t) rc;
-    }
-    return http_output_end(ctx);
+    http_control_note_status(r, rc);
+    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : http_output_end(ctx);
 }
 
 
@@ -133,6 +150,16 @@ http_control_unwatch(ngx_http_request_t *r)
 }
 
 
+static void
+warn_of_args(const http_ctx_t *ctx, const char *name, size_t size)
+{
+    ngx_log_error(NGX_LOG_WARN, ctx->base.log, 0,
+                  "query strings are ignored when exec'ing named location "
+                  "%*s",
+                  size, name);
+}
+
+
 /* ngx.exec(uri, args?) */
 static int
 control_exec(lua_State *L)
@@ -155,6 +182,10 @@ control_exec(lua_State *L)
         return luaL_error(L, "attempt to call ngx.exec after sending out "
                              "response headers");
     }
+    if (text[0] == '@' && memchr(text, '?', size) != NULL) {
+        size = (size_t) ((const char *) memchr(text, '?', size) - text);
+        warn_of_args(ctx, text, size);
+    }
     ngx_str_t uri = {size, http_lua_copy(L, r, text, size)};
     ngx_str_t args = ngx_null_string;
     if (uri.data[0] != '@' &&
@@ -162,10 +193,7 @@ control_exec(lua_State *L)
         return luaL_error(L, "unsafe uri");
     }
     if (!lua_isnoneornil(L, 2) && uri.data[0] == '@') {
-        ngx_log_error(NGX_LOG_WARN, ctx->base.log, 0,
-                      "query strings are ignored when exec'ing named location "
-                      "%V",
-                      &uri);
+        warn_of_args(ctx, text, size);
     } else if (!lua_isnoneornil(L, 2)) {
         http_args_join(L, r, &args, 2);
     }

@@ -10,6 +10,17 @@ static ngx_http_output_header_filter_pt next_header_filter;
 static ngx_http_output_body_filter_pt next_body_filter;
 
 
+/* ngx.exit of a header filter's chunk: another response goes in the place of
+   the one that begins.  Its header comes through here, too. */
+static ngx_int_t
+replace_response(http_ctx_t *ctx, ngx_int_t status)
+{
+    ctx->is_replaced = 1;
+    return ngx_http_filter_finalize_request(ctx->request,
+                                            &ngx_http_resolua_module, status);
+}
+
+
 static ngx_int_t
 header_filter(ngx_http_request_t *r)
 {
@@ -17,8 +28,8 @@ header_filter(ngx_http_request_t *r)
     if (conf->body_filter != NULL) {
         r->filter_need_in_memory = 1;
     }
-    if (conf->header_filter == NULL || r->filter_finalize) {
-        return next_header_filter(r); /* or the error page that it asked for */
+    if (conf->header_filter == NULL) {
+        return next_header_filter(r);
     }
     http_ctx_t *ctx = http_ctx(r);
     if (ctx == NULL || http_code_push(ctx, conf->header_filter) != NGX_OK) {
@@ -26,9 +37,8 @@ header_filter(ngx_http_request_t *r)
     }
     const ngx_int_t rc =
         resolua_run_function_sync(&ctx->base, 0, RESOLUA_HEADER_FILTER, 0);
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        return ngx_http_filter_finalize_request(r, &ngx_http_resolua_module,
-                                                rc);
+    if (rc >= NGX_HTTP_OK && !ctx->is_replaced) {
+        return replace_response(ctx, rc);
     }
     return rc == NGX_ERROR ? NGX_ERROR : next_header_filter(r);
 }
@@ -205,6 +215,11 @@ body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     http_ctx_t *ctx = http_ctx(r);
     if (ctx == NULL) {
         return NGX_ERROR;
+    }
+    const ngx_uint_t is_empty =
+        ctx->is_replaced && r->headers_out.content_length_n == 0;
+    if (is_empty) {
+        return next_body_filter(r, in);
     }
     if (ctx->filter_ended) { /* the script has said so */
         use_up(in);

@@ -116,6 +116,18 @@ is_access_verdict(const http_ctx_t *ctx, ngx_int_t rc)
 }
 
 
+/* With "satisfy any" others may still let the request in. */
+static void
+note_verdict(ngx_http_request_t *r, ngx_int_t rc)
+{
+    const ngx_http_core_loc_conf_t *clcf =
+        ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    if (clcf->satisfy == NGX_HTTP_SATISFY_ALL) {
+        http_control_note_status(r, rc);
+    }
+}
+
+
 /* What a chunk before the content leaves for the phase engine. */
 static ngx_int_t
 end_phase(http_ctx_t *ctx, ngx_int_t rc)
@@ -127,8 +139,14 @@ end_phase(http_ctx_t *ctx, ngx_int_t rc)
         ngx_http_finalize_request(r, NGX_DONE);
         return NGX_DONE;
     }
-    if (!has_written &&
-        (rc == NGX_OK || rc == NGX_DECLINED || is_access_verdict(ctx, rc))) {
+    if (!has_written && (rc == NGX_OK || rc == NGX_DECLINED)) {
+        if (r->uri_changed) { /* by ngx.req.set_uri: a redirect */
+            resolua_request_forget_ctx(&ctx->base);
+        }
+        return rc;
+    }
+    if (!has_written && is_access_verdict(ctx, rc)) {
+        note_verdict(r, rc);
         return rc;
     }
     if (rc == NGX_DECLINED) { /* what has been written is the response */
@@ -178,8 +196,11 @@ server_rewrite_handler(ngx_http_request_t *r)
 static ngx_int_t
 rewrite_handler(ngx_http_request_t *r)
 {
-    if (r->uri_changed) { /* by rewrite: this location is not the last one */
-        return NGX_DECLINED;
+    const http_ctx_t *ctx = http_ctx_find(r);
+    const ngx_uint_t has_slept =
+        ctx != NULL && ctx->ended_phase == RESOLUA_REWRITE;
+    if (r->uri_changed && !has_slept) {
+        return NGX_DECLINED; /* by rewrite: this location is not the last one */
     }
     const ngx_int_t rc =
         run_phase(r, http_loc_conf(r)->rewrite, RESOLUA_REWRITE);

@@ -90,6 +90,16 @@ resolua_request_move_ctx(resolua_request_t *to, resolua_request_t *from)
 
 
 void
+resolua_request_forget_ctx(resolua_request_t *r)
+{
+    if (r->ctx_ref != LUA_NOREF && resolua_vm != NULL) {
+        luaL_unref(resolua_vm, LUA_REGISTRYINDEX, r->ctx_ref);
+        r->ctx_ref = LUA_NOREF;
+    }
+}
+
+
+void
 resolua_request_cleanup_link(resolua_request_t *r, resolua_cleanup_t *c)
 {
     c->next = r->cleanups;
@@ -143,8 +153,5 @@ resolua_request_end(resolua_request_t *r)
         resolua_request_cleanup_remove(c);
         c->handler(c->data);
     }
-    if (r->ctx_ref != LUA_NOREF && resolua_vm != NULL) {
-        luaL_unref(resolua_vm, LUA_REGISTRYINDEX, r->ctx_ref);
-        r->ctx_ref = LUA_NOREF;
-    }
+    resolua_request_forget_ctx(r);
 }

@@ -115,6 +115,9 @@ void resolua_request_init(resolua_request_t *r, const resolua_host_t *host,
    of ngx.ctx.  Harmless when called again. */
 void resolua_request_end(resolua_request_t *r);
 
+/* The next use of ngx.ctx begins with an empty one. */
+void resolua_request_forget_ctx(resolua_request_t *r);
+
 /* to takes over ngx.ctx from from. */
 void resolua_request_move_ctx(resolua_request_t *to, resolua_request_t *from);
 

@@ -9,6 +9,10 @@
    and gives the code for ngx_http_finalize_request. */
 ngx_int_t http_control_end(http_ctx_t *ctx, ngx_int_t rc);
 
+/* The status of a response that has none yet; the script of error_page = sees
+   it and keeps it. */
+void http_control_note_status(ngx_http_request_t *r, ngx_int_t rc);
+
 /* Goes to where ngx.exec named; the request counts one more (NGX_DONE). */
 void http_control_exec(http_ctx_t *ctx);
 

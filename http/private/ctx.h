@@ -53,6 +53,7 @@ typedef struct {
     ngx_chain_t *filter_free;        /* the body filter's buffers */
     ngx_chain_t *filter_busy;
     unsigned filter_ended : 1; /* the script has ended the response */
+    unsigned is_replaced : 1;  /* the header filter's chunk has sent another */
     unsigned asleep : 1;
     unsigned is_raw : 1;       /* the script has the connection (socket) */
     unsigned type_cleared : 1; /* ngx.header.content_type = nil */

@@ -55,12 +55,15 @@ def test_a_rewrite_keeps_it(start):
     server = start(locations("""
         server_rewrite_by_lua_block { ngx.ctx.old = "old" }
         location /from { rewrite ^ /other; }
+        location /set { rewrite_by_lua_block { ngx.req.set_uri("/x") }
+                        content_by_lua_block { ngx.print(ngx.ctx.old) } }
         location /jump { rewrite_by_lua_block { ngx.req.set_uri("/other", true)
         } }
         location /other { content_by_lua_block { ngx.print(ngx.ctx.old) } }
     """))
     assert server.http("/from").text == "old"
-    assert server.http("/jump").text == "old"
+    assert server.http("/set").text == "old"
+    assert server.http("/jump").text == "nil"  # as an internal redirect
 
 
 def test_requests_do_not_share_it(start):
