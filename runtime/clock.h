@@ -1,25 +1,18 @@
 #ifndef RESOLUA_RUNTIME_CLOCK_H
 #define RESOLUA_RUNTIME_CLOCK_H
 
-/*
- * Time that goes on evenly, whatever is done to the wall clock: since the
- * host's start, the same for all processes, as of the event loop's last turn.
- * What expires is measured by it; what people or other hosts read is not.
- */
+/* The clock by which what is kept expires: it goes on when somebody sets the
+   time of day, back or forth. */
 
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+/* Milliseconds since the system's start, the same in all processes and after
+   a reload; as old as nginx's cached time. */
 static inline uint64_t
 resolua_clock_ms(void)
 {
     return ngx_current_msec;
-}
-
-static inline uint32_t
-resolua_clock_seconds(void)
-{
-    return (uint32_t) (ngx_current_msec / 1000);
 }
 
 #endif

@@ -1,6 +1,8 @@
 #include "runtime/dict.h"
 
+#include "runtime/clock.h"
 #include "runtime/conf.h"
+#include "runtime/private/dict.h"
 
 extern ngx_module_t ngx_resolua_core_module;
 
@@ -8,57 +10,11 @@ enum {
     SIZE_MIN = 8192, /* octets of a dict */
     EVICTIONS = 30,  /* tries to make room for one value */
     SWEEP = 2,       /* expired ones that each set frees */
+    SPINS = 1000,    /* tries before the lock's owner is looked at */
 };
-
-/* In the shared memory. */
-typedef struct {
-    ngx_rbtree_t tree;
-    ngx_rbtree_node_t sentinel;
-    ngx_queue_t recent; /* the last used first */
-} shared_t;
-
-typedef struct {
-    ngx_rbtree_node_t tree; /* by the key's hash */
-    ngx_queue_t recent;
-    uint64_t expires; /* ms; 0: never */
-    uint32_t flags;
-    uint32_t size; /* octets of the value */
-    uint16_t key_size;
-    uint8_t type;
-    u_char data[]; /* key, then value */
-} node_t;
-
-/* The value of a list; memcpy'd, as it may lie anywhere. */
-typedef struct {
-    ngx_queue_t *head; /* allocated */
-    uint64_t count;
-} list_t;
-
-typedef struct {
-    ngx_queue_t queue;
-    uint32_t size;
-    uint8_t type;
-    u_char data[];
-} element_t;
-
-struct resolua_dict_s {
-    ngx_slab_pool_t *slab;
-    shared_t *shared;
-    size_t size;
-    ngx_str_t name;
-};
-
-
-static uint64_t
-now_ms(void)
-{
-    const ngx_time_t *t = ngx_timeofday();
-    return (uint64_t) t->sec * 1000 + t->msec;
-}
-
 
 static ngx_int_t
-compare(const ngx_str_t *key, const node_t *node)
+compare(const ngx_str_t *key, const dict_node_t *node)
 {
     return ngx_memn2cmp(key->data, (u_char *) node->data, key->len,
                         node->key_size);
@@ -69,13 +25,13 @@ static void
 insert(ngx_rbtree_node_t *root, ngx_rbtree_node_t *added,
        ngx_rbtree_node_t *sentinel)
 {
-    const node_t *node = (const node_t *) added;
+    const dict_node_t *node = (const dict_node_t *) added;
     const ngx_str_t key = {node->key_size, (u_char *) node->data};
     ngx_rbtree_node_t **place;
     for (;;) {
         const int left = added->key != root->key
                              ? added->key < root->key
-                             : compare(&key, (const node_t *) root) < 0;
+                             : compare(&key, (const dict_node_t *) root) < 0;
         place = left ? &root->left : &root->right;
         if (*place == sentinel) {
             break;
@@ -90,17 +46,17 @@ insert(ngx_rbtree_node_t *root, ngx_rbtree_node_t *added,
 }
 
 
-static node_t *
-find(const resolua_dict_t *dict, const ngx_str_t *key)
+dict_node_t *
+dict_find(const resolua_dict_t *dict, const ngx_str_t *key)
 {
     const ngx_rbtree_key_t hash = ngx_crc32_short(key->data, key->len);
     ngx_rbtree_node_t *at = dict->shared->tree.root;
     while (at != &dict->shared->sentinel) {
         const ngx_int_t rc = hash != at->key
                                  ? (hash < at->key ? -1 : 1)
-                                 : compare(key, (const node_t *) at);
+                                 : compare(key, (const dict_node_t *) at);
         if (rc == 0) {
-            return (node_t *) at;
+            return (dict_node_t *) at;
         }
         at = rc < 0 ? at->left : at->right;
     }
@@ -109,61 +65,58 @@ find(const resolua_dict_t *dict, const ngx_str_t *key)
 
 
 static ngx_uint_t
-is_expired(const node_t *node, uint64_t now)
+is_expired(const dict_node_t *node, uint64_t now)
 {
     return node->expires != 0 && node->expires <= now;
 }
 
 
-static node_t *
+static dict_node_t *
 find_valid(const resolua_dict_t *dict, const ngx_str_t *key)
 {
-    node_t *node = find(dict, key);
+    dict_node_t *node = dict_find(dict, key);
     const ngx_uint_t may_expire = node != NULL && node->expires != 0;
-    return may_expire && is_expired(node, now_ms()) ? NULL : node;
-}
-
-
-static u_char *
-value_of(node_t *node)
-{
-    return node->data + node->key_size;
+    return may_expire && is_expired(node, resolua_clock_ms()) ? NULL : node;
 }
 
 
 static void
-free_list(resolua_dict_t *dict, node_t *node)
+free_list(resolua_dict_t *dict, dict_node_t *node)
 {
-    list_t list;
-    ngx_memcpy(&list, value_of(node), sizeof(list));
+    dict_list_t list;
+    ngx_memcpy(&list, dict_value_of(node), sizeof(list));
     while (!ngx_queue_empty(list.head)) {
         ngx_queue_t *first = ngx_queue_head(list.head);
         ngx_queue_remove(first);
         ngx_slab_free_locked(dict->slab,
-                             ngx_queue_data(first, element_t, queue));
+                             ngx_queue_data(first, dict_element_t, queue));
     }
     ngx_slab_free_locked(dict->slab, list.head);
 }
 
 
 static void
-drop(resolua_dict_t *dict, node_t *node)
+drop(resolua_dict_t *dict, dict_node_t *node)
 {
+    ngx_queue_remove(&node->recent);
     if (node->type == RESOLUA_DICT_LIST) {
         free_list(dict, node);
     }
-    ngx_queue_remove(&node->recent);
     ngx_rbtree_delete(&dict->shared->tree, &node->tree);
     ngx_slab_free_locked(dict->slab, node);
 }
 
 
 static void
-touch(resolua_dict_t *dict, node_t *node)
+touch(resolua_dict_t *dict, dict_node_t *node)
 {
-    if (ngx_queue_head(&dict->shared->recent) != &node->recent) {
+    dict_shared_t *shared = dict->shared;
+    if (ngx_queue_head(&shared->recent) != &node->recent) {
+        shared->moved = node;
+        dict_in_order();
         ngx_queue_remove(&node->recent);
-        ngx_queue_insert_head(&dict->shared->recent, &node->recent);
+        dict_link_after(&shared->recent, &node->recent);
+        shared->moved = NULL;
     }
 }
 
@@ -172,10 +125,10 @@ touch(resolua_dict_t *dict, node_t *node)
 static void
 sweep(resolua_dict_t *dict)
 {
-    const uint64_t now = now_ms();
+    const uint64_t now = resolua_clock_ms();
     for (int i = 0; i < SWEEP && !ngx_queue_empty(&dict->shared->recent); i++) {
         ngx_queue_t *last = ngx_queue_last(&dict->shared->recent);
-        node_t *node = ngx_queue_data(last, node_t, recent);
+        dict_node_t *node = ngx_queue_data(last, dict_node_t, recent);
         if (!is_expired(node, now)) {
             return;
         }
@@ -194,8 +147,8 @@ allocate(resolua_dict_t *dict, size_t size, ngx_uint_t how,
                     i < EVICTIONS && !ngx_queue_empty(&dict->shared->recent);
          i++) {
         ngx_queue_t *last = ngx_queue_last(&dict->shared->recent);
-        node_t *node = ngx_queue_data(last, node_t, recent);
-        *forcible |= !is_expired(node, now_ms());
+        dict_node_t *node = ngx_queue_data(last, dict_node_t, recent);
+        *forcible |= !is_expired(node, resolua_clock_ms());
         drop(dict, node);
         memory = ngx_slab_alloc_locked(dict->slab, size);
     }
@@ -214,7 +167,7 @@ size_of(const resolua_dict_value_t *value)
     case RESOLUA_DICT_STRING:
         return value->text.len;
     case RESOLUA_DICT_LIST:
-        return sizeof(list_t);
+        return sizeof(dict_list_t);
     default:
         return 0;
     }
@@ -256,13 +209,13 @@ read_value(uint8_t type, const u_char *from, size_t size,
 }
 
 
-static node_t *
+static dict_node_t *
 node_new(resolua_dict_t *dict, const ngx_str_t *key,
          const resolua_dict_value_t *value, ngx_uint_t how,
          ngx_uint_t *forcible)
 {
     const size_t size = size_of(value);
-    node_t *node =
+    dict_node_t *node =
         allocate(dict, sizeof(*node) + key->len + size, how, forcible);
     if (node == NULL) {
         return NULL;
@@ -274,22 +227,46 @@ node_new(resolua_dict_t *dict, const ngx_str_t *key,
     node->size = (uint32_t) size;
     node->key_size = (uint16_t) key->len;
     ngx_memcpy(node->data, key->data, key->len);
-    write_value(value_of(node), value);
-    ngx_rbtree_insert(&dict->shared->tree, &node->tree);
-    ngx_queue_insert_head(&dict->shared->recent, &node->recent);
+    write_value(dict_value_of(node), value);
     return node;
 }
 
 
-/* Under the lock. */
-static ngx_int_t
-put(resolua_dict_t *dict, const ngx_str_t *key,
-    const resolua_dict_value_t *value, uint64_t ttl_ms, ngx_uint_t how,
-    ngx_uint_t *forcible)
+/* The new one, all of it written, is a value of the dict's from now on. */
+static void
+add_node(resolua_dict_t *dict, dict_node_t *node)
 {
-    const uint64_t now = now_ms();
+    ngx_rbtree_insert(&dict->shared->tree, &node->tree);
+    dict_in_order();
+    dict_link_after(&dict->shared->recent, &node->recent);
+}
+
+
+/* A value in the place of another of the same size. */
+static void
+overwrite(resolua_dict_t *dict, dict_node_t *node,
+          const resolua_dict_value_t *value, uint64_t expires)
+{
+    dict->shared->torn = node;
+    dict_in_order();
+    node->type = (uint8_t) value->type;
+    node->flags = value->flags;
+    node->expires = expires;
+    write_value(dict_value_of(node), value);
+    dict_in_order();
+    dict->shared->torn = NULL;
+}
+
+
+ngx_int_t
+dict_put(resolua_dict_t *dict, const ngx_str_t *key,
+         const resolua_dict_value_t *value, uint64_t ttl_ms, ngx_uint_t how,
+         ngx_uint_t *forcible)
+{
+    const uint64_t now = resolua_clock_ms();
+    const uint64_t expires = ttl_ms > 0 ? now + ttl_ms : 0;
     sweep(dict);
-    node_t *node = find(dict, key);
+    dict_node_t *node = dict_find(dict, key);
     const ngx_uint_t is_there = node != NULL && !is_expired(node, now);
     if (((how & RESOLUA_DICT_ADD) && is_there) ||
         ((how & RESOLUA_DICT_REPLACE) && !is_there)) {
@@ -297,9 +274,7 @@ put(resolua_dict_t *dict, const ngx_str_t *key,
     }
     if (node != NULL && node->type != RESOLUA_DICT_LIST &&
         value->type != RESOLUA_DICT_NIL && node->size == size_of(value)) {
-        node->type = (uint8_t) value->type;
-        node->flags = value->flags;
-        write_value(value_of(node), value);
+        overwrite(dict, node, value, expires);
         touch(dict, node);
     } else {
         if (node != NULL) {
@@ -312,22 +287,54 @@ put(resolua_dict_t *dict, const ngx_str_t *key,
         if (node == NULL) {
             return NGX_ERROR;
         }
+        node->expires = expires;
+        add_node(dict, node);
     }
-    node->expires = ttl_ms > 0 ? now + ttl_ms : 0;
     return NGX_OK;
+}
+
+
+/* Another has the lock.  The master unlocks for a worker that has died, unless
+   a reload has taken the dict out of the configuration: then it is done here.
+ */
+static void
+wait_for_lock(ngx_shmtx_t *mutex)
+{
+    for (ngx_uint_t i = 1; !ngx_shmtx_trylock(mutex); i++) {
+        ngx_cpu_pause();
+        if (i % SPINS != 0) {
+            continue;
+        }
+        const ngx_pid_t owner = (ngx_pid_t) *mutex->lock;
+        if (owner > 0 && kill(owner, 0) == -1 && ngx_errno == NGX_ESRCH) {
+            (void) ngx_shmtx_force_unlock(mutex, owner);
+        }
+        ngx_sched_yield();
+    }
 }
 
 
 static void
 lock(resolua_dict_t *dict)
 {
-    ngx_shmtx_lock(&dict->slab->mutex);
+    if (!ngx_shmtx_trylock(&dict->slab->mutex)) {
+        wait_for_lock(&dict->slab->mutex);
+    }
+    dict->shared = dict->slab->data;
+    /* Whoever had set the mark has died without its unlock(). */
+    if (dict->shared->state != DICT_WHOLE) {
+        dict_recover(dict);
+    }
+    dict->shared->state = DICT_WRITING;
+    dict_in_order();
 }
 
 
 static void
 unlock(resolua_dict_t *dict)
 {
+    dict_in_order();
+    dict->shared->state = DICT_WHOLE;
     ngx_shmtx_unlock(&dict->slab->mutex);
 }
 
@@ -338,14 +345,14 @@ resolua_dict_get(resolua_dict_t *dict, const ngx_str_t *key, ngx_uint_t stale,
 {
     ngx_int_t rc = NGX_DECLINED;
     lock(dict);
-    node_t *node = find(dict, key);
-    out->is_stale = node != NULL && is_expired(node, now_ms());
+    dict_node_t *node = dict_find(dict, key);
+    out->is_stale = node != NULL && is_expired(node, resolua_clock_ms());
     if (node != NULL && (stale || !out->is_stale)) {
         if (!out->is_stale) {
             touch(dict, node);
         }
         out->flags = node->flags;
-        rc = read_value(node->type, value_of(node), node->size, out);
+        rc = read_value(node->type, dict_value_of(node), node->size, out);
     }
     unlock(dict);
     return rc;
@@ -358,20 +365,20 @@ resolua_dict_get_into(resolua_dict_t *dict, const ngx_str_t *key,
 {
     ngx_int_t rc = NGX_OK;
     lock(dict);
-    node_t *node = find_valid(dict, key);
+    dict_node_t *node = find_valid(dict, key);
     if (node == NULL) {
         rc = NGX_DECLINED;
     } else if (node->type == RESOLUA_DICT_LIST) {
         rc = NGX_ABORT;
     } else if (node->type != RESOLUA_DICT_STRING) {
-        rc = read_value(node->type, value_of(node), node->size, out);
+        rc = read_value(node->type, dict_value_of(node), node->size, out);
     } else if (node->size > room->len) {
         rc = NGX_AGAIN;
     } else {
         out->type = RESOLUA_DICT_STRING;
         out->text.data = room->data;
         out->text.len = node->size;
-        ngx_memcpy(room->data, value_of(node), node->size);
+        ngx_memcpy(room->data, dict_value_of(node), node->size);
     }
     if (rc == NGX_OK) {
         touch(dict, node);
@@ -389,7 +396,7 @@ resolua_dict_set(resolua_dict_t *dict, const ngx_str_t *key,
 {
     *forcible = 0;
     lock(dict);
-    const ngx_int_t rc = put(dict, key, value, ttl_ms, how, forcible);
+    const ngx_int_t rc = dict_put(dict, key, value, ttl_ms, how, forcible);
     unlock(dict);
     return rc;
 }
@@ -403,21 +410,21 @@ resolua_dict_add_number(resolua_dict_t *dict, const ngx_str_t *key,
     ngx_int_t rc = NGX_OK;
     *forcible = 0;
     lock(dict);
-    node_t *node = find_valid(dict, key);
+    dict_node_t *node = find_valid(dict, key);
     if (node == NULL && init == NULL) {
         rc = NGX_DECLINED;
     } else if (node == NULL) {
         const resolua_dict_value_t value = {.type = RESOLUA_DICT_NUMBER,
                                             .number = *init + *number};
         *number = value.number;
-        rc = put(dict, key, &value, init_ttl_ms, 0, forcible);
+        rc = dict_put(dict, key, &value, init_ttl_ms, 0, forcible);
     } else if (node->type != RESOLUA_DICT_NUMBER) {
         rc = NGX_ABORT;
     } else {
         double sum;
-        ngx_memcpy(&sum, value_of(node), sizeof(sum));
+        ngx_memcpy(&sum, dict_value_of(node), sizeof(sum));
         *number += sum;
-        ngx_memcpy(value_of(node), number, sizeof(*number));
+        ngx_memcpy(dict_value_of(node), number, sizeof(*number));
         touch(dict, node);
     }
     unlock(dict);
@@ -426,52 +433,54 @@ resolua_dict_add_number(resolua_dict_t *dict, const ngx_str_t *key,
 
 
 /* The key's list, made where there is none. */
-static node_t *
+static dict_node_t *
 list_for(resolua_dict_t *dict, const ngx_str_t *key)
 {
     const resolua_dict_value_t value = {.type = RESOLUA_DICT_LIST};
     ngx_uint_t forcible;
-    node_t *node = find(dict, key);
-    if (node != NULL && !is_expired(node, now_ms())) {
+    dict_node_t *node = dict_find(dict, key);
+    if (node != NULL && !is_expired(node, resolua_clock_ms())) {
         return node;
     }
     if (node != NULL) {
         drop(dict, node);
     }
-    list_t list = {.head = allocate(dict, sizeof(*list.head), 0, &forcible)};
+    /* No others are given up for a list. */
+    dict_list_t list = {.head = allocate(dict, sizeof(*list.head),
+                                         RESOLUA_DICT_SAFE, &forcible)};
     if (list.head == NULL) {
         return NULL;
     }
     ngx_queue_init(list.head);
-    node = node_new(dict, key, &value, 0, &forcible);
+    node = node_new(dict, key, &value, RESOLUA_DICT_SAFE, &forcible);
     if (node == NULL) {
         ngx_slab_free_locked(dict->slab, list.head);
         return NULL;
     }
-    ngx_memcpy(value_of(node), &list, sizeof(list));
+    ngx_memcpy(dict_value_of(node), &list, sizeof(list));
+    add_node(dict, node);
     return node;
 }
 
 
-static ngx_int_t
-push_locked(resolua_dict_t *dict, const ngx_str_t *key,
-            const resolua_dict_value_t *value, ngx_uint_t at_start,
-            ngx_uint_t *count)
+ngx_int_t
+dict_push(resolua_dict_t *dict, const ngx_str_t *key,
+          const resolua_dict_value_t *value, ngx_uint_t at_start,
+          ngx_uint_t *count)
 {
     const size_t size = size_of(value);
-    list_t list;
+    dict_list_t list;
     sweep(dict);
-    node_t *node = list_for(dict, key);
+    dict_node_t *node = list_for(dict, key);
     if (node == NULL) {
         return NGX_ERROR;
     }
     if (node->type != RESOLUA_DICT_LIST) {
         return NGX_ABORT;
     }
-    ngx_memcpy(&list, value_of(node), sizeof(list));
+    ngx_memcpy(&list, dict_value_of(node), sizeof(list));
     touch(dict, node);
-    /* Others are not given up: the list itself might be among them. */
-    element_t *element =
+    dict_element_t *element =
         ngx_slab_alloc_locked(dict->slab, sizeof(*element) + size);
     if (element == NULL) {
         if (list.count == 0) {
@@ -482,13 +491,9 @@ push_locked(resolua_dict_t *dict, const ngx_str_t *key,
     element->type = (uint8_t) value->type;
     element->size = (uint32_t) size;
     write_value(element->data, value);
-    if (at_start) {
-        ngx_queue_insert_head(list.head, &element->queue);
-    } else {
-        ngx_queue_insert_tail(list.head, &element->queue);
-    }
+    dict_link_after(at_start ? list.head : list.head->prev, &element->queue);
     *count = (ngx_uint_t) ++list.count;
-    ngx_memcpy(value_of(node), &list, sizeof(list));
+    ngx_memcpy(dict_value_of(node), &list, sizeof(list));
     return NGX_OK;
 }
 
@@ -499,21 +504,21 @@ resolua_dict_push(resolua_dict_t *dict, const ngx_str_t *key,
                   ngx_uint_t *count)
 {
     lock(dict);
-    const ngx_int_t rc = push_locked(dict, key, value, at_start, count);
+    const ngx_int_t rc = dict_push(dict, key, value, at_start, count);
     unlock(dict);
     return rc;
 }
 
 
 static ngx_int_t
-pop_locked(resolua_dict_t *dict, node_t *node, ngx_uint_t at_start,
+pop_locked(resolua_dict_t *dict, dict_node_t *node, ngx_uint_t at_start,
            resolua_dict_value_t *out)
 {
-    list_t list;
-    ngx_memcpy(&list, value_of(node), sizeof(list));
+    dict_list_t list;
+    ngx_memcpy(&list, dict_value_of(node), sizeof(list));
     ngx_queue_t *q =
         at_start ? ngx_queue_head(list.head) : ngx_queue_last(list.head);
-    element_t *element = ngx_queue_data(q, element_t, queue);
+    dict_element_t *element = ngx_queue_data(q, dict_element_t, queue);
     if (read_value(element->type, element->data, element->size, out) !=
         NGX_OK) {
         return NGX_ERROR;
@@ -521,7 +526,7 @@ pop_locked(resolua_dict_t *dict, node_t *node, ngx_uint_t at_start,
     ngx_queue_remove(q);
     ngx_slab_free_locked(dict->slab, element);
     list.count--;
-    ngx_memcpy(value_of(node), &list, sizeof(list));
+    ngx_memcpy(dict_value_of(node), &list, sizeof(list));
     touch(dict, node);
     if (list.count == 0) {
         drop(dict, node);
@@ -535,7 +540,7 @@ resolua_dict_pop(resolua_dict_t *dict, const ngx_str_t *key,
                  ngx_uint_t at_start, resolua_dict_value_t *out)
 {
     lock(dict);
-    node_t *node = find_valid(dict, key);
+    dict_node_t *node = find_valid(dict, key);
     const ngx_int_t rc = node == NULL ? NGX_DECLINED
                          : node->type != RESOLUA_DICT_LIST
                              ? NGX_ABORT
@@ -552,12 +557,12 @@ resolua_dict_count(resolua_dict_t *dict, const ngx_str_t *key,
     ngx_int_t rc = NGX_OK;
     *count = 0;
     lock(dict);
-    node_t *node = find_valid(dict, key);
+    dict_node_t *node = find_valid(dict, key);
     if (node != NULL && node->type != RESOLUA_DICT_LIST) {
         rc = NGX_ABORT;
     } else if (node != NULL) {
-        list_t list;
-        ngx_memcpy(&list, value_of(node), sizeof(list));
+        dict_list_t list;
+        ngx_memcpy(&list, dict_value_of(node), sizeof(list));
         *count = (ngx_uint_t) list.count;
     }
     unlock(dict);
@@ -569,9 +574,11 @@ ngx_int_t
 resolua_dict_ttl(resolua_dict_t *dict, const ngx_str_t *key, int64_t *ttl_ms)
 {
     lock(dict);
-    const node_t *node = find_valid(dict, key);
+    const dict_node_t *node = find_valid(dict, key);
     if (node != NULL) {
-        *ttl_ms = node->expires > 0 ? (int64_t) (node->expires - now_ms()) : 0;
+        *ttl_ms = node->expires > 0
+                      ? (int64_t) (node->expires - resolua_clock_ms())
+                      : 0;
     }
     unlock(dict);
     return node != NULL ? NGX_OK : NGX_DECLINED;
@@ -582,9 +589,9 @@ ngx_int_t
 resolua_dict_expire(resolua_dict_t *dict, const ngx_str_t *key, uint64_t ttl_ms)
 {
     lock(dict);
-    node_t *node = find_valid(dict, key);
+    dict_node_t *node = find_valid(dict, key);
     if (node != NULL) {
-        node->expires = ttl_ms > 0 ? now_ms() + ttl_ms : 0;
+        node->expires = ttl_ms > 0 ? resolua_clock_ms() + ttl_ms : 0;
     }
     unlock(dict);
     return node != NULL ? NGX_OK : NGX_DECLINED;
@@ -598,7 +605,7 @@ resolua_dict_flush(resolua_dict_t *dict)
     for (ngx_queue_t *q = ngx_queue_head(&dict->shared->recent);
          q != ngx_queue_sentinel(&dict->shared->recent);
          q = ngx_queue_next(q)) {
-        node_t *node = ngx_queue_data(q, node_t, recent);
+        dict_node_t *node = ngx_queue_data(q, dict_node_t, recent);
         node->expires = 1;
     }
     unlock(dict);
@@ -610,12 +617,12 @@ resolua_dict_free_expired(resolua_dict_t *dict, ngx_uint_t max)
 {
     ngx_uint_t freed = 0;
     lock(dict);
-    const uint64_t now = now_ms();
+    const uint64_t now = resolua_clock_ms();
     ngx_queue_t *q = ngx_queue_last(&dict->shared->recent);
     while (q != ngx_queue_sentinel(&dict->shared->recent) &&
            (max == 0 || freed < max)) {
         ngx_queue_t *before = ngx_queue_prev(q);
-        node_t *node = ngx_queue_data(q, node_t, recent);
+        dict_node_t *node = ngx_queue_data(q, dict_node_t, recent);
         if (is_expired(node, now)) {
             drop(dict, node);
             freed++;
@@ -634,12 +641,12 @@ resolua_dict_each_key(resolua_dict_t *dict, ngx_uint_t max,
 {
     ngx_uint_t count = 0;
     lock(dict);
-    const uint64_t now = now_ms();
+    const uint64_t now = resolua_clock_ms();
     for (ngx_queue_t *q = ngx_queue_last(&dict->shared->recent);
          q != ngx_queue_sentinel(&dict->shared->recent) &&
          (max == 0 || count < max);
          q = ngx_queue_prev(q)) {
-        node_t *node = ngx_queue_data(q, node_t, recent);
+        dict_node_t *node = ngx_queue_data(q, dict_node_t, recent);
         if (!is_expired(node, now)) {
             const ngx_str_t key = {node->key_size, node->data};
             visit(data, &key);
@@ -667,6 +674,18 @@ resolua_dict_free_space(resolua_dict_t *dict)
 }
 
 
+void
+dict_init_empty(resolua_dict_t *dict)
+{
+    dict_shared_t *shared = dict->shared;
+    dict->slab->log_nomem = 0;
+    ngx_rbtree_init(&shared->tree, &shared->sentinel, insert);
+    ngx_queue_init(&shared->recent);
+    shared->torn = NULL;
+    shared->moved = NULL;
+}
+
+
 /* A reload keeps what is there. */
 static ngx_int_t
 init_zone(ngx_shm_zone_t *zone, void *before)
@@ -688,9 +707,7 @@ init_zone(ngx_shm_zone_t *zone, void *before)
         return NGX_ERROR;
     }
     dict->slab->data = dict->shared;
-    dict->slab->log_nomem = 0;
-    ngx_rbtree_init(&dict->shared->tree, &dict->shared->sentinel, insert);
-    ngx_queue_init(&dict->shared->recent);
+    dict_init_empty(dict);
     return NGX_OK;
 }
 
