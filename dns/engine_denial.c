@@ -1,8 +1,6 @@
-#define OPENSSL_SUPPRESS_DEPRECATED /* SHA1_*: the new calls allocate */
-
-#include <openssl/sha.h>
 #include <string.h>
 
+#include "dns/nsec3.h"
 #include "dns/private/engine.h"
 #include "dns/private/octets.h"
 
@@ -10,7 +8,6 @@ enum {
     NSEC3_SHA1 = 1,             /* RFC 5155 section 11 */
     NSEC3_ITERATIONS_MAX = 500, /* more only cost time: RFC 9276 section 3.2 */
     NSEC3_LABEL_SIZE = 32,      /* base32hex of 20 octets */
-    NSEC3_SALT_AT = 5,          /* RFC 5155 sections 3.2 and 4.2 */
     NSEC3_PASSED_MAX = 10000,   /* records of other chains in one search */
 };
 
@@ -35,7 +32,7 @@ find_parameters(const dns_node_t *apex, dns_rdata_t *out)
     }
 
     while (dns_rrset_next(&rrset, &at, out)) {
-        if (out->size >= NSEC3_SALT_AT && out->octets[0] == NSEC3_SHA1 &&
+        if (out->size >= DNS_NSEC3_SALT_AT && out->octets[0] == NSEC3_SHA1 &&
             out->octets[1] == 0 &&
             get16(out->octets + 2) <= NSEC3_ITERATIONS_MAX) {
             return true;
@@ -112,36 +109,6 @@ put_nsec(answering_t *a, const dns_name_t *name)
     return status == DNS_ENOTFOUND ? DNS_OK : status;
 }
 
-/* RFC 5155 section 5. */
-static void
-hash_name(const proof_t *proof, const dns_name_t *name,
-          uint8_t hash[SHA_DIGEST_LENGTH])
-{
-    const uint8_t *p = proof->parameters.octets;
-    unsigned iterations = get16(p + 2);
-    size_t salt_size = p[4];
-    SHA_CTX context;
-
-    if (salt_size > (size_t) proof->parameters.size - NSEC3_SALT_AT) {
-        salt_size = 0;
-    }
-
-    SHA1_Init(&context);
-    SHA1_Update(&context, name->octets, name->size);
-
-    for (;;) {
-        SHA1_Update(&context, p + NSEC3_SALT_AT, salt_size);
-        SHA1_Final(hash, &context);
-
-        if (iterations-- == 0) {
-            return;
-        }
-
-        SHA1_Init(&context);
-        SHA1_Update(&context, hash, SHA_DIGEST_LENGTH);
-    }
-}
-
 /* The owner that a name's NSEC3 would have: RFC 5155 section 3.3.  false: the
    zone's name leaves no room for it. */
 static bool
@@ -149,7 +116,7 @@ hashed_owner(const answering_t *a, const proof_t *proof, const dns_name_t *name,
              dns_name_t *out)
 {
     static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
-    uint8_t hash[SHA_DIGEST_LENGTH];
+    uint8_t hash[DNS_NSEC3_HASH_SIZE];
     uint8_t owner[DNS_NAME_MAX];
     const dns_name_t *apex = &a->zone.apex;
 
@@ -157,7 +124,7 @@ hashed_owner(const answering_t *a, const proof_t *proof, const dns_name_t *name,
         return false;
     }
 
-    hash_name(proof, name, hash);
+    dns_nsec3_hash(&proof->parameters, name, hash);
     owner[0] = NSEC3_LABEL_SIZE;
 
     for (unsigned i = 0; i < NSEC3_LABEL_SIZE; i++) {
@@ -179,7 +146,7 @@ static bool
 is_in_chain(const proof_t *proof, const dns_node_t *node)
 {
     const dns_rdata_t *parameters = &proof->parameters;
-    size_t compared = NSEC3_SALT_AT - 2u + parameters->octets[4];
+    size_t compared = DNS_NSEC3_SALT_AT - 2u + parameters->octets[4];
     dns_rrset_t rrset;
     dns_rdata_t rdata;
 

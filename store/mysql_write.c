@@ -272,6 +272,10 @@ my_commit(store_database_t *db, uint64_t *generation)
     dns_status_t status = send_inserts(db);
 
     if (status == DNS_OK) {
+        status = my_rectify(db);
+    }
+
+    if (status == DNS_OK) {
         status = read_generation(db, generation);
     }
 

@@ -52,6 +52,9 @@ extern const char my_rows_text[];
 /* The result's rows to nodes. */
 dns_status_t my_take_rows(store_database_t *db, store_nodes_t *out);
 
+/* What PowerDNS wants of the transaction's zone beside its records. */
+dns_status_t my_rectify(store_database_t *db);
+
 /* Of the driver (private/database.h). */
 dns_status_t my_begin(store_database_t *db, const dns_name_t *apex,
                       uint64_t *generation);
