@@ -57,6 +57,13 @@ DNS_EXPORT void dns_ffi_database_free(struct dns_ffi_database *database);
 DNS_EXPORT int dns_ffi_listing_new(struct dns_ffi_database *database,
                                    const uint8_t *apex, const uint8_t *name,
                                    struct dns_ffi_listing **out);
+
+/* A listing of the records that a zone parks: of a database, or of the embedded
+   store, which is read where it is called. */
+DNS_EXPORT int dns_ffi_listing_new_parked(struct dns_ffi_store *store,
+                                          struct dns_ffi_database *database,
+                                          const uint8_t *apex,
+                                          struct dns_ffi_listing **out);
 DNS_EXPORT void dns_ffi_listing_free(struct dns_ffi_listing *listing);
 
 /* The job.  DNS_FFI_ENOTFOUND: no such zone. */

@@ -141,6 +141,22 @@ DNS_EXPORT int dns_ffi_edit_remove_if_any(struct dns_ffi_edit *edit,
                                           uint16_t rdata_size);
 
 /*
+ * Parked records (store/parked.h), which the zone keeps and does not serve;
+ * rdata NULL: all of the type.  The edit changes them with the zone.
+ */
+enum {
+    DNS_FFI_TYPE_ALIAS = 65401,
+    DNS_FFI_TYPE_DISABLED_ALIAS = 65402,
+};
+DNS_EXPORT int dns_ffi_edit_park(struct dns_ffi_edit *edit, const uint8_t *name,
+                                 uint16_t type, uint32_t ttl,
+                                 const uint8_t *rdata, uint16_t rdata_size);
+DNS_EXPORT int dns_ffi_edit_unpark(struct dns_ffi_edit *edit,
+                                   const uint8_t *name, uint16_t type,
+                                   const uint8_t *rdata, uint16_t rdata_size);
+DNS_EXPORT int dns_ffi_edit_unpark_all(struct dns_ffi_edit *edit);
+
+/*
  * A master file whose records the edit will add: read and parsed by commit, so
  * that the work is done on its thread.  text and path: borrowed until commit
  * is over.  The file may $INCLUDE others from its folder and below

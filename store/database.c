@@ -302,30 +302,50 @@ has_made_soa(const store_database_t *db)
     return db->options.is_redis || db->options.layout.content_is_json;
 }
 
-static dns_status_t
-read_nodes(store_database_t *db, const dns_name_t *apex, const dns_name_t *name,
-           store_nodes_t *out)
+typedef struct {
+    const dns_name_t *apex;
+    const dns_name_t *name; /* NULL: all */
+    bool is_parked;
+} reading_t;
+
+static bool
+gives_apex(const reading_t *what)
 {
-    bool was_kept = db->link != NULL;
+    return !what->is_parked &&
+           (what->name == NULL ||
+            dns_name_equal(what->name->octets, what->apex->octets));
+}
+
+static dns_status_t
+read_once(store_database_t *db, const reading_t *what, store_nodes_t *out)
+{
     dns_status_t status = database_connect(db);
 
-    if (status == DNS_OK) {
-        status = db->driver->read(db, apex, name, out);
+    if (status == DNS_OK && !what->is_parked) {
+        return db->driver->read(db, what->apex, what->name, out);
     }
+
+    if (status == DNS_OK) {
+        status = db->driver->find(db, what->apex);
+    }
+
+    return status == DNS_OK ? db->driver->read_parked(db, NULL, out) : status;
+}
+
+static dns_status_t
+read_nodes(store_database_t *db, const reading_t *what, store_nodes_t *out)
+{
+    bool was_kept = db->link != NULL;
+    dns_status_t status = read_once(db, what, out);
 
     if (status == DNS_ESTORE && was_kept) {
         database_close(db);
         store_nodes_free(out);
-        status = database_connect(db);
-
-        if (status == DNS_OK) {
-            status = db->driver->read(db, apex, name, out);
-        }
+        status = read_once(db, what, out);
     }
 
-    if (status == DNS_OK && has_made_soa(db) &&
-        (name == NULL || dns_name_equal(name->octets, apex->octets))) {
-        status = records_put_soa_node(out, apex, (uint32_t) time(NULL));
+    if (status == DNS_OK && has_made_soa(db) && gives_apex(what)) {
+        status = records_put_soa_node(out, what->apex, (uint32_t) time(NULL));
     }
 
     return status == DNS_OK ? store_nodes_sort(out) : status;
@@ -339,7 +359,8 @@ store_database_read(store_database_t *db, const dns_name_t *apex,
     begin_call(db, error);
     db->skipped = 0;
 
-    dns_status_t status = read_nodes(db, apex, NULL, out);
+    const reading_t what = {.apex = apex};
+    dns_status_t status = read_nodes(db, &what, out);
 
     if (status != DNS_OK) {
         store_nodes_free(out);
@@ -349,19 +370,37 @@ store_database_read(store_database_t *db, const dns_name_t *apex,
     return end_call(db, status);
 }
 
-dns_status_t
-store_database_read_name(store_database_t *db, const dns_name_t *apex,
-                         const dns_name_t *name, store_nodes_t *out,
-                         char *error)
+static dns_status_t
+read_part(store_database_t *db, const reading_t *what, store_nodes_t *out,
+          char *error)
 {
     *out = (store_nodes_t){0};
     begin_call(db, error);
 
-    dns_status_t status = read_nodes(db, apex, name, out);
+    dns_status_t status = read_nodes(db, what, out);
 
     if (status != DNS_OK) {
         store_nodes_free(out);
     }
 
     return end_call(db, status);
+}
+
+dns_status_t
+store_database_read_name(store_database_t *db, const dns_name_t *apex,
+                         const dns_name_t *name, store_nodes_t *out,
+                         char *error)
+{
+    const reading_t what = {.apex = apex, .name = name};
+
+    return read_part(db, &what, out, error);
+}
+
+dns_status_t
+store_database_read_parked(store_database_t *db, const dns_name_t *apex,
+                           store_nodes_t *out, char *error)
+{
+    const reading_t what = {.apex = apex, .is_parked = true};
+
+    return read_part(db, &what, out, error);
 }

@@ -87,6 +87,11 @@ DNS_EXPORT DNS_MUST_USE dns_status_t store_database_read_name(
     store_database_t *database, const dns_name_t *apex, const dns_name_t *name,
     store_nodes_t *out, char *error);
 
+/* The zone's parked records (store/parked.h), sorted. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_database_read_parked(store_database_t *database, const dns_name_t *apex,
+                           store_nodes_t *out, char *error);
+
 /* Commits as store/edit.h says, in one transaction: other readers see all of it
    or nothing.  zones_changed: a zone has come or gone. */
 DNS_EXPORT DNS_MUST_USE dns_status_t

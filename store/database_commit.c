@@ -4,6 +4,7 @@
 
 #include "dns/type.h"
 #include "store/private/database.h"
+#include "store/private/parked.h"
 
 enum { TRIES = 20 }; /* where another one's transaction came first */
 
@@ -198,6 +199,38 @@ delete_zone(writing_t *w, bool is_there)
     return w->db->driver->drop(w->db);
 }
 
+/* What the zone parks, as the edit leaves it. */
+static dns_status_t
+write_parked(writing_t *w)
+{
+    const database_driver_t *driver = w->db->driver;
+    store_nodes_t old = {0};
+    store_nodes_t nodes = {0};
+    bool is_changed = false;
+    dns_status_t status = store_edit_sort(w->edit->parked, w->db->error);
+
+    /* Twice: nodes are changed in their place. */
+    for (int i = 0; status == DNS_OK && i < 2; i++) {
+        store_nodes_t *out = i == 0 ? &old : &nodes;
+
+        status = driver->read_parked(w->db, w->edit->parked, out);
+        status = status == DNS_OK ? store_nodes_sort(out) : status;
+    }
+
+    if (status == DNS_OK) {
+        status = store_parked_apply(w->edit, &nodes, &is_changed, w->db->error);
+    }
+
+    if (status == DNS_OK && is_changed) {
+        status = driver->write_parked(w->db, &old, &nodes);
+        w->is_changed = true;
+    }
+
+    store_nodes_free(&old);
+    store_nodes_free(&nodes);
+    return status;
+}
+
 static dns_status_t
 apply(writing_t *w)
 {
@@ -218,9 +251,13 @@ apply(writing_t *w)
         return fail_at_apex(w, DNS_EEXIST, "the zone has been changed");
     }
 
-    return edit->deletes    ? delete_zone(w, is_there)
-           : edit->replaces ? replace_zone(w, is_there)
-                            : change_zone(w, is_there);
+    status = edit->deletes    ? delete_zone(w, is_there)
+             : edit->replaces ? replace_zone(w, is_there)
+                              : change_zone(w, is_there);
+
+    return status == DNS_OK && !edit->deletes && edit->parked != NULL
+               ? write_parked(w)
+               : status;
 }
 
 static dns_status_t

@@ -28,6 +28,7 @@ void
 store_edit_free(store_edit_t *edit)
 {
     if (edit != NULL) {
+        store_edit_free(edit->parked);
         free(edit->octets);
         free(edit->ttls);
         free(edit->changes);

@@ -339,15 +339,24 @@ store_edit_next_node(const store_edit_t *edit, size_t *at, uint8_t *owner,
 }
 
 dns_status_t
-store_edit_apply(store_edit_t *edit, size_t first, size_t end,
-                 dns_node_builder_t *b, char *error)
+store_edit_change(store_edit_t *edit, size_t first, size_t end,
+                  dns_node_builder_t *b, char *error)
 {
-    const change_t *change = &edit->changes[first];
     dns_status_t status = DNS_OK;
 
     for (size_t i = first; i < end && status == DNS_OK; i++) {
         status = apply_change(edit, &edit->changes[i], b, error);
     }
+
+    return status;
+}
+
+dns_status_t
+store_edit_apply(store_edit_t *edit, size_t first, size_t end,
+                 dns_node_builder_t *b, char *error)
+{
+    const change_t *change = &edit->changes[first];
+    dns_status_t status = store_edit_change(edit, first, end, b, error);
 
     if (status != DNS_OK) {
         return status;

@@ -13,11 +13,13 @@ struct dns_ffi_database {
 };
 
 struct dns_ffi_listing {
-    store_database_t *store; /* borrowed */
+    store_database_t *store;        /* borrowed */
+    struct dns_ffi_store *embedded; /* borrowed: or this one */
     dns_name_t apex;
     dns_name_t name;
     bool has_apex;
     bool has_name;
+    bool is_parked;        /* what the zone parks is wanted */
     store_listing_t zones; /* owned */
     store_nodes_t nodes;   /* owned */
     uint64_t skipped;
@@ -121,6 +123,38 @@ dns_ffi_listing_new(struct dns_ffi_database *database, const uint8_t *apex,
     return DNS_OK;
 }
 
+int
+dns_ffi_listing_new_parked(struct dns_ffi_store *store,
+                           struct dns_ffi_database *database,
+                           const uint8_t *apex, struct dns_ffi_listing **out)
+{
+    struct dns_ffi_listing *listing = calloc(1, sizeof(*listing));
+
+    if (listing == NULL) {
+        return DNS_ENOMEM;
+    }
+
+    listing->embedded = store;
+    listing->store = database == NULL ? NULL : database->store;
+    listing->has_apex = true;
+    listing->is_parked = true;
+    dns_name_set(&listing->apex, apex);
+    *out = listing;
+    return DNS_OK;
+}
+
+static int
+list_parked(struct dns_ffi_listing *listing)
+{
+    if (listing->embedded != NULL) {
+        return dns_ffi_store_read_parked(listing->embedded, &listing->apex,
+                                         &listing->nodes);
+    }
+
+    return store_database_read_parked(listing->store, &listing->apex,
+                                      &listing->nodes, listing->error);
+}
+
 void
 dns_ffi_listing_free(struct dns_ffi_listing *listing)
 {
@@ -133,6 +167,10 @@ int
 dns_ffi_listing_run(void *job)
 {
     struct dns_ffi_listing *listing = job;
+
+    if (listing->is_parked) {
+        return list_parked(listing);
+    }
 
     if (!listing->has_apex) {
         return store_database_list(listing->store,

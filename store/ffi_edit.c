@@ -12,6 +12,7 @@
 #include "store/ffi_store.h"
 #include "store/lmdb.h"
 #include "store/load.h"
+#include "store/parked.h"
 
 struct dns_ffi_edit {
     store_lmdb_t *store;        /* borrowed; NULL: it is for a database */
@@ -35,6 +36,9 @@ struct dns_ffi_edit {
     dns_rrset_t rrset;
 };
 
+_Static_assert((int) DNS_FFI_TYPE_ALIAS == STORE_TYPE_ALIAS, "one type");
+_Static_assert((int) DNS_FFI_TYPE_DISABLED_ALIAS == STORE_TYPE_DISABLED_ALIAS,
+               "one type");
 _Static_assert((int) DNS_FFI_TTL_OF_SET == (int) STORE_TTL_OF_SET, "one TTL");
 
 static int
@@ -66,6 +70,43 @@ dns_ffi_edit_new(struct dns_ffi_store *store, const uint8_t *apex,
 
     if (status == DNS_OK) {
         (*out)->store = dns_ffi_store_lmdb(store);
+    }
+
+    return status;
+}
+
+int
+dns_ffi_edit_park(struct dns_ffi_edit *edit, const uint8_t *name, uint16_t type,
+                  uint32_t ttl, const uint8_t *rdata, uint16_t rdata_size)
+{
+    store_edit_t *parked;
+    dns_status_t status = store_edit_parked(edit->edit, &parked);
+
+    return status == DNS_OK
+               ? store_edit_add(parked, name, type, ttl, rdata, rdata_size)
+               : status;
+}
+
+int
+dns_ffi_edit_unpark(struct dns_ffi_edit *edit, const uint8_t *name,
+                    uint16_t type, const uint8_t *rdata, uint16_t rdata_size)
+{
+    store_edit_t *parked;
+    dns_status_t status = store_edit_parked(edit->edit, &parked);
+
+    return status == DNS_OK
+               ? store_edit_remove_if_any(parked, name, type, rdata, rdata_size)
+               : status;
+}
+
+int
+dns_ffi_edit_unpark_all(struct dns_ffi_edit *edit)
+{
+    store_edit_t *parked;
+    dns_status_t status = store_edit_parked(edit->edit, &parked);
+
+    if (status == DNS_OK) {
+        store_edit_replace_zone(parked);
     }
 
     return status;

@@ -173,6 +173,20 @@ dns_ffi_store_read_end(struct dns_ffi_store *store)
     }
 }
 
+dns_status_t
+dns_ffi_store_read_parked(struct dns_ffi_store *store, const dns_name_t *apex,
+                          store_nodes_t *out)
+{
+    dns_status_t status = dns_ffi_store_read_begin(store);
+
+    if (status == DNS_OK) {
+        status = store_lmdb_read_parked(store->reader, apex, out);
+        dns_ffi_store_read_end(store);
+    }
+
+    return status;
+}
+
 static uint32_t
 soa_serial(const dns_rdata_t *soa)
 {

@@ -22,6 +22,11 @@ DNS_EXPORT store_lmdb_t *dns_ffi_store_lmdb(const struct dns_ffi_store *store);
 DNS_EXPORT const dns_source_t *
 dns_ffi_store_source(const struct dns_ffi_store *store);
 
+/* The records that a zone parks (store/parked.h), added to out. */
+dns_status_t dns_ffi_store_read_parked(struct dns_ffi_store *store,
+                                       const dns_name_t *apex,
+                                       store_nodes_t *out);
+
 /* A record of a node's set for Lua, with its own TTL (dns_node_ttl()). */
 void dns_ffi_fill_record(struct dns_ffi_record *out, const uint8_t *owner,
                          const dns_node_t *node, const dns_rrset_t *rrset,

@@ -26,6 +26,7 @@
 #include "dns/source.h"
 #include "dns/status.h"
 #include "store/edit.h"
+#include "store/nodes.h"
 
 typedef struct store_lmdb_s store_lmdb_t;
 typedef struct store_lmdb_reader_s store_lmdb_reader_t;
@@ -74,6 +75,11 @@ store_lmdb_next_zone(store_lmdb_reader_t *reader, uint64_t *at,
 DNS_EXPORT DNS_MUST_USE dns_status_t
 store_lmdb_next_node(store_lmdb_reader_t *reader, const dns_zone_t *zone,
                      bool *is_first, dns_name_t *name, dns_node_t *node);
+
+/* Adds a zone's parked records (store/parked.h) to out; between begin and
+   end. */
+DNS_EXPORT DNS_MUST_USE dns_status_t store_lmdb_read_parked(
+    store_lmdb_reader_t *reader, const dns_name_t *apex, store_nodes_t *out);
 
 /*
  * Commits an edit (store/edit.h): checks all and writes all or nothing.

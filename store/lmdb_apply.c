@@ -1,8 +1,10 @@
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "dns/rdata.h"
 #include "dns/type.h"
 #include "store/private/lmdb.h"
+#include "store/private/parked.h"
 
 /*
  * Writes an edit's changes: the changes of one owner name become one node,
@@ -439,6 +441,52 @@ note_result(writing_t *w)
     return status;
 }
 
+/* What the zone parks, as the edit leaves it. */
+static dns_status_t
+write_parked(writing_t *w)
+{
+    uint8_t octets[ZONE_KEY_SIZE];
+    MDB_val key = {lmdb_parked_key(octets, &w->edit->apex), octets};
+    store_nodes_t nodes = {0};
+    char *text = NULL;
+    bool is_changed = false;
+    dns_status_t status = lmdb_read_parked(w->txn, w->store, &key, &nodes);
+
+    if (status == DNS_OK) {
+        status = store_parked_apply(w->edit, &nodes, &is_changed, w->error);
+    }
+
+    if (status == DNS_OK && is_changed) {
+        status = store_parked_write(&nodes, &text);
+    }
+
+    store_nodes_free(&nodes);
+
+    if (status != DNS_OK || !is_changed) {
+        return status;
+    }
+
+    MDB_val value = {text == NULL ? 0 : strlen(text), text};
+    int rc = text == NULL ? mdb_del(w->txn, w->store->meta, &key, NULL)
+                          : mdb_put(w->txn, w->store->meta, &key, &value, 0);
+
+    free(text);
+    w->is_changed = true;
+    return rc == 0 ? DNS_OK : store_failed(w, "parked records", rc);
+}
+
+static dns_status_t
+delete_parked(writing_t *w)
+{
+    uint8_t octets[ZONE_KEY_SIZE];
+    MDB_val key = {lmdb_parked_key(octets, &w->edit->apex), octets};
+    int rc = mdb_del(w->txn, w->store->meta, &key, NULL);
+
+    return rc == 0 || rc == MDB_NOTFOUND
+               ? DNS_OK
+               : store_failed(w, "parked records", rc);
+}
+
 dns_status_t
 lmdb_apply(const lmdb_commit_t *commit, MDB_txn *txn, int *rc, bool *is_changed,
            char *error)
@@ -465,6 +513,12 @@ lmdb_apply(const lmdb_commit_t *commit, MDB_txn *txn, int *rc, bool *is_changed,
 
     if (status == DNS_OK && !edit->deletes) {
         status = note_result(&w);
+    }
+
+    if (status == DNS_OK && edit->deletes) {
+        status = delete_parked(&w);
+    } else if (status == DNS_OK && edit->parked != NULL) {
+        status = write_parked(&w);
     }
 
     mdb_cursor_close(w.nodes);

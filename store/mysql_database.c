@@ -9,6 +9,7 @@
 #include "dns/rdata_text.h"
 #include "dns/type.h"
 #include "store/private/mysql_database.h"
+#include "store/private/parked.h"
 
 dns_status_t
 my_fail(store_database_t *db)
@@ -309,6 +310,10 @@ add_row(store_database_t *db, MYSQL_RES *rows, MYSQL_ROW row,
         return DNS_OK;
     }
 
+    if (db->reads_parked && strcmp(row[5], "0") != 0) {
+        record.type = (uint16_t) strtoul(row[5], NULL, 10);
+    }
+
     database_take_record(&taking, &record, NULL);
     return taking.status;
 }
@@ -378,6 +383,77 @@ my_find_zone(store_database_t *db, const dns_name_t *apex, const char *lock)
 const char my_rows_text[] =
     "SELECT name, type, ttl, content, prio FROM records WHERE disabled = 0"
     " AND type IS NOT NULL AND domain_id = ";
+
+static dns_status_t
+find(store_database_t *db, const dns_name_t *apex)
+{
+    db->apex = *apex;
+    return db->options.layout.zones != NULL ? DNS_OK
+                                            : my_find_zone(db, apex, "");
+}
+
+enum { PARKED_NAMES_MAX = 500 }; /* in one statement */
+
+/* The owners of an edit's changes, if there are not too many for a statement.
+ */
+static void
+put_owners(store_database_t *db, buffer_t *out, const store_edit_t *only)
+{
+    size_t count = 0;
+    size_t end;
+
+    for (size_t i = 0; i < only->change_count; i = end) {
+        end = store_edit_group_end(only, i);
+        count++;
+    }
+
+    if (only->replaces || count == 0 || count > PARKED_NAMES_MAX) {
+        return;
+    }
+
+    for (size_t i = 0; i < only->change_count; i = end) {
+        uint8_t name[DNS_NAME_MAX];
+
+        end = store_edit_group_end(only, i);
+        store_edit_owner(only, &only->changes[i], name);
+        buffer_put(out, i == 0 ? " AND name IN (" : ", ");
+        my_put_name(out, my_of(db), name);
+    }
+
+    buffer_put(out, ")");
+}
+
+/* Rows that PowerDNS does not serve, or serves in its own way; an ALIAS is read
+   as the CNAME that it is like. */
+dns_status_t
+my_read_parked(store_database_t *db, const store_edit_t *only,
+               store_nodes_t *out)
+{
+    buffer_t statement = {0};
+
+    if (db->options.layout.zones != NULL) {
+        return DNS_OK;
+    }
+
+    buffer_put(&statement,
+               "SELECT name, IF(type = 'ALIAS', 'CNAME', type), ttl, content,"
+               " prio, IF(type = 'ALIAS', IF(disabled, %d, %d), 0) FROM records"
+               " WHERE (disabled <> 0 OR type = 'ALIAS') AND type IS NOT NULL"
+               " AND domain_id = %u",
+               STORE_TYPE_DISABLED_ALIAS, STORE_TYPE_ALIAS, db->zone_id);
+
+    if (only != NULL) {
+        put_owners(db, &statement, only);
+    }
+
+    dns_status_t status = my_run(db, &statement);
+
+    buffer_free(&statement);
+    db->reads_parked = true;
+    status = status == DNS_OK ? my_take_rows(db, out) : status;
+    db->reads_parked = false;
+    return status;
+}
 
 /* The statement of a site's own layout, with the zone's name for its "?". */
 static dns_status_t
@@ -453,6 +529,7 @@ const database_driver_t database_mysql = {
     .connect = connect_to,
     .close = close_link,
     .list = my_list,
+    .find = find,
     .read = read_zone,
     .begin = my_begin,
     .read_names = my_read_names,
@@ -460,6 +537,8 @@ const database_driver_t database_mysql = {
     .clear = my_clear,
     .drop = my_drop,
     .write = my_write_node,
+    .read_parked = my_read_parked,
+    .write_parked = my_write_parked,
     .commit = my_commit,
     .abort = my_abort,
 };

@@ -8,6 +8,7 @@
 #include "dns/rdata_text.h"
 #include "dns/type.h"
 #include "store/private/mysql_database.h"
+#include "store/private/parked.h"
 
 enum {
     BATCH_SIZE = 256 * 1024, /* bytes of a statement with rows */
@@ -112,10 +113,13 @@ my_create(store_database_t *db)
     return status;
 }
 
+/* Parked rows stay (store/parked.h). */
 dns_status_t
 my_clear(store_database_t *db)
 {
-    return my_run_for_zone(db, "DELETE FROM records WHERE domain_id = ");
+    return my_run_for_zone(db, "DELETE FROM records WHERE disabled = 0 AND"
+                               " (type IS NULL OR type <> 'ALIAS') AND"
+                               " domain_id = ");
 }
 
 /* Tables that a small layout does without. */
@@ -135,7 +139,8 @@ my_drop(store_database_t *db)
         "DELETE FROM comments WHERE domain_id = ",
         "DELETE FROM cryptokeys WHERE domain_id = ",
     };
-    dns_status_t status = my_clear(db);
+    dns_status_t status =
+        my_run_for_zone(db, "DELETE FROM records WHERE domain_id = ");
 
     for (size_t i = 0; status == DNS_OK && i < 3; i++) {
         status = clear_beside(db, beside[i]);
@@ -173,33 +178,54 @@ drop_dots(char *text)
     *out = '\0';
 }
 
+/* The type and the state of rows of a set. */
+typedef struct {
+    char type[DNS_MNEMONIC_SIZE];
+    int disabled;
+} row_kind_t;
+
+static row_kind_t
+kind_of_rows(const store_database_t *db, uint16_t type)
+{
+    row_kind_t kind = {.type = "ALIAS", .disabled = db->writes_parked};
+
+    if (!db->writes_parked || store_parked_text_type(type) == type) {
+        dns_type_to_text(kind.type, type);
+    } else {
+        kind.disabled = type == STORE_TYPE_DISABLED_ALIAS;
+    }
+
+    return kind;
+}
+
 static dns_status_t
 put_record(store_database_t *db, const dns_name_t *name, const dns_rrset_t *set,
            const dns_rdata_t *rdata)
 {
     my_link_t *link = db->link;
     buffer_t *out = &link->inserts;
-    char type[DNS_MNEMONIC_SIZE];
+    const row_kind_t kind = kind_of_rows(db, set->type);
+    const uint16_t type =
+        db->writes_parked ? store_parked_text_type(set->type) : set->type;
     char *rest = link->content;
     unsigned long prio = 0;
     size_t size;
-    dns_status_t status = dns_rdata_to_text(set->type, rdata, link->content,
+    dns_status_t status = dns_rdata_to_text(type, rdata, link->content,
                                             sizeof(link->content), &size);
 
     if (status != DNS_OK) {
         return database_fail(db, status, dns_status_text(status));
     }
 
-    if (has_names(set->type)) {
+    if (has_names(type)) {
         drop_dots(link->content);
     }
 
-    if (set->type == DNS_TYPE_MX || set->type == DNS_TYPE_SRV) {
+    if (type == DNS_TYPE_MX || type == DNS_TYPE_SRV) {
         prio = strtoul(link->content, &rest, 10);
         rest += *rest == ' ';
     }
 
-    dns_type_to_text(type, set->type);
     buffer_put(out, "%s(%u, ",
                out->size > 0
                    ? ", "
@@ -207,7 +233,8 @@ put_record(store_database_t *db, const dns_name_t *name, const dns_rrset_t *set,
                      " prio, disabled, auth, content) VALUES ",
                db->zone_id);
     my_put_name(out, link->mysql, name->octets);
-    buffer_put(out, ", '%s', %u, %lu, 0, 1, ", type, set->ttl, prio);
+    buffer_put(out, ", '%s', %u, %lu, %d, 1, ", kind.type, set->ttl, prio,
+               kind.disabled);
     my_put_quoted(out, link->mysql, rest, strlen(rest));
     buffer_put(out, ")");
     return out->size > BATCH_SIZE ? send_inserts(db) : DNS_OK;
@@ -217,18 +244,17 @@ static dns_status_t
 delete_set(store_database_t *db, const dns_name_t *name, uint16_t type)
 {
     buffer_t statement = {0};
-    char mnemonic[DNS_MNEMONIC_SIZE];
+    const row_kind_t kind = kind_of_rows(db, type);
     dns_status_t status = send_inserts(db);
 
     if (status != DNS_OK) {
         return status;
     }
 
-    dns_type_to_text(mnemonic, type);
     buffer_put(&statement,
-               "DELETE FROM records WHERE domain_id = %u AND disabled = 0 AND"
+               "DELETE FROM records WHERE domain_id = %u AND disabled = %d AND"
                " type = '%s' AND name = ",
-               db->zone_id, mnemonic);
+               db->zone_id, kind.disabled, kind.type);
     my_put_name(&statement, my_of(db), name->octets);
     status = my_run(db, &statement);
     buffer_free(&statement);
@@ -263,6 +289,28 @@ my_write_node(store_database_t *db, const dns_name_t *name,
         }
     }
 
+    return status;
+}
+
+dns_status_t
+my_write_parked(store_database_t *db, const store_nodes_t *old,
+                const store_nodes_t *nodes)
+{
+    dns_status_t status = DNS_OK;
+
+    db->writes_parked = true;
+
+    for (size_t i = 0; status == DNS_OK && i < nodes->count; i++) {
+        const store_named_node_t *named = &nodes->nodes[i];
+        const dns_node_t before = store_nodes_find(old, &named->name);
+        const dns_node_t node = dns_node_builder_node(&named->builder);
+
+        status = my_write_node(db, &named->name, &before, &node);
+    }
+
+    /* Rows that wait are of this kind. */
+    status = status == DNS_OK ? send_inserts(db) : status;
+    db->writes_parked = false;
     return status;
 }
 

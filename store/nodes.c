@@ -128,14 +128,20 @@ store_nodes_sort(store_nodes_t *nodes)
     return status;
 }
 
+store_named_node_t *
+store_nodes_find_named(const store_nodes_t *nodes, const dns_name_t *name)
+{
+    const store_named_node_t wanted = {.name = *name};
+
+    return nodes->count == 0 ? NULL
+                             : bsearch(&wanted, nodes->nodes, nodes->count,
+                                       sizeof(wanted), compare);
+}
+
 dns_node_t
 store_nodes_find(const store_nodes_t *nodes, const dns_name_t *name)
 {
-    store_named_node_t wanted = {.name = *name};
-    const store_named_node_t *found =
-        nodes->count == 0 ? NULL
-                          : bsearch(&wanted, nodes->nodes, nodes->count,
-                                    sizeof(wanted), compare);
+    const store_named_node_t *found = store_nodes_find_named(nodes, name);
 
     return found == NULL ? (dns_node_t){NULL, 0}
                          : dns_node_builder_node(&found->builder);

@@ -38,6 +38,11 @@ DNS_MUST_USE dns_status_t store_nodes_add(store_nodes_t *nodes,
 /* DNS_ENOMEM: records of one name that came apart. */
 DNS_MUST_USE dns_status_t store_nodes_sort(store_nodes_t *nodes);
 
+/* The entry of a name in lower case; NULL: there is none.  The nodes are
+   sorted. */
+store_named_node_t *store_nodes_find_named(const store_nodes_t *nodes,
+                                           const dns_name_t *name);
+
 /* The node of a name in lower case, empty if there is none; borrowed. */
 dns_node_t store_nodes_find(const store_nodes_t *nodes, const dns_name_t *name);
 

@@ -3,6 +3,8 @@
 #include "store/private/redis_database.h"
 #include "store/private/records.h"
 
+#include "store/private/parked.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -232,7 +234,7 @@ take_fields(store_database_t *db, const redisReply *reply, store_nodes_t *out)
 
         if (store_redis_name(field->str, field->len, &db->apex, name)) {
             status = take_field(db, name, reply->element[i + 1], out);
-        } else {
+        } else if (strcmp(field->str, STORE_PARKED_FIELD) != 0) {
             db->skipped++;
         }
     }
@@ -259,6 +261,28 @@ read_zone(store_database_t *db, const dns_name_t *apex, const dns_name_t *name,
     }
 
     status = take_fields(db, reply, out);
+    freeReplyObject(reply);
+    return status;
+}
+
+/* All of them, whoever they are wanted for. */
+static dns_status_t
+read_parked(store_database_t *db, const store_edit_t *only, store_nodes_t *out)
+{
+    const redis_link_t *link = db->link;
+    redisReply *reply =
+        redis_call(db, "HGET %s %s", link->key, STORE_PARKED_FIELD);
+
+    (void) only;
+
+    if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
+        return redis_expect(db, reply, REDIS_REPLY_STRING);
+    }
+
+    dns_status_t status = reply->type == REDIS_REPLY_STRING
+                              ? store_parked_read(reply->str, reply->len, out)
+                              : DNS_OK;
+
     freeReplyObject(reply);
     return status;
 }
@@ -356,7 +380,7 @@ create(store_database_t *db)
 }
 
 static dns_status_t
-clear(store_database_t *db)
+drop(store_database_t *db)
 {
     redis_link_t *link = db->link;
     const char *words[] = {"DEL", link->key};
@@ -364,6 +388,53 @@ clear(store_database_t *db)
 
     link->is_cleared = true;
     return put_command(db, 2, words, sizes);
+}
+
+/* json NULL: the zone parks nothing. */
+static dns_status_t
+put_parked(store_database_t *db, const char *json)
+{
+    const redis_link_t *link = db->link;
+    const char *words[] = {json == NULL ? "HDEL" : "HSET", link->key,
+                           STORE_PARKED_FIELD, json};
+
+    return put_command(db, json == NULL ? 3 : 4, words, NULL);
+}
+
+static dns_status_t
+write_parked(store_database_t *db, const store_nodes_t *old,
+             const store_nodes_t *nodes)
+{
+    char *json;
+    dns_status_t status = store_parked_write(nodes, &json);
+
+    (void) old;
+
+    if (status == DNS_OK) {
+        status = put_parked(db, json);
+    }
+
+    free(json);
+    return status;
+}
+
+/* Parked records stay (store/parked.h). */
+static dns_status_t
+clear(store_database_t *db)
+{
+    store_nodes_t parked = {0};
+    dns_status_t status = read_parked(db, NULL, &parked);
+
+    if (status == DNS_OK) {
+        status = drop(db);
+    }
+
+    if (status == DNS_OK && parked.count > 0) {
+        status = write_parked(db, NULL, &parked);
+    }
+
+    store_nodes_free(&parked);
+    return status;
 }
 
 /* The field's own JSON with the sets that have changed; other members of it are
@@ -560,13 +631,16 @@ const database_driver_t database_redis = {
     .connect = redis_connect,
     .close = redis_close,
     .list = list,
+    .find = use_zone,
     .read = read_zone,
     .begin = begin,
     .read_names = read_names,
     .create = create,
     .clear = clear,
-    .drop = clear,
+    .drop = drop,
     .write = write_node,
+    .read_parked = read_parked,
+    .write_parked = write_parked,
     .commit = commit,
     .abort = abort_transaction,
 };

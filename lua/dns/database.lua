@@ -112,6 +112,12 @@ function Database:each_record(zone, visit)
 end
 
 --- See dns.store.
+function Database:each_parked(zone, visit)
+    return store_module.list_parked(nil, self.handle, wire_of(zone, 2), visit,
+        store_module.run_job)
+end
+
+--- See dns.store.
 function Database:each_record_of(zone, name, visit)
     local found, reason, kind = listing(self, wire_of(zone, 2),
         wire_of(name, 2))

@@ -57,6 +57,10 @@ end
 local Edit = {}
 Edit.__index = Edit
 
+local ALIAS = ffi.C.DNS_FFI_TYPE_ALIAS
+local DISABLED_ALIAS = ffi.C.DNS_FFI_TYPE_DISABLED_ALIAS
+local CNAME = dns.type.CNAME
+
 --- What the zone becomes is only what this edit adds; a zone that is not there
 -- is made.
 function Edit:replace_zone()
@@ -136,6 +140,10 @@ local function remove(self, call, owner, rtype, text)
         rdata = library.record.rdata
     end
 
+    if number == CNAME then -- it is no ALIAS any more
+        self:unpark(owner, ALIAS)
+    end
+
     local status = call(self.handle, wire_of(owner, 3), number, rdata, size)
     if status ~= 0 then
         return failure(status, self:reason())
@@ -153,6 +161,62 @@ end
 --- As remove(), but it is no failure when there is none.
 function Edit:remove_if_any(owner, rtype, text)
     return remove(self, C.dns_ffi_edit_remove_if_any, owner, rtype, text)
+end
+
+-- Both kinds of ALIAS are written as a CNAME is.
+local function parked_rdata(self, rtype, text)
+    if not text then
+        return nil, 0
+    end
+
+    local is_alias = rtype == ALIAS or rtype == DISABLED_ALIAS
+    local size = rdata_size(is_alias and CNAME or rtype, text, self.apex)
+    return library.record.rdata, size
+end
+
+--- Adds a record that the zone keeps and does not serve (store/parked.h).
+-- @tparam string owner
+-- @tparam number rtype of a disabled record, or store.ALIAS,
+--   store.DISABLED_ALIAS
+-- @tparam number ttl seconds
+-- @tparam string text
+-- @treturn boolean|nil
+-- @treturn string reason
+-- @treturn string kind
+function Edit:park(owner, rtype, ttl, text)
+    local rdata, size = parked_rdata(self, rtype, text)
+    if size < 0 then
+        return nil, ffi.string(library.error), "malformed"
+    end
+
+    local status = C.dns_ffi_edit_park(self.handle, wire_of(owner, 2), rtype,
+        ttl or TTL_OF_SET, rdata, size)
+    if status ~= 0 then
+        return failure(status)
+    end
+
+    return true
+end
+
+--- Drops parked records of a type, or with text one of them, if there are any.
+function Edit:unpark(owner, rtype, text)
+    local rdata, size = parked_rdata(self, rtype, text)
+    if size < 0 then
+        return nil, ffi.string(library.error), "malformed"
+    end
+
+    local status = C.dns_ffi_edit_unpark(self.handle, wire_of(owner, 2), rtype,
+        rdata, size)
+    if status ~= 0 then
+        return failure(status)
+    end
+
+    return true
+end
+
+--- Drops all that the zone parks.
+function Edit:unpark_all()
+    C.dns_ffi_edit_unpark_all(self.handle)
 end
 
 --- Replaces a record set, or makes it.
@@ -270,6 +334,30 @@ local function edit_of(handle, apex, store)
         apex = apex,
         store = store,
     }, Edit)
+end
+
+-- Parked records of the embedded store or of a database.
+local function list_parked(store, database, apex, visit, run)
+    local out = ffi.new("struct dns_ffi_listing *[1]")
+    local status = C.dns_ffi_listing_new_parked(store, database, apex, out)
+    if status ~= 0 then
+        return failure(status)
+    end
+
+    local found = ffi.gc(out[0], C.dns_ffi_listing_free)
+    status = run(C.dns_ffi_listing_run, found)
+    if status ~= 0 then
+        return failure(status, ffi.string(C.dns_ffi_listing_error(found)))
+    end
+
+    local record = library.record
+    while C.dns_ffi_listing_next_record(found, record) == 1 do
+        if visit(record) == false then
+            break
+        end
+    end
+
+    return true
 end
 
 local Store = {}
@@ -428,6 +516,14 @@ function Store:has(zone, owner, rtype)
     return reading(self, has, wire_of(zone, 2), wire_of(owner, 2), rtype)
 end
 
+--- Calls visit with each record that a zone parks (store/parked.h).
+-- @tparam string zone
+-- @tparam function visit as of each_record(); a type may be store.ALIAS or
+--   store.DISABLED_ALIAS, with the data of a CNAME
+function Store:each_parked(zone, visit)
+    return list_parked(self.handle, nil, wire_of(zone, 2), visit, run_here)
+end
+
 local function answer(store, packet, transport)
     local out = ffi.new("struct dns_ffi_answer")
     local status = C.dns_ffi_store_answer(store.handle, packet, #packet,
@@ -453,6 +549,10 @@ local store = {
     Store = Store,
     edit_of = edit_of,
     failure = failure,
+    list_parked = list_parked,
+    --- Types of parked records.
+    ALIAS = ALIAS,
+    DISABLED_ALIAS = DISABLED_ALIAS,
     zone_table = zone_table,
     --- A record that each_record() gives, as a line of a master file.
     record_line = master_file_line,

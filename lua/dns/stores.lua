@@ -59,7 +59,7 @@ function Stores:zone(zone)
 end
 
 for _, method in ipairs { "each_record", "each_record_of",
-    "each_record_behind", "zone_text", "has" } do
+    "each_record_behind", "each_parked", "zone_text", "has" } do
     Stores[method] = function(self, zone, ...)
         local store, reason, kind = store_of(self, zone)
         if not store then

@@ -17,6 +17,8 @@ typedef struct {
     /* All zones, or one alone (not NULL) if it is there. */
     dns_status_t (*list)(store_database_t *db, const dns_name_t *only,
                          store_listing_t *out);
+    /* The zone that read_parked() is about.  DNS_ENOTFOUND. */
+    dns_status_t (*find)(store_database_t *db, const dns_name_t *apex);
     /* All nodes of the zone, or that of name alone (not NULL). */
     dns_status_t (*read)(store_database_t *db, const dns_name_t *apex,
                          const dns_name_t *name, store_nodes_t *out);
@@ -34,6 +36,13 @@ typedef struct {
     dns_status_t (*drop)(store_database_t *db);   /* all of it */
     dns_status_t (*write)(store_database_t *db, const dns_name_t *name,
                           const dns_node_t *old, const dns_node_t *node);
+    /* Adds the zone's parked records (store/parked.h), at the least those of
+       the owners of an edit (not NULL), or writes what has become of them; the
+       caller sorts.  After begin, or under use of a zone. */
+    dns_status_t (*read_parked)(store_database_t *db, const store_edit_t *only,
+                                store_nodes_t *out);
+    dns_status_t (*write_parked)(store_database_t *db, const store_nodes_t *old,
+                                 const store_nodes_t *nodes);
     /* *generation: of the zone as the transaction leaves it; 0: it is gone. */
     dns_status_t (*commit)(store_database_t *db, uint64_t *generation);
     void (*abort)(store_database_t *db);
@@ -56,7 +65,9 @@ struct store_database_s {
 
     /* Of the transaction. */
     dns_name_t apex;
-    uint32_t zone_id; /* MySQL */
+    uint32_t zone_id;   /* MySQL */
+    bool reads_parked;  /* MySQL: the sixth column is the type, or 0 */
+    bool writes_parked; /* MySQL: rows are written that are not served */
 };
 
 /* error = text; gives status. */

@@ -60,6 +60,7 @@ struct store_edit_s {
     uint16_t last_key_size;
     bool is_sorted; /* changes came in the order of their keys */
     store_edit_result_t result;
+    store_edit_t *parked;    /* owned; NULL: what is parked stays as it is */
     store_edit_ttls_t *ttls; /* owned; NULL before there is one */
     size_t ttls_count;
 };
@@ -79,6 +80,11 @@ size_t store_edit_group_end(const store_edit_t *edit, size_t first);
 DNS_MUST_USE dns_status_t store_edit_apply(store_edit_t *edit, size_t first,
                                            size_t end, dns_node_builder_t *b,
                                            char *error);
+
+/* As store_edit_apply(), of a node that is not served: nothing is checked. */
+DNS_MUST_USE dns_status_t store_edit_change(store_edit_t *edit, size_t first,
+                                            size_t end, dns_node_builder_t *b,
+                                            char *error);
 
 /* A zone that was signed elsewhere is not edited: the new serial alone would
    break a signature.  apex: its node.  DNS_ECONFLICT. */

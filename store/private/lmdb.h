@@ -5,6 +5,8 @@
  * How the embedded store lies in LMDB: four tables.
  *
  *     meta   "format" -> u32
+ *            'p', key of the apex -> parked records (private/parked.h); none
+ *                                    where there is no value
  *     zones  'z', key of the apex -> zone_record_t
  *     nodes  zone id u32 big-endian, key of the name below the apex -> node
  *     nsec3  the keys of those nodes that have NSEC3 -> nothing
@@ -19,6 +21,7 @@
 
 #include "dns/private/octets.h"
 #include "store/lmdb.h"
+#include "store/nodes.h"
 #include "store/private/edit.h"
 
 enum {
@@ -112,6 +115,17 @@ lmdb_zone_key(uint8_t *key, const dns_name_t *apex)
     key[0] = 'z';
     return 1 + dns_name_key(key + 1, apex, 0);
 }
+
+static inline size_t
+lmdb_parked_key(uint8_t *key, const dns_name_t *apex)
+{
+    key[0] = 'p';
+    return 1 + dns_name_key(key + 1, apex, 0);
+}
+
+/* The parked records at a key of meta. */
+dns_status_t lmdb_read_parked(MDB_txn *txn, const store_lmdb_t *store,
+                              MDB_val *key, store_nodes_t *out);
 
 static inline bool
 lmdb_key_begins_with(const MDB_val *key, const uint8_t *prefix, size_t size)

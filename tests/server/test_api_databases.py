@@ -276,7 +276,7 @@ def test_one_text_is_one_record(server):
                           ("CAA", "0 issue ca.test; account=1")):
         reply = send(server, "PUT", f"{ZONE}/x/{rtype}", {"records": [record]})
         assert reply.status == 400, record
-        assert "records[1]: " in reply.json()["error"]
+        assert "records[0]: " in reply.json()["error"]
     content = [{"content": "192.0.2.1 ; old"}]
     assert send(server, "PATCH", API + "/example.test.", {"rrsets": [{
         "name": "x.example.test.", "type": "A", "ttl": 60,
@@ -386,3 +386,138 @@ def test_dry_runs(server):
         real = server.query(name)
         assert len(found["response"]["answers"]) == sum(
             len(rrs) for rrs in real.answer)
+
+
+# What is kept and not served.
+
+def sets_of(server, *names):
+    zone = server.http(API + "/example.test.").json()
+    return {(r["name"], r["type"]): sorted(
+        (x["content"], x["disabled"]) for x in r["records"])
+        for r in zone["rrsets"] if r["name"] in names}
+
+
+def rrset(name, qtype, *records, ttl=60):
+    return {"name": name, "type": qtype, "ttl": ttl, "changetype": "REPLACE",
+            "records": [{"content": c, "disabled": d} for c, d in records]}
+
+
+PARKED = {
+    ("www.example.test.", "A"): [("192.0.2.1", False), ("192.0.2.2", True)],
+    ("off.example.test.", "MX"): [("10 mx.example.test.", True)],
+    ("off.example.test.", "TXT"): [('"a; b"', True), ('"ü"', True)],
+    ("app.example.test.", "ALIAS"): [("lb.cloud.test.", False)],
+    ("off.example.test.", "ALIAS"): [("lb.cloud.test.", True)],
+}
+NAMES = ["www.example.test.", "off.example.test.", "app.example.test."]
+
+
+def test_disabled_records_and_aliases(server):
+    path = API + "/example.test."
+    before = server.http(path).json()["serial"]
+    assert send(server, "PATCH", path, {"rrsets": [
+        rrset(*key, *records) for key, records in PARKED.items()]}
+        ).status == 204
+    assert sets_of(server, *NAMES) == PARKED
+    assert server.http(path).json()["serial"] == before + 1
+    seen(server, "www.example.test", ["192.0.2.1"])
+    assert answers(server, "app.example.test") == ["lb.cloud.test."]
+    assert answers(server, "off.example.test", "MX") == []
+    assert server.query("off.example.test", "MX").rcode() == 0  # the wildcard
+    assert server.query("x.off.example.test", "TXT").answer
+    assert server.query("parked", "A").rcode() == 5
+
+    # A text replaces what is served.
+    text = server.http(ZONE, headers={"Accept": "text/dns"}).text
+    assert "192.0.2.2\n" not in text and "mx.example" not in text
+    assert server.http(ZONE, "PUT", text).status == 200
+    assert sets_of(server, *NAMES) == PARKED
+
+    # A change of some leaves the others.
+    assert send(server, "PATCH", path, {"rrsets": [
+        rrset("off.example.test.", "MX", ("10 mx.example.test.", False)),
+        {"name": "app.example.test.", "type": "ALIAS",
+         "changetype": "DELETE"}]}).status == 204
+    left = {**PARKED, ("off.example.test.", "MX"): [
+        ("10 mx.example.test.", False)]}
+    del left[("app.example.test.", "ALIAS")]
+    assert sets_of(server, *NAMES) == left
+    seen(server, "off.example.test", ["10 mx.example.test."], "MX")
+    found = server.http("/api/v1/servers/localhost/search-data?q=192.0.2.*"
+                        ).json()
+    assert {(r["content"], r["disabled"]) for r in found} >= {
+        ("192.0.2.1", False), ("192.0.2.2", True)}
+
+    assert server.http(path, "DELETE").status == 204
+    assert server.http(ZONE, "PUT", MASTER).status == 201
+    assert sets_of(server, *NAMES[1:]) == {}
+
+
+def test_rows_that_powerdns_does_not_serve(mysql, start):
+    """They are shown and kept, whoever has written them."""
+    mysql.run("DELETE FROM records; DELETE FROM domains")
+    server = start((SERVICE % "").replace(
+        "lmdb path=@FOLDER@/data",
+        f"mysql://resolua:secret@127.0.0.1:{mysql.port}/dns").replace(
+        "location /dns {", "location /api { content_by_lua_block { require("
+        '"dns.api.powerdns").serve() } } location /dns {'))
+    assert server.http(ZONE, "PUT", MASTER).status == 201
+    mysql.run(
+        "INSERT INTO records (domain_id,name,type,ttl,prio,content,disabled)"
+        " SELECT id, 'old.example.test', 'MX', 77, 5, 'mx.a.test', 1 FROM"
+        " domains UNION SELECT id, 'example.test', 'ALIAS', 60, NULL,"
+        " 'lb.a.test', 0 FROM domains UNION SELECT id, 'bad.example.test',"
+        " 'A', 60, NULL, 'nonsense', 1 FROM domains")
+    names = ["old.example.test.", "example.test."]
+    found = sets_of(server, *names)
+    assert found[(names[0], "MX")] == [("5 mx.a.test.", True)]
+    assert found[(names[1], "ALIAS")] == [("lb.a.test.", False)]
+
+    path = API + "/example.test."
+    text = server.http(ZONE, headers={"Accept": "text/dns"}).text
+    assert server.http(ZONE, "PUT", text).status == 200
+    assert send(server, "PATCH", path, {"rrsets": [
+        rrset("old.example.test.", "A", ("192.0.2.1", True)),
+        rrset("app.example.test.", "ALIAS", ("b.test.", False)),
+        rrset("gone.example.test.", "ALIAS", ("b.test.", True))]}
+        ).status == 204
+    rows = mysql.run("SELECT name, type, ttl, prio, content, disabled FROM"
+                     " records WHERE disabled = 1 OR type = 'ALIAS'"
+                     " OR name = 'app.example.test' ORDER BY name, type")
+    assert [line.split("\t") for line in rows.splitlines()] == [
+        ["app.example.test", "ALIAS", "60", "0", "b.test", "0"],
+        ["app.example.test", "CNAME", "60", "0", "b.test", "0"],
+        ["bad.example.test", "A", "60", "NULL", "nonsense", "1"],
+        ["example.test", "ALIAS", "60", "NULL", "lb.a.test", "0"],
+        ["gone.example.test", "ALIAS", "60", "0", "b.test", "1"],
+        ["old.example.test", "A", "60", "0", "192.0.2.1", "1"],
+        ["old.example.test", "MX", "77", "5", "mx.a.test", "1"]]
+    assert send(server, "PATCH", path, {"rrsets": [
+        {"name": "old.example.test.", "type": "MX", "changetype": "DELETE"}]}
+        ).status == 204
+    assert sets_of(server, "old.example.test.") == {
+        ("old.example.test.", "A"): [("192.0.2.1", True)]}
+
+
+def test_where_redis_keeps_what_it_does_not_serve(redis, start):
+    """In one field, which is no name and comes with a dump."""
+    redis.run("FLUSHALL")
+    server = start((SERVICE % "").replace(
+        "lmdb path=@FOLDER@/data",
+        f"redis://:secret@127.0.0.1:{redis.port}/3").replace(
+        "location /dns {", "location /api { content_by_lua_block { require("
+        '"dns.api.powerdns").serve() } } location /dns {'))
+    assert server.http(ZONE, "PUT", MASTER.replace("*", "w")).status == 201
+    assert send(server, "PATCH", API + "/example.test.", {"rrsets": [
+        rrset("a.off.example.test.", "A", ("192.0.2.2", True))]}
+        ).status == 204
+    assert json.loads(redis.run("HGET", "example.test.", "parked\\")) == [
+        {"name": "a.off.example.test.", "type": "A", "ttl": 60,
+         "data": "192.0.2.2"}]
+    for name in ("a.off", "off", "parked", "parked\\\\"):
+        assert server.query(name + ".example.test").rcode() == 3, name
+    dumped = redis.run("HGETALL", "example.test.")
+    assert server.http(ZONE).json()["name"] == "example.test"
+    assert redis.run("HGETALL", "example.test.") == dumped
+    assert server.http(API + "/example.test.", "DELETE").status == 204
+    assert redis.run("EXISTS", "example.test.").strip() == "0"

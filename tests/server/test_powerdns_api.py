@@ -151,13 +151,18 @@ def test_what_external_dns_sends(server):
          "changetype": "REPLACE", "records": [{
              "content": '"heritage=external-dns,external-dns/owner=a"'}]}]
     assert send(server, "PATCH", ZONE, zone).status == 204
-    assert contents(server, "app.example.test.", "CNAME") == [
+    assert contents(server, "app.example.test.", "ALIAS") == [
         "lb.cloud.test."]
+    assert contents(server, "app.example.test.", "CNAME") is None
+    answer = server.query("app.example.test", "A").answer[0]
+    assert str(answer[0]) == "lb.cloud.test."
     zone["rrsets"] = [{"name": "app.example.test.", "type": "ALIAS",
                        "changetype": "DELETE", "records": [
                            {"content": "lb.cloud.test."}]}]
     assert send(server, "PATCH", ZONE, zone).status == 204
+    assert find(server, "app.example.test.", "ALIAS") is None
     assert find(server, "app.example.test.", "CNAME") is None
+    assert server.query("app.example.test", "A").rcode() == 3
 
 
 def test_what_octodns_sends(server):
@@ -218,6 +223,210 @@ def test_nulls_are_no_values(server):
     assert find(server, "www.example.test.", "A") is None
 
 
+# What is kept and not served.
+
+def off(content):
+    return {"content": content, "disabled": True}
+
+
+def records(server, name, qtype, path=ZONE):
+    found = [r for r in server.http(path).json()["rrsets"]
+             if (r["name"], r["type"]) == (name, qtype)]
+    assert len(found) <= 1
+    return found and sorted((r["content"], r["disabled"])
+                            for r in found[0]["records"])
+
+
+def with_records(change, *more):
+    change["records"] += more
+    return change
+
+
+def test_disabled_records(server):
+    name = "d.example.test."
+    assert patch(server, with_records(
+        rrset(name, "A", "REPLACE", "192.0.2.1", ttl=77), off("192.0.2.2")),
+        with_records(rrset("e.d.example.test.", "MX", "REPLACE", ttl=60),
+                     off("10 mx.example.test."))).status == 204
+    assert records(server, name, "A") == [
+        ("192.0.2.1", False), ("192.0.2.2", True)]
+    assert records(server, "e.d.example.test.", "MX") == [
+        ("10 mx.example.test.", True)]
+    assert find(server, "e.d.example.test.", "MX")["ttl"] == 60
+    only = server.http(ZONE + "?rrset_name=d.example.test.&rrset_type=A")
+    assert len(only.json()["rrsets"]) == 1
+    assert len(only.json()["rrsets"][0]["records"]) == 2
+    assert len(server.http(ZONE + "?rrset_name=e.d.example.test.").json()[
+        "rrsets"]) == 1
+    assert [str(a) for a in server.query(name, "A").answer[0]] == ["192.0.2.1"]
+    assert server.query("e.d.example.test.", "MX").rcode() == 3  # no such name
+    assert "\nd.example.test.\t77\tIN\tA\t192.0.2.2\n" not in server.http(
+        ZONE + "/export").text
+    assert server.http("/dns/zones/example.test/d/A").json()["records"] == [
+        "192.0.2.1"]
+
+    # Other sets of the name, and a name that has nothing else, are free.
+    assert patch(server, rrset("e.d.example.test.", "CNAME", "REPLACE",
+                               "x.test.")).status == 204
+    assert records(server, "e.d.example.test.", "MX")
+
+    # One record is served or disabled, never both.
+    assert patch(server, rrset(name, "A", "EXTEND", "192.0.2.2")).status == 204
+    assert records(server, name, "A") == [
+        ("192.0.2.1", False), ("192.0.2.2", False)]
+    assert patch(server, with_records(rrset(name, "A", "EXTEND"),
+                                      off("192.0.2.1"))).status == 204
+    assert records(server, name, "A") == [
+        ("192.0.2.1", True), ("192.0.2.2", False)]
+    assert patch(server, rrset(name, "A", "PRUNE", "192.0.2.1")).status == 204
+    assert records(server, name, "A") == [("192.0.2.2", False)]
+    assert patch(server, with_records(rrset(name, "A", "REPLACE"),
+                                      off("192.0.2.2"))).status == 204
+    assert records(server, name, "A") == [("192.0.2.2", True)]
+    assert server.query(name, "A").rcode() == 0  # e.d is below
+    assert not server.query(name, "A").answer
+    assert patch(server, rrset(name, "A", "DELETE")).status == 204
+    assert find(server, name, "A") is None
+
+
+def test_disabled_records_outlast_reload_text_and_restart(server):
+    name = "d.example.test."
+    assert patch(server, with_records(rrset(name, "A", "REPLACE"),
+                                      off("192.0.2.2"))).status == 204
+    text = server.http(ZONE + "/export").text
+    server.reload()
+    assert server.http("/dns/zones/example.test", "PUT", text).status == 200
+    resolua(server, "zone", "load", SAMPLE)
+    server.stop()
+    server.start()
+    assert records(server, name, "A") == [("192.0.2.2", True)]
+    zone = server.http(ZONE).json()
+    assert send(server, "PUT", ZONE, zone).status == 204
+    assert records(server, name, "A") == [("192.0.2.2", True)]
+    zone["rrsets"] = [r for r in zone["rrsets"] if r["name"] != name]
+    assert send(server, "PUT", ZONE, zone).status == 204
+    assert records(server, name, "A") == []
+    assert patch(server, with_records(rrset(name, "A", "REPLACE"),
+                                      off("192.0.2.2"))).status == 204
+    assert send(server, "DELETE", ZONE).status == 204
+    resolua(server, "zone", "load", SAMPLE)
+    assert records(server, name, "A") == []
+
+
+def test_a_new_zone_with_disabled_records(server):
+    reply = send(server, "POST", ZONES, {
+        "name": "off.test.", "nameservers": ["ns1.a.test."], "rrsets": [
+            with_records(rrset("www.off.test.", "A", "REPLACE", "192.0.2.1"),
+                         off("192.0.2.2")),
+            with_records(rrset("x.off.test.", "TXT", "REPLACE"),
+                         off('"text"')),
+            rrset("al.off.test.", "ALIAS", "REPLACE", "a.test.")]})
+    assert reply.status == 201
+    got = {(r["name"], r["type"]): [x["disabled"] for x in r["records"]]
+           for r in reply.json()["rrsets"]}
+    assert got[("www.off.test.", "A")] == [False, True]
+    assert got[("x.off.test.", "TXT")] == [True]
+    assert got[("al.off.test.", "ALIAS")] == [False]
+    again = server.http(ZONES + "/off.test.").json()["rrsets"]
+    assert {(r["name"], r["type"]): [x["disabled"] for x in r["records"]]
+            for r in again} == got
+
+
+def test_an_alias_stays_an_alias(server):
+    name = "al.example.test."
+
+    def kinds():
+        return [r["type"] for r in server.http(ZONE).json()["rrsets"]
+                if r["name"] == name]
+
+    comment = {"content": "c", "account": "a", "modified_at": 1}
+    assert patch(server, rrset(name, "ALIAS", "REPLACE", "Lb.Cloud.test.",
+                               comments=[comment])).status == 204
+    alias = find(server, name, "ALIAS")
+    assert (alias["records"][0]["content"], alias["comments"]) == (
+        "Lb.Cloud.test.", [comment])
+    assert server.http(ZONE + "?rrset_name=al.example.test.&rrset_type=ALIAS"
+                       ).json()["rrsets"] == [alias]
+    assert server.http(ZONE + "?rrset_name=al.example.test.&rrset_type=CNAME"
+                       ).json()["rrsets"] == []
+    assert patch(server, rrset(name, "CNAME", "DELETE")).status == 204
+    assert kinds() == ["ALIAS"]
+    assert patch(server, rrset(name, "ALIAS", "DELETE"),
+                 rrset(name, "CNAME", "REPLACE", "b.test.")).status == 204
+    assert kinds() == ["CNAME"]
+    assert patch(server, rrset(name, "ALIAS", "DELETE")).status == 204
+    assert kinds() == ["CNAME"]
+    assert patch(server, rrset(name, "ALIAS", "REPLACE", "c.test."),
+                 rrset(name, "CNAME", "DELETE")).status == 204
+    assert kinds() == ["ALIAS"]
+    assert str(server.query(name, "A").answer[0][0]) == "c.test."
+    assert patch(server, rrset(name, "ALIAS", "PRUNE", "c.test.")).status == 204
+    assert kinds() == []
+    assert patch(server, rrset(name, "ALIAS", "EXTEND", "c.test.")).status == 204
+    assert kinds() == ["ALIAS"]
+
+    # An edit of the CNAME by another way ends it.
+    assert server.http("/dns/zones/example.test/al/CNAME", "PUT", json.dumps(
+        {"records": ["d.test."]})).status == 200
+    assert kinds() == ["CNAME"]
+    assert patch(server, with_records(rrset(name, "ALIAS", "REPLACE"),
+                                      off("e.test."))).status == 204
+    assert sorted(kinds()) == ["ALIAS", "CNAME"]
+    assert records(server, name, "ALIAS") == [("e.test.", True)]
+    assert patch(server, with_records(rrset("example.test.", "ALIAS",
+                                            "REPLACE"),
+                                      off("e.test."))).status == 204
+
+
+LONG = "L" * 300
+
+
+@pytest.mark.parametrize("qtype, content", [
+    ("HTTPS", "1 . alpn=h2,h3"), ("HTTPS", '1 . alpn="h2,h3"'),
+    ("SVCB", '1 foo.test. mandatory=alpn alpn=h2 no-default-alpn port=53 '
+     'ipv4hint=192.0.2.1,192.0.2.2 ipv6hint=2001:db8::1 key65333="abc"'),
+    ("HTTPS", '1 foo.test. ech="AAAA"'), ("HTTPS", "0 foo.test."),
+    ("LOC", "31 58 52.100 S 115 49 11.700 E 20.00m 10.00m 10.00m 2.00m"),
+    ("LOC", "31 58 52.1 S 115 49 11.7 E 20m 10m 10m 2m"),
+    ("LOC", "51 30 12.748 N 0 7 39.612 W 0.00m 0.00m 0.00m 0.00m"),
+    ("TXT", f'"{LONG}"'), ("TXT", f'"{"L" * 255}" "rest"'),
+    ("TXT", f'"{"L" * 255}"'), ("TXT", '"a" "b"'), ("TXT", '"a"   "b"'),
+    ("TXT", '"bücher ☃ 🦊"'), ("TXT", '"b\\195\\188cher"'),
+    ("TXT", '"\\200\\"\\001"'), ("TXT", '"\\097"'), ("TXT", '"v=DKIM1\\; k"'),
+    ("TXT", '"v=DKIM1; k"'), ("TXT", '""'), ("TXT", '"tab\there"'),
+    ("TXT", '"' + "ü" * 200 + '"'), ("TXT", '"a\\\\b"'), ("TXT", '"é\\200é"'),
+    ("MX", "10 Mail.A.test."), ("MX", "010  Mail.A.test."),
+    ("CAA", '0 issue "ca.test; x=y"'), ("SRV", "0 5 5060 sip.a.test."),
+    ("NAPTR", '10 100 "S" "SIP+D2U" "!^.*$!sip:a@made.test!" .'),
+    ("TLSA", "3 1 1 " + "abcdef00" * 8), ("RP", "a\\.b.a.test. txt.a.test."),
+    ("TYPE65280", "\\# 4 0a0b0c0d"), ("AAAA", "2001:db8::1"),
+    ("SPF", '"v=spf1 -all"'), ("PTR", "x.a.test."),
+    ("SSHFP", "1 1 " + "abcdef01" * 5),
+    ("DS", "1 8 2 " + "abcdef00" * 8)])
+def test_contents_are_read_back_as_they_were_written(server, qtype, content):
+    name = "w.example.test."
+    assert patch(server, rrset(name, qtype, "REPLACE", content)).status == 204
+    assert contents(server, name, qtype) == [content]
+    assert patch(server, rrset(name, qtype, "EXTEND", content)).status == 204
+    assert contents(server, name, qtype) == [content]
+    assert patch(server, with_records(rrset(name, qtype, "REPLACE"),
+                                      off(content))).status == 204
+    assert records(server, name, qtype) == [(content, True)]
+    assert patch(server, rrset(name, qtype, "DELETE")).status == 204
+
+
+def test_another_record_has_another_content(server):
+    name = "w.example.test."
+    assert patch(server, rrset(name, "TXT", "REPLACE", '"\\097"', '"\\098"'
+                               )).status == 204
+    assert patch(server, rrset(name, "TXT", "EXTEND", '"\\099"')).status == 204
+    assert sorted(contents(server, name, "TXT")) == [
+        '"\\097"', '"\\098"', '"\\099"']
+    assert server.http("/dns/zones/example.test/w/TXT", "PUT", json.dumps(
+        {"records": ["d"]})).status == 200
+    assert contents(server, name, "TXT") == ['"d"']
+
+
 def test_comments(server):
     comment = {"content": "moved", "account": "ops", "modified_at": 1}
     name = "www.example.test."
@@ -257,7 +466,9 @@ def test_comments(server):
     (rrset("www.example.test.", "A", "PRUNE"), "exactly one"),
     (rrset("example.test.", "NS", "DELETE"), "NS"),
     ({**rrset("www.example.test.", "A", "REPLACE"),
-      "records": [{"content": "192.0.2.1", "disabled": True}]}, "disabled"),
+      "records": [{"content": "192.0.2.1", "disabled": "yes"}]}, "disabled"),
+    (rrset("example.test.", "ALIAS", "REPLACE", "a.test."), "RFC 1034"),
+    (rrset("www.example.test.", "ALIAS", "REPLACE", "a.test."), "CNAME"),
     ({**rrset("www.example.test.", "A", "REPLACE"), "records": "x"},
      "records"),
     ({**rrset("www.example.test.", "A", "REPLACE"), "records": [7]},

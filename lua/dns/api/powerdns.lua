@@ -10,9 +10,11 @@
 
 local dns = require "dns"
 local access = require "dns.api.access"
+local contents = require "dns.api.contents"
 local glob = require "dns.api.glob"
 local http = require "dns.api.http"
 local json = require "dns.api.json"
+local parked = require "dns.api.parked"
 local rrsets = require "dns.api.powerdns_rrsets"
 local service = require "dns.service"
 local walk = require "dns.api.walk"
@@ -131,34 +133,62 @@ local function fits(search, text)
     return search.glob:fits(text:lower())
 end
 
-local function found_record(zone, record)
+local function found_record(zone, name, type_name, record)
     return {
         object_type = "record",
         zone_id = zones.id(zone),
         zone = canonical(name_of.normalize(zone)),
-        name = canonical(record.name),
-        type = dns.type[record.type],
-        content = record.record,
+        name = canonical(name),
+        type = type_name,
+        content = record.content,
         ttl = record.ttl,
-        disabled = false,
+        disabled = record.disabled,
     }
+end
+
+-- Adds a record if it is what is searched for.
+local function consider(search, zone, name, type_name, record)
+    if fits(search, canonical(name)) or fits(search, name)
+        or fits(search, record.content) then
+        search.out[#search.out + 1] = found_record(zone, name, type_name,
+            record)
+    end
+
+    return #search.out < search.max
+end
+
+local function search_parked(zone, search, beside)
+    beside:each_other(function(set)
+        for _, record in ipairs(set.records) do
+            if #search.out < search.max then
+                consider(search, zone, set.owner, set.type, {
+                    content = record.content,
+                    ttl = set.ttl,
+                    disabled = true,
+                })
+            end
+        end
+    end)
 end
 
 local function search_records(context, zone, search)
     local out = search.out
     local before = #out
+    local beside = parked.of(context.store, zone) or parked.new()
     walk.records(context.store, zone, function(memory)
         local record = dns.record_from_memory(memory)
-        if fits(search, canonical(record.name)) or fits(search, record.name)
-            or fits(search, record.record) then
-            out[#out + 1] = found_record(zone, record)
-        end
-        return #out < search.max
+        return consider(search, zone, record.name, beside:type_of(
+            name_of.normalize(record.name), dns.type[record.type]), {
+            content = contents.show(record.type, record.record),
+            ttl = record.ttl,
+            disabled = false,
+        })
     end, function()
         for i = #out, before + 1, -1 do
             out[i] = nil
         end
     end)
+    search_parked(zone, search, beside)
 end
 
 local function search_zone(context, zone, search)

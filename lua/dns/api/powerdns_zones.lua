@@ -7,6 +7,7 @@ local attributes = require "dns.api.attributes"
 local changes = require "dns.api.changes"
 local http = require "dns.api.http"
 local json = require "dns.api.json"
+local parked = require "dns.api.parked"
 local rrsets = require "dns.api.powerdns_rrsets"
 local walk = require "dns.api.walk"
 
@@ -42,6 +43,13 @@ end
 
 local function set_attributes(context, zone, fields)
     attributes.open(context.folder):set(name_of.normalize(zone), fields)
+end
+
+-- What is kept of changed sets beside their records.
+local function keep_of_sets(context, zone, list)
+    set_attributes(context, zone, rrsets.comment_fields(list))
+    set_attributes(context, zone, rrsets.content_fields(list,
+        attributes_of(context, zone)))
 end
 
 --- A zone's id, safe in a path.
@@ -116,10 +124,10 @@ local function send_zone(context, zone, with_rrsets, owner, type_name)
 end
 
 -- What the edit has made, which others may have changed since.
-local function send_made(context, edit)
+local function send_made(context, edit, list)
     local found = edit:result()
     local kept = attributes_of(context, found.name)
-    local rrsets_made, has_key = rrsets.of_edit(edit, kept)
+    local rrsets_made, has_key = rrsets.of_edit(edit, kept, list)
     local out = zone_table(found, kept, has_key)
     add_details(out, kept)
     if wants("rrsets") then
@@ -300,7 +308,7 @@ local function make(store, new)
             edit:load_text(new.text)
         end
 
-        local ok, reason, kind = changes.put(edit, new.changes)
+        local ok, reason, kind = rrsets.put(edit, new.changes)
         if ok and not new.text then
             ok, reason, kind = add_apex(edit, new.zone, new.changes,
                 new.servers)
@@ -336,8 +344,8 @@ local function create(context)
     end
 
     set_attributes(context, new.zone, new.settings)
-    set_attributes(context, new.zone, rrsets.comment_fields(new.changes))
-    return send_made(context, made)
+    keep_of_sets(context, new.zone, new.changes)
+    return send_made(context, made, new.changes)
 end
 
 local function get(context, zone)
@@ -350,18 +358,6 @@ local function get(context, zone)
 
     return send_zone(context, zone, wants("rrsets"), owner,
         type(type_name) == "string" and type_name:upper() or nil)
-end
-
--- A REPLACE that has comments alone changes no record.
-local function records_changes(parsed)
-    local out = {}
-    for _, change in ipairs(parsed) do
-        if not change.keeps_records then
-            out[#out + 1] = change
-        end
-    end
-
-    return out
 end
 
 local function check_grant(context, zone, parsed)
@@ -395,19 +391,24 @@ local function patch(context, zone)
     end
 
     local store = context.store
-    local ok, reason, kind = changes.commit(store, zone, function(edit, found)
+    local ok, reason, kind = parked.settle(store, zone, parsed)
+    if not ok then
+        return send_store_error(reason, kind)
+    end
+
+    ok, reason, kind = changes.commit(store, zone, function(edit, found)
         if not found then
             return nil, "no such zone", "not found"
         end
 
         obey_serial_rule(edit, attributes_of(context, zone))
-        return changes.put(edit, records_changes(parsed))
+        return rrsets.put(edit, parsed)
     end)
     if not ok then
         return send_store_error(reason, kind)
     end
 
-    set_attributes(context, zone, rrsets.comment_fields(parsed))
+    keep_of_sets(context, zone, parsed)
     return http.send(204)
 end
 
@@ -444,16 +445,17 @@ local function replace(context, new)
         end
 
         edit:replace_zone()
+        edit:unpark_all()
         obey_serial_rule(edit, settings)
-        return changes.put(edit, new.changes)
+        return rrsets.put(edit, new.changes)
     end)
 end
 
--- Comments of sets that a zone had before all of them were replaced.
-local function old_comments(kept)
+-- What was kept of sets before all of them were replaced.
+local function old_fields(kept)
     local fields = {}
     for field in pairs(kept) do
-        if rrsets.is_comment_field(field) then
+        if rrsets.is_field(field) then
             fields[field] = json.null
         end
     end
@@ -476,9 +478,9 @@ local function put(context, zone)
         if not ok then
             return send_store_error(reason, kind)
         end
-        set_attributes(context, zone, old_comments(attributes_of(context,
+        set_attributes(context, zone, old_fields(attributes_of(context,
             zone)))
-        set_attributes(context, zone, rrsets.comment_fields(new.changes))
+        keep_of_sets(context, zone, new.changes)
     end
 
     set_attributes(context, zone, new.settings)
