@@ -13,7 +13,10 @@ typedef struct {
     http_srv_conf_t *conf; /* of upstream {} */
     ngx_event_t end;       /* ends the request with status */
     ngx_int_t status;
-    unsigned has_own_conf : 1; /* of timeouts */
+    ngx_str_t ssl_name;            /* where the chunk gives none */
+    http_kept_key_t key;           /* of the attempt's connection */
+    http_kept_connection_t *taken; /* NULL: it is a new one */
+    unsigned has_own_conf : 1;     /* of timeouts */
 } http_balancer_t;
 
 
@@ -154,6 +157,77 @@ end_with(http_balancer_t *balancer, ngx_peer_connection_t *pc, ngx_int_t status)
 }
 
 
+/* The name that nginx will use in TLS, and the client's certificate if that
+   goes by variables too. */
+static ngx_int_t
+find_tls_name(ngx_http_request_t *r, ngx_str_t *name)
+{
+    const ngx_http_upstream_t *u = r->upstream;
+    ngx_http_complex_value_t *certificate = u->conf->ssl_certificate;
+    ngx_str_t shown;
+    *name = u->ssl_name;
+    if (u->conf->ssl_name != NULL &&
+        ngx_http_complex_value(r, u->conf->ssl_name, name) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    if (certificate == NULL || certificate->lengths == NULL) {
+        return NGX_OK;
+    }
+    if (ngx_http_complex_value(r, certificate, &shown) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    u_char *both = ngx_pnalloc(r->pool, name->len + 1 + shown.len);
+    if (both == NULL) {
+        return NGX_ERROR;
+    }
+    u_char *end = ngx_cpymem(both, name->data, name->len);
+    *end++ = '\0';
+    name->len = (size_t) (ngx_cpymem(end, shown.data, shown.len) - both);
+    name->data = both;
+    return NGX_OK;
+}
+
+
+/* A connection that was verified, or for which a certificate was shown, is for
+   the locations with the same settings alone. */
+static const void *
+tls_of(ngx_http_request_t *r)
+{
+    static const char any;
+    const ngx_http_upstream_conf_t *conf = r->upstream->conf;
+    const resolua_ssl_codes_t *codes = &http_loc_conf(r)->ssl;
+    return conf->ssl_verify || conf->ssl_certificate != NULL ||
+                   codes->proxy_certificate != NULL ||
+                   codes->proxy_verify != NULL
+               ? (const void *) conf->ssl
+               : &any;
+}
+
+
+static ngx_int_t
+make_key(http_balancer_t *balancer)
+{
+    const resolua_balancer_t *b = &balancer->base;
+    const ngx_http_upstream_t *u = balancer->request->upstream;
+    const ngx_addr_t *local = b->pc->local;
+    balancer->key = (http_kept_key_t){
+        .protocol = u->create_request,
+        .name = b->peer_host,
+        .sockaddr = b->sockaddr,
+        .socklen = b->socklen,
+        .local = local != NULL ? local->sockaddr : NULL,
+        .local_size = local != NULL ? local->socklen : 0,
+        .is_transparent = b->pc->transparent,
+    };
+    if (!u->ssl) {
+        return NGX_OK;
+    }
+    balancer->key.ssl = tls_of(balancer->request);
+    balancer->key.sends_name = u->conf->ssl_server_name;
+    return find_tls_name(balancer->request, &balancer->key.name);
+}
+
+
 static ngx_int_t
 get_peer(ngx_peer_connection_t *pc, void *data)
 {
@@ -163,13 +237,20 @@ get_peer(ngx_peer_connection_t *pc, void *data)
     if (ctx == NULL) {
         return NGX_ERROR;
     }
+    balancer->taken = NULL;
+    balancer->request->upstream->ssl_name = balancer->ssl_name;
     const ngx_int_t rc =
         resolua_balancer_run(b, &ctx->base, balancer->conf->balancer);
     if (rc > 0) {
         return end_with(balancer, pc, rc);
     }
-    return rc == NGX_OK && b->keeps ? http_kept_take(&balancer->conf->kept, b)
-                                    : rc;
+    if (rc != NGX_OK || !b->keeps) {
+        return rc;
+    }
+    return make_key(balancer) == NGX_OK
+               ? http_kept_take(&balancer->conf->kept, b, &balancer->key,
+                                &balancer->taken)
+               : NGX_ERROR;
 }
 
 
@@ -178,9 +259,10 @@ free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state)
 {
     resolua_balancer_t *b = data;
     const http_balancer_t *balancer = b->data;
-    if (b->keeps && b->sockaddr != NULL) {
-        http_kept_put(&balancer->conf->kept, b, balancer->request->upstream,
-                      state);
+    if (b->keeps && b->sockaddr != NULL && balancer->conf->kept.max > 0 &&
+        http_kept_is_in_order(b, balancer->request->upstream, state)) {
+        http_kept_put(&balancer->conf->kept, b, &balancer->key,
+                      balancer->taken);
     }
     resolua_balancer_free(pc, data, state);
 }
@@ -196,6 +278,7 @@ init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *uscf)
     }
     ngx_peer_connection_t *pc = &r->upstream->peer;
     balancer->request = r;
+    balancer->ssl_name = r->upstream->ssl_name;
     balancer->conf =
         ngx_http_conf_upstream_srv_conf(uscf, ngx_http_resolua_module);
     resolua_balancer_init(&balancer->base, &host, balancer, pc, r->pool);

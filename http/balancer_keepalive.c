@@ -2,15 +2,14 @@
    request to the same address and name. */
 
 #include "http/private/balancer.h"
+#include "runtime/kept.h"
 
-typedef struct {
+struct http_kept_connection_s {
     ngx_queue_t queue;
     http_kept_t *kept;
     ngx_connection_t *connection;
-    struct sockaddr_storage sockaddr;
-    socklen_t socklen;
-    ngx_str_t host; /* of TLS; in the connection's pool */
-} kept_connection_t;
+    http_kept_key_t key; /* its texts are in the connection's pool */
+};
 
 
 static void
@@ -27,7 +26,7 @@ close_connection(ngx_connection_t *c)
 
 
 static void
-forget(kept_connection_t *k)
+forget(http_kept_connection_t *k)
 {
     ngx_queue_remove(&k->queue);
     k->kept->count--;
@@ -38,18 +37,11 @@ forget(kept_connection_t *k)
 static void
 on_idle_event(ngx_event_t *ev)
 {
-    char octet;
     ngx_connection_t *c = ev->data;
-    if (!c->close && !c->read->timedout &&
-        recv(c->fd, &octet, 1, MSG_PEEK) == -1 &&
-        ngx_socket_errno == NGX_EAGAIN) {
-        ev->ready = 0;
-        if (ngx_handle_read_event(c->read, 0) == NGX_OK) {
-            return;
-        }
+    if (resolua_kept_on_event(c) != NGX_OK) {
+        forget(c->data);
+        close_connection(c);
     }
-    forget(c->data);
-    close_connection(c);
 }
 
 
@@ -61,12 +53,25 @@ on_write_event(ngx_event_t *ev)
 
 
 static int
-is_for(const kept_connection_t *k, const resolua_balancer_t *b)
+is_same(const void *one, size_t one_size, const void *other, size_t other_size)
 {
-    return ngx_memn2cmp((u_char *) &k->sockaddr, (u_char *) b->sockaddr,
-                        k->socklen, b->socklen) == 0 &&
-           ngx_memn2cmp(k->host.data, b->peer_host.data, k->host.len,
-                        b->peer_host.len) == 0;
+    return one_size == other_size &&
+           (one_size == 0 || memcmp(one, other, one_size) == 0);
+}
+
+
+static int
+is_for(const http_kept_key_t *k, const http_kept_key_t *wanted)
+{
+    return k->protocol == wanted->protocol && k->ssl == wanted->ssl &&
+           k->sends_name == wanted->sends_name &&
+           k->is_transparent == wanted->is_transparent &&
+           is_same(k->sockaddr, k->socklen, wanted->sockaddr,
+                   wanted->socklen) &&
+           is_same(k->local, k->local_size, wanted->local,
+                   wanted->local_size) &&
+           is_same(k->name.data, k->name.len, wanted->name.data,
+                   wanted->name.len);
 }
 
 
@@ -77,35 +82,55 @@ set_log(ngx_connection_t *c, ngx_log_t *log)
 }
 
 
-ngx_int_t
-http_kept_take(http_kept_t *kept, resolua_balancer_t *b)
+/* The last used one for the key that is in order; the others for it go. */
+static http_kept_connection_t *
+find_usable(http_kept_t *kept, const http_kept_key_t *key)
 {
+    ngx_queue_t *next;
     for (ngx_queue_t *q = ngx_queue_head(&kept->idle);
-         q != ngx_queue_sentinel(&kept->idle); q = ngx_queue_next(q)) {
-        kept_connection_t *k = ngx_queue_data(q, kept_connection_t, queue);
-        ngx_connection_t *c = k->connection;
-        if (!is_for(k, b)) {
+         q != ngx_queue_sentinel(&kept->idle); q = next) {
+        http_kept_connection_t *k =
+            ngx_queue_data(q, http_kept_connection_t, queue);
+        next = ngx_queue_next(q);
+        if (!is_for(&k->key, key)) {
             continue;
         }
         forget(k);
-        c->idle = 0;
-        c->sent = 0;
-        c->data = NULL;
-        set_log(c, b->pc->log);
-        if (c->read->timer_set) {
-            ngx_del_timer(c->read);
+        if (resolua_kept_check(k->connection) == NGX_OK) {
+            return k;
         }
-        b->pc->connection = c;
-        b->pc->cached = 1;
-        return NGX_DONE;
+        close_connection(k->connection);
     }
-    return NGX_OK;
+    return NULL;
 }
 
 
-static int
-is_in_order(const resolua_balancer_t *b, const ngx_http_upstream_t *u,
-            ngx_uint_t state)
+ngx_int_t
+http_kept_take(http_kept_t *kept, resolua_balancer_t *b,
+               const http_kept_key_t *key, http_kept_connection_t **taken)
+{
+    http_kept_connection_t *k = find_usable(kept, key);
+    *taken = k;
+    if (k == NULL) {
+        return NGX_OK;
+    }
+    ngx_connection_t *c = k->connection;
+    c->idle = 0;
+    c->sent = 0;
+    c->data = NULL;
+    set_log(c, b->pc->log);
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
+    b->pc->connection = c;
+    b->pc->cached = 1;
+    return NGX_DONE;
+}
+
+
+int
+http_kept_is_in_order(const resolua_balancer_t *b, const ngx_http_upstream_t *u,
+                      ngx_uint_t state)
 {
     const ngx_connection_t *c = b->pc->connection;
     return (state & NGX_PEER_FAILED) == 0 && c != NULL && !c->read->eof &&
@@ -117,55 +142,44 @@ is_in_order(const resolua_balancer_t *b, const ngx_http_upstream_t *u,
 }
 
 
-/* Lives in the connection's pool, with the first exchange that keeps it. */
-static kept_connection_t *
-new_kept(const resolua_balancer_t *b)
+static void *
+copy(ngx_pool_t *pool, const void *from, size_t size)
 {
-    ngx_pool_t *pool = b->pc->connection->pool;
-    kept_connection_t *k = ngx_pcalloc(pool, sizeof(*k));
-    if (k == NULL || b->socklen > (socklen_t) sizeof(k->sockaddr)) {
-        return NULL;
+    void *to = ngx_palloc(pool, size + 1); /* also where there is nothing */
+    if (to != NULL && size > 0) {
+        ngx_memcpy(to, from, size);
     }
-    k->host.len = b->peer_host.len;
-    k->host.data = ngx_pnalloc(pool, k->host.len + 1);
-    if (k->host.data == NULL) {
-        return NULL;
-    }
-    if (k->host.len > 0) {
-        ngx_memcpy(k->host.data, b->peer_host.data, k->host.len);
-    }
-    ngx_memcpy(&k->sockaddr, b->sockaddr, b->socklen);
-    k->socklen = b->socklen;
-    k->connection = b->pc->connection;
-    return k;
+    return to;
 }
 
 
-void
-http_kept_put(http_kept_t *kept, resolua_balancer_t *b,
-              const ngx_http_upstream_t *u, ngx_uint_t state)
+/* Lives in the connection's pool, from the first exchange that keeps it on. */
+static http_kept_connection_t *
+new_kept(ngx_connection_t *c, const http_kept_key_t *key)
 {
-    if (kept->max == 0 || !is_in_order(b, u, state)) {
-        return;
-    }
-    kept_connection_t *k = new_kept(b);
+    http_kept_connection_t *k = ngx_pcalloc(c->pool, sizeof(*k));
     if (k == NULL) {
-        return;
+        return NULL;
     }
-    if (kept->count == kept->max) {
-        kept_connection_t *oldest = ngx_queue_data(ngx_queue_last(&kept->idle),
-                                                   kept_connection_t, queue);
-        forget(oldest);
-        close_connection(oldest->connection);
-    }
-    ngx_connection_t *c = k->connection;
-    k->kept = kept;
-    ngx_queue_insert_head(&kept->idle, &k->queue);
-    kept->count++;
-    b->pc->connection = NULL;
+    k->connection = c;
+    k->key = *key;
+    k->key.name.data = copy(c->pool, key->name.data, key->name.len);
+    k->key.sockaddr = copy(c->pool, key->sockaddr, key->socklen);
+    k->key.local = copy(c->pool, key->local, key->local_size);
+    return k->key.name.data != NULL && k->key.sockaddr != NULL &&
+                   k->key.local != NULL
+               ? k
+               : NULL;
+}
+
+
+/* From now on the peer is watched. */
+static void
+rest_connection(ngx_connection_t *c, ngx_msec_t idle_timeout)
+{
     c->read->delayed = 0;
-    if (b->idle_timeout > 0) {
-        ngx_add_timer(c->read, b->idle_timeout);
+    if (idle_timeout > 0) {
+        ngx_add_timer(c->read, idle_timeout);
     } else if (c->read->timer_set) {
         ngx_del_timer(c->read);
     }
@@ -174,10 +188,33 @@ http_kept_put(http_kept_t *kept, resolua_balancer_t *b,
     }
     c->write->handler = on_write_event;
     c->read->handler = on_idle_event;
-    c->data = k;
     c->idle = 1;
     set_log(c, (ngx_log_t *) ngx_cycle->log);
     if (c->read->ready) {
         on_idle_event(c->read);
     }
+}
+
+
+void
+http_kept_put(http_kept_t *kept, resolua_balancer_t *b,
+              const http_kept_key_t *key, http_kept_connection_t *taken)
+{
+    ngx_connection_t *c = b->pc->connection;
+    http_kept_connection_t *k = taken != NULL ? taken : new_kept(c, key);
+    if (k == NULL) {
+        return;
+    }
+    if (kept->count == kept->max) {
+        http_kept_connection_t *oldest = ngx_queue_data(
+            ngx_queue_last(&kept->idle), http_kept_connection_t, queue);
+        forget(oldest);
+        close_connection(oldest->connection);
+    }
+    k->kept = kept;
+    ngx_queue_insert_head(&kept->idle, &k->queue);
+    kept->count++;
+    b->pc->connection = NULL;
+    c->data = k;
+    rest_connection(c, b->idle_timeout);
 }

@@ -498,10 +498,10 @@ tcp_connect_by(lua_State *L, tcp_t *tcp, ngx_int_t (*open)(tcp_t *tcp),
 const char *
 tcp_busy(const tcp_t *tcp)
 {
-    return tcp->writing == NULL && tcp->reading == NULL ? NULL
-           : tcp->link.connection == NULL ? "socket busy connecting"
-           : tcp->writing != NULL         ? "socket busy writing"
-                                          : "socket busy reading";
+    return tcp->reading != NULL   ? "socket busy reading"
+           : tcp->writing == NULL ? NULL
+           : tcp->output != NULL  ? "socket busy writing"
+                                  : "socket busy connecting";
 }
 
 
@@ -536,9 +536,8 @@ tcp_close_method(lua_State *L)
     if (tcp->link.connection == NULL) {
         return tcp_fail(L, "closed");
     }
-    if (tcp->reading != NULL || tcp->writing != NULL) {
-        return tcp_fail(L, tcp->reading != NULL ? "socket busy reading"
-                                                : "socket busy writing");
+    if (tcp_busy(tcp) != NULL) {
+        return tcp_fail(L, tcp_busy(tcp));
     }
     tcp_close(tcp);
     return tcp_succeed(L);

@@ -17,9 +17,12 @@ tcp_check_readable(lua_State *L, int *count)
         *count = tcp_fail(L, tcp->failed != NULL ? tcp->failed : "closed");
         return NULL;
     }
-    if (tcp->reading != NULL || (tcp->writing != NULL && tcp->output == NULL)) {
-        *count = tcp_fail(L, tcp->reading != NULL ? "socket busy reading"
-                                                  : "socket busy connecting");
+    if (tcp->reading != NULL || tcp->reads_next) {
+        *count = tcp_fail(L, "socket busy reading");
+        return NULL;
+    }
+    if (tcp->writing != NULL && tcp->output == NULL) {
+        *count = tcp_fail(L, "socket busy connecting");
         return NULL;
     }
     return tcp;
@@ -35,7 +38,8 @@ tcp_check_writable(lua_State *L, int *count)
         return NULL;
     }
     if (tcp->writing != NULL) {
-        *count = tcp_fail(L, "socket busy writing");
+        *count = tcp_fail(L, tcp->output != NULL ? "socket busy writing"
+                                                 : "socket busy connecting");
         return NULL;
     }
     return tcp;
@@ -50,6 +54,21 @@ tcp_parser_free(tcp_t *tcp)
     if (parser != NULL) {
         parser->free(parser);
     }
+}
+
+
+/* Nothing can be made of the connection any more.  Who sleeps till it has sent
+   is told so by the socket. */
+static void
+break_connection(tcp_t *tcp)
+{
+    if (tcp->writing == NULL) {
+        tcp_close(tcp);
+        return;
+    }
+    tcp_parser_free(tcp);
+    tcp->failed = "closed";
+    (void) shutdown(tcp->link.connection->fd, SHUT_RDWR);
 }
 
 
@@ -124,7 +143,7 @@ push_failure(lua_State *L, tcp_t *tcp, const char *reason)
     tcp_fail(L, reason);
     if (tcp->parser != NULL) {
         if (tcp->parser->is_final) {
-            tcp_close(tcp);
+            break_connection(tcp);
         }
         return 2;
     }
@@ -192,7 +211,7 @@ on_read_cancel(void *data)
     tcp_t *tcp = data;
     tcp->reading = NULL;
     if (tcp->parser != NULL && tcp->parser->is_final) {
-        tcp_close(tcp);
+        break_connection(tcp);
     }
     if (tcp->link.connection != NULL) {
         tcp_rest(tcp);

@@ -104,7 +104,8 @@ tcp_bind(lua_State *L)
         ngx_free(tcp->local);
     }
     tcp->local = &local->address;
-    return tcp_succeed(L);
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 

@@ -1,5 +1,6 @@
 /* Connections kept for later: a pool for each name, in each worker. */
 
+#include "runtime/kept.h"
 #include "runtime/private/tcp.h"
 #include "runtime/vm.h"
 
@@ -75,15 +76,36 @@ count_link(tcp_t *tcp, tcp_pool_t *pool)
 }
 
 
-/* The last used connection of the pool into the socket. */
-static void
-take_idle(tcp_t *tcp, tcp_pool_t *pool)
+static kept_t *
+last_used(const tcp_pool_t *pool)
 {
-    ngx_queue_t *first = ngx_queue_head(&pool->idle);
-    kept_t *kept = ngx_queue_data(first, kept_t, queue);
+    return ngx_queue_data(ngx_queue_head(&pool->idle), kept_t, queue);
+}
+
+
+static void
+remove_kept(kept_t *kept)
+{
+    ngx_queue_remove(&kept->queue);
+    kept->link.pool->idle_count--;
+}
+
+
+static void
+drop_kept(kept_t *kept)
+{
+    remove_kept(kept);
+    tcp_link_close(&kept->link);
+    ngx_free(kept);
+}
+
+
+/* The kept connection into the socket. */
+static void
+take_kept(tcp_t *tcp, kept_t *kept)
+{
     ngx_connection_t *c = kept->link.connection;
-    ngx_queue_remove(first);
-    pool->idle_count--;
+    remove_kept(kept);
     tcp->link = kept->link;
     tcp->link.reused++;
     ngx_free(kept);
@@ -93,6 +115,27 @@ take_idle(tcp_t *tcp, tcp_pool_t *pool)
         ngx_del_timer(c->read);
     }
     tcp_rest(tcp);
+}
+
+
+/* The last used connection of the pool that is in order, into the socket; those
+   that are not go.  0: there is none. */
+static int
+take_idle(tcp_t *tcp, tcp_pool_t *pool)
+{
+    int is_taken = 0;
+    pool->link_count++; /* it stays, though its last connection goes */
+    while (!is_taken && pool->idle_count > 0) {
+        kept_t *kept = last_used(pool);
+        is_taken = resolua_kept_check(kept->link.connection) == NGX_OK;
+        if (is_taken) {
+            take_kept(tcp, kept);
+        } else {
+            drop_kept(kept);
+        }
+    }
+    pool->link_count--;
+    return is_taken;
 }
 
 
@@ -137,8 +180,7 @@ tcp_pool_take(tcp_t *tcp, lua_Integer size, lua_Integer backlog)
     if (pool == NULL) {
         return NGX_DECLINED;
     }
-    if (pool->idle_count > 0) {
-        take_idle(tcp, pool);
+    if (pool->idle_count > 0 && take_idle(tcp, pool)) {
         return NGX_OK;
     }
     if (pool->backlog >= 0 && pool->link_count >= pool->size) {
@@ -202,33 +244,14 @@ tcp_pool_release(tcp_pool_t *pool)
 }
 
 
-static void
-drop_kept(kept_t *kept)
-{
-    tcp_pool_t *pool = kept->link.pool;
-    ngx_queue_remove(&kept->queue);
-    pool->idle_count--;
-    tcp_link_close(&kept->link);
-    ngx_free(kept);
-}
-
-
 /* The peer has closed, or sent what nobody asked for, or it is time. */
 static void
 on_kept_event(ngx_event_t *ev)
 {
     ngx_connection_t *c = ev->data;
-    char octet;
-    if (!c->close && !c->read->timedout) {
-        const ssize_t n = recv(c->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
-        if (n < 0 && ngx_socket_errno == NGX_EAGAIN) {
-            c->read->ready = 0;
-            if (ngx_handle_read_event(c->read, 0) == NGX_OK) {
-                return;
-            }
-        }
+    if (resolua_kept_on_event(c) != NGX_OK) {
+        drop_kept(c->data);
     }
-    drop_kept(c->data);
 }
 
 
@@ -282,7 +305,7 @@ serve_waiting(tcp_pool_t *pool)
     tcp_t *tcp = pop_waiting(pool);
     pool->link_count--; /* it takes a link that is counted */
     tcp->link.pool = NULL;
-    take_idle(tcp, pool);
+    take_kept(tcp, last_used(pool));
     tcp->has_link = 1;
     tcp->queue_timer.handler = on_turn;
     tcp->queue_timer.data = tcp;
@@ -294,7 +317,6 @@ static const char *
 why_not_kept(const tcp_t *tcp)
 {
     ngx_connection_t *c = tcp->link.connection;
-    char octet;
     if (tcp->link.at < tcp->link.end || tcp->parser != NULL) {
         return "unread data in buffer";
     }
@@ -304,16 +326,10 @@ why_not_kept(const tcp_t *tcp)
     if (!c->read->ready) { /* nothing has come since it was read empty */
         return NULL;
     }
-    const ssize_t n = recv(c->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n == 0) {
-        return "closed";
-    }
-    if (n > 0 && c->ssl == NULL) {
-        return "connection in dubious state";
-    }
-    return n < 0 && ngx_socket_errno != NGX_EAGAIN
-               ? "connection in dubious state"
-               : NULL;
+    const ngx_int_t rc = resolua_kept_check(c);
+    return rc == NGX_OK     ? NULL
+           : rc == NGX_DONE ? "closed"
+                            : "connection in dubious state";
 }
 
 
@@ -324,7 +340,9 @@ tcp_setkeepalive(lua_State *L)
     tcp_t *tcp = tcp_check(L);
     const resolua_socket_conf_t *conf = tcp_conf(tcp);
     if (tcp->link.connection == NULL || tcp->failed != NULL) {
-        tcp_close(tcp);
+        if (tcp_busy(tcp) == NULL) { /* others may sleep on it */
+            tcp_close(tcp);
+        }
         return tcp_fail(L, "closed");
     }
     lua_Integer timeout =
@@ -334,9 +352,8 @@ tcp_setkeepalive(lua_State *L)
     if (timeout < 0) {
         timeout = (lua_Integer) conf->keepalive_timeout;
     }
-    if (tcp->reading != NULL || tcp->writing != NULL) {
-        return tcp_fail(L, tcp->reading != NULL ? "socket busy reading"
-                                                : "socket busy writing");
+    if (tcp_busy(tcp) != NULL) {
+        return tcp_fail(L, tcp_busy(tcp));
     }
     const char *reason = why_not_kept(tcp);
     if (reason != NULL) { /* nobody can use it any more */

@@ -213,8 +213,8 @@ tcp_sslhandshake(lua_State *L)
     if (c == NULL) {
         return tcp_fail(L, "closed");
     }
-    if (tcp->reading != NULL || tcp->writing != NULL) {
-        return tcp_fail(L, "socket busy");
+    if (tcp_busy(tcp) != NULL) {
+        return tcp_fail(L, tcp_busy(tcp));
     }
     if (!lua_isnil(L, 2) && !lua_isboolean(L, 2)) {
         (void) resolua_ssl_check(L, 2);
@@ -280,7 +280,8 @@ tcp_setclientcert(lua_State *L)
     EVP_PKEY_free(tcp->client_key);
     tcp->client_chain = chain;
     tcp->client_key = key;
-    return tcp_succeed(L);
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 

@@ -197,6 +197,9 @@ udp_setpeername(lua_State *L)
                           "arguments (including the object), but seen %d",
                           lua_gettop(L));
     }
+    if (udp->thread != NULL) { /* a look-up may be reading the old name */
+        return tcp_fail(L, "socket busy");
+    }
     keep_host(L, udp);
     const int is_unix =
         udp->host.len >= 5 && ngx_strncmp(udp->host.data, "unix:", 5) == 0;
@@ -205,9 +208,6 @@ udp_setpeername(lua_State *L)
         lua_pushnil(L);
         lua_pushfstring(L, "bad port number: %d", (int) port);
         return 2;
-    }
-    if (udp->thread != NULL) {
-        return tcp_fail(L, "socket busy");
     }
     udp_close(udp);
     udp->peer.found = on_found;

@@ -348,7 +348,7 @@ def test_bind_chooses_the_local_address(start, peer):
         assert(sock:connect("127.0.0.1", %d))
         ngx.say(sock:receive("*a"))
     """ % one.port))
-    assert server.http("/t").text == "1\n127.0.0.9\n"
+    assert server.http("/t").text == "true\n127.0.0.9\n"
 
 
 @pytest.mark.parametrize("call, error", [
