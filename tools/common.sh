@@ -54,19 +54,42 @@ install_missing() {
     ) || fail "apt-get could not install: $missing"
 }
 
-# build PRESET: quiet when it goes well, the whole log when not.  One build at a
-# time; ninja configures again by itself where that is needed.
+# Keeps the build's output in a log, and says how far it is: on a terminal with
+# each step, else once for each quarter.  Says nothing when nothing is built.
+show_progress() { # LOG
+    local line quarter said=0
+    while IFS= read -r line; do
+        printf '%s\n' "$line" >>"$1"
+        [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]] || continue
+        [ "${BASH_REMATCH[2]}" -gt 10 ] || continue
+        if [ -t 1 ]; then
+            printf '\rbuilding: step %s of %s ' "${BASH_REMATCH[@]:1}"
+            said=1
+            continue
+        fi
+        quarter=$((4 * BASH_REMATCH[1] / BASH_REMATCH[2] + 1))
+        [ "$quarter" -gt "$said" ] || continue
+        said=$quarter
+        echo "building: step ${BASH_REMATCH[1]} of ${BASH_REMATCH[2]}"
+    done
+    [ ! -t 1 ] || [ "$said" = 0 ] || echo
+}
+
+# build PRESET [TARGET]: the whole log when it goes wrong.  One build at a time;
+# ninja configures again by itself where that is needed.
 build() {
-    local folder=$top/build/$1 log
+    local folder=$top/build/$1 target=${2:+--target $2} log status=0
     mkdir -p "$folder"
     log=$(mktemp)
-    if ! (
-        cd "$top"
+    (
+        cd "$top" || exit
         exec 9>"$folder/.lock"
         flock 9
         [ -e "$folder/build.ninja" ] || cmake --preset "$1"
-        cmake --build --preset "$1"
-    ) >"$log" 2>&1; then
+        # shellcheck disable=SC2086
+        cmake --build --preset "$1" $target
+    ) 2>&1 | show_progress "$log" || status=1
+    if [ "$status" != 0 ]; then
         cat "$log" >&2
         rm -f "$log"
         fail "the $1 build fails"

@@ -36,6 +36,8 @@ usage: resolua [--data DIR | --store URL] COMMAND ...
   run [-e CODE] [FILE] [ARG...]             run Lua in an nginx of its own
   flame [--lua | --c] -o FILE.svg           where running workers spend time
   doc [NAME]                                the manual of a directive, function
+  help [COMMAND]                            what a command does; also --help
+  --version
 
 --data names the folder of the store (./data); --store a networked one as
 mysql://USER:PASSWORD@HOST/DATABASE or redis://HOST[/NUMBER], with
@@ -101,7 +103,8 @@ Removes a record set, or with RDATA one record of it.
     query = [[
 usage: resolua query NAME [TYPE] [@ADDR] [-p PORT] [+tcp]
 
-Asks a name server (127.0.0.1, port 53) and prints the response as dig does.
+Asks a name server and prints the response as dig does: that of tools/serve
+(127.0.0.1, port 5300), or the one at ADDR (port 53; 5300 if ADDR is loopback).
 ]],
 }
 
@@ -122,7 +125,24 @@ local function find_store(options, read_only)
     return database.open(where)
 end
 
-local function open_store(options, read_only)
+local function has_store(folder)
+    local file = io.open(folder .. "/data.mdb", "rb")
+    if file then
+        file:close()
+    end
+
+    return file ~= nil
+end
+
+-- Only what loads zones makes a new store: an edit of a mistyped folder would
+-- leave an empty one there.
+local function open_store(options, read_only, may_create)
+    if not options.store and not may_create and not has_store(options.data) then
+        complain("resolua: ", options.data, ": no store is there; --data names "
+            .. 'its folder, and "zone load" or tools/serve makes one')
+        os.exit(1)
+    end
+
     local store, reason = find_store(options, read_only)
     if not store then
         complain("resolua: ", reason)
@@ -203,10 +223,10 @@ end
 
 local function load_files(store, paths, options, done)
     if #paths == 0 then
-        return complain("resolua: a file or a folder is needed; see --help")
+        return complain("resolua: a file or a folder is needed; see --help"), 0
     end
     if options.origin and not name_of.to_wire(options.origin) then
-        return complain("resolua: ", options.origin, ": not a domain name")
+        return complain("resolua: ", options.origin, ": not a domain name"), 0
     end
 
     local failures, count = {}, 0
@@ -224,11 +244,21 @@ local function load_files(store, paths, options, done)
         complain(reason)
     end
 
-    return #failures == 0 and 0 or 1
+    return #failures == 0 and 0 or 1, count
 end
 
+-- A new store stays only when something was loaded into it.
 local function zone_load(words, options)
-    return load_files(open_store(options), words, options, "loaded")
+    local is_new = not options.store and not has_store(options.data)
+    local store = open_store(options, false, true)
+    local code, count = load_files(store, words, options, "loaded")
+    if is_new and count == 0 then
+        os.remove(options.data .. "/data.mdb")
+        os.remove(options.data .. "/lock.mdb")
+        os.remove(options.data)
+    end
+
+    return code
 end
 
 local function remove_folder(folder)
@@ -241,7 +271,7 @@ local function zone_check(words, options)
     local folder = pipe:read("*l")
     pipe:close()
 
-    local store = open_store { data = folder }
+    local store = open_store({ data = folder }, false, true)
     local code = load_files(store, words, options, "without errors")
     remove_folder(folder)
     return code
@@ -459,6 +489,10 @@ end
 
 -- Queries.
 
+local function default_port(server)
+    return (server:find("^127%.") or server == "::1") and 5300 or 53
+end
+
 local function query(words, options)
     local name, rtype, server = nil, "A", "127.0.0.1"
     for _, word in ipairs(words) do
@@ -478,7 +512,7 @@ local function query(words, options)
         name = name,
         type = rtype,
         server = server,
-        port = options.port or 53,
+        port = options.port or default_port(server),
         tcp = options.tcp,
     }
     if not text then

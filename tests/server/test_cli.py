@@ -308,3 +308,50 @@ def test_servers_without_an_address_are_warned_of(resolua, tmp_path):
             f"{path}: warning: NS alias.warn.test has a CNAME in place of an "
             "address",
             f"{path}: warning: NS none.warn.test has no address"]
+
+
+def run_command(*words, cwd=None, program=ROOT / "tools/resolua", **more):
+    done = subprocess.run([program, *words], capture_output=True, text=True,
+                          timeout=60, cwd=cwd, env={
+                              **environment(), "RESOLUA_BUILD": str(BUILD),
+                              **more})
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_version_and_help():
+    version = (ROOT / "VERSION").read_text()
+    assert run_command("--version") == (0, f"resolua {version}", "")
+    code, text, _ = run_command("help")
+    assert code == 0 and text.startswith("usage: resolua ")
+    assert run_command("help", "zone", "load")[1] == \
+        run_command("zone", "load", "--help")[1]
+    assert run_command("help", "run")[1] == run_command("run", "--help")[1]
+    assert run_command("help", "flame")[1].startswith("usage: resolua flame")
+
+
+def test_before_the_build_it_says_what_to_do(tmp_path):
+    code, text, errors = run_command("zone", "list",
+                                     RESOLUA_BUILD=str(tmp_path))
+    assert (code, text) == (1, "")
+    assert "is not built yet" in errors and "tools/serve" in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_an_edit_makes_no_store(resolua, tmp_path):
+    for words in (("record", "add", "example.test", "x", "A", "192.0.2.1"),
+                  ("record", "set", "example.test", "x", "A", "192.0.2.1"),
+                  ("record", "delete", "example.test", "x", "A"),
+                  ("zone", "delete", "example.test"), ("zone", "list"),
+                  ("zone", "show", "example.test"),
+                  ("zone", "load", tmp_path / "absent.zone")):
+        code, _, errors = resolua(*words)
+        assert code == 1
+        assert len(errors.splitlines()) == 1
+        assert not (tmp_path / "data").exists(), words
+
+
+def test_query_asks_the_port_of_serve():
+    for words, port in (((), 5300), (("@::1",), 5300), (("-p", "1"), 1)):
+        code, _, errors = run_command("query", "x.test", *words)
+        if code != 0:  # nothing listens there, or it is another's server
+            assert f"port {port}" in errors

@@ -1,14 +1,18 @@
 """What a user sees: tools/serve, and dig's output without a warning."""
 
 import os
+import pathlib
+import pwd
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
-from resolua_server import (BUILD, HOST, ROOT, accepts_tcp, environment,
+from resolua_server import (BUILD, HOST, ROOT, accepts_tcp, children, environment,
                             free_port, have, wait_for)
 from service_conf import start_service
 
@@ -100,7 +104,7 @@ def test_dig_is_not_recursive_without_forwarder(server):
 
 
 class Serve:
-    def __init__(self, folder, *words, port=None):
+    def __init__(self, folder, *words, port=None, cwd=None):
         self.dns = port or free_port()
         self.http = free_port()
         self.folder = folder
@@ -110,7 +114,7 @@ class Serve:
              "--http", f"{HOST}:{self.http}", "--data", folder / "data",
              "--workers", "1", *words],
             stdout=self.output.open("wb"), stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL, env=environment(),
+            stdin=subprocess.DEVNULL, env=environment(), cwd=cwd,
             start_new_session=True)
 
     def text(self):
@@ -132,8 +136,8 @@ def serve(tmp_path):
         pytest.skip("tools/serve runs the release build")
     started = []
 
-    def run(*words, **options):
-        started.append(Serve(tmp_path, *words, **options))
+    def run(*words, folder=tmp_path, **options):
+        started.append(Serve(folder, *words, **options))
         return started[-1]
 
     yield run
@@ -221,6 +225,154 @@ def test_serve_on_a_busy_port(serve):
         assert one.process.wait(60) == 1
         assert len(one.text().splitlines()) == 1
         assert "in use" in one.text()
+
+
+# A configuration without @DNS@ and @HTTP@, and with a password.
+OWN_CONF = """
+load_module @MODULES@/ndk_http_module.so;
+load_module @MODULES@/ngx_stream_module.so;
+load_module @BUILD@/modules/ngx_resolua_module.so;
+@USER@
+daemon off;
+pid @DATA@/run/nginx.pid;
+error_log stderr notice;
+dns_store mysql://someone:secret@127.0.0.1:%d/db;
+events {}
+http {
+    access_log off;
+    client_body_temp_path @DATA@/run/client_body;
+    proxy_temp_path @DATA@/run/proxy;
+    fastcgi_temp_path @DATA@/run/fastcgi;
+    uwsgi_temp_path @DATA@/run/uwsgi;
+    scgi_temp_path @DATA@/run/scgi;
+    server { listen 127.0.0.1:%d; location / { return 200 own; } }
+}
+"""
+
+
+def test_serve_runs_a_configuration_of_ones_own(serve, tmp_path):
+    port = free_port()
+    conf = tmp_path / "own.conf"
+    conf.write_text(OWN_CONF % (free_port(), port))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as busy:
+        dns = free_port()
+        busy.bind((HOST, dns))  # which the configuration does not use
+        one = serve("--conf", conf, port=dns)
+        wait_for(lambda: "nginx runs" in one.text()
+                 or one.process.poll() is not None, 60, "tools/serve")
+        assert one.process.poll() is None, one.text()
+    assert f"nginx runs the configuration {conf}" in one.text()
+    assert "try:" not in one.text()
+    assert "--dns does nothing, as there is no @DNS@" in one.text()
+    wait_for(lambda: accepts_tcp(port), what="the server")
+    copy = tmp_path / "data/run/nginx.conf"
+    assert "secret" in copy.read_text()
+    assert copy.stat().st_mode & 0o777 == 0o600
+
+
+def test_serve_locks_its_folder(serve):
+    serve().wait()
+    two = serve()
+    assert two.process.wait(60) == 1
+    assert two.text().splitlines() == [
+        f"serve: --data {two.folder}/data: another tools/serve runs on this"
+        " folder"]
+
+
+def test_serve_loads_the_sample_zone_after_a_failed_edit(serve, tmp_path):
+    words = [ROOT / "tools/resolua", "--data", tmp_path / "data"]
+    for command in (["record", "add", "example.test", "x", "A", "192.0.2.1"],
+                    ["zone", "load", tmp_path / "absent.zone"]):
+        done = subprocess.run(words + command, capture_output=True, text=True,
+                              timeout=60)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr and "stack" not in done.stderr
+        assert not (tmp_path / "data").exists()
+    one = serve()
+    one.wait()
+    assert "192.0.2.80" in dig(one.dns, "www.example.test")
+
+
+def test_serve_warns_of_forwarding_on_a_public_address(serve):
+    one = serve("--dns", f"0.0.0.0:{free_port()}", "--forward", "192.0.2.1")
+    one.wait()
+    assert "may be reached by other machines" in one.text()
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that every user may enter, as those of pytest are not."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="resolua-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def workers_of(server):
+    master = int((server.folder / "data/run/nginx.pid").read_text())
+    return children(master)
+
+
+@pytest.mark.parametrize("owner", ["root", "nobody"])
+def test_workers_of_root_are_the_owner_of_the_folder(serve, open_folder,
+                                                     owner):
+    user = "www-data" if owner == "root" else owner
+    if os.getuid() != 0:
+        pytest.skip("only root can choose who the workers are")
+    if subprocess.run(["runuser", "-u", user, "--", "test", "-r",
+                       ROOT / "lua/dns.lua"]).returncode != 0:
+        pytest.skip(f"{user} cannot read the source tree")
+    (open_folder / "data").mkdir()
+    shutil.chown(open_folder / "data", owner)
+    one = serve(folder=open_folder)
+    one.wait()
+    wait_for(lambda: workers_of(one), what="workers")
+    uid = pwd.getpwnam(user).pw_uid
+    assert all(os.stat(f"/proc/{pid}").st_uid == uid
+               for pid in workers_of(one))
+    done = subprocess.run(
+        [ROOT / "tools/resolua", "--data", open_folder / "data", "record",
+         "add", "example.test", "new", "A", "192.0.2.7"], timeout=60)
+    assert done.returncode == 0
+    assert dig(one.dns, "new.example.test") == "192.0.2.7\n"
+    reply = subprocess.run(
+        ["curl", "-s", "-X", "PUT", "-d", '{"records":["192.0.2.8"]}',
+         f"http://{HOST}:{one.http}/dns/zones/example.test/made/A"],
+        capture_output=True, text=True, timeout=30)
+    assert "192.0.2.8" in reply.stdout
+    assert (open_folder / "data/data.mdb").stat().st_uid == uid
+    assert one.stop() == 0
+
+
+def test_workers_stay_root_where_others_cannot_go(serve, open_folder):
+    if os.getuid() != 0:
+        pytest.skip("only root can choose who the workers are")
+    open_folder.chmod(0o700)
+    one = serve(folder=open_folder)
+    one.wait()
+    assert "warning: the workers run as root" in one.text()
+    assert "192.0.2.80" in dig(one.dns, "www.example.test")
+
+
+def test_serve_runs_no_code_of_the_current_folder(serve, tmp_path):
+    where = tmp_path / "where"
+    for name in ("cjson.lua", "cjson/safe.lua", "dns.lua", "dns/api.lua",
+                 "ffi.lua", "bit.lua", "argparse.py", "socket.py"):
+        path = where / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"print('RAN {name}')\n")
+    one = serve(cwd=where)
+    one.wait()
+    reply = subprocess.run(
+        ["curl", "-s", f"http://{HOST}:{one.http}/dns/zones/example.test"],
+        capture_output=True, text=True, timeout=30)
+    assert '"serial"' in reply.stdout
+    assert "RAN" not in one.text()
+    done = subprocess.run(
+        [ROOT / "tools/resolua", "--data", tmp_path / "data", "zone", "list"],
+        capture_output=True, text=True, timeout=60, cwd=where)
+    assert done.stdout.startswith("example.test\t"), done.stderr
+    assert "RAN" not in done.stdout + done.stderr
 
 
 def test_serve_forwards(serve):
