@@ -38,6 +38,32 @@ watches_client(const resolua_request_t *r)
 }
 
 
+/* ngx.status: 0 until the session is over, unless the script says otherwise */
+static int
+field_get(lua_State *L)
+{
+    const stream_context_t *context = resolua_request(L)->data;
+    if (ngx_strcmp(lua_tostring(L, 2), "status") != 0) {
+        return 0;
+    }
+    lua_pushinteger(L, (lua_Integer) context->session->status);
+    return 1;
+}
+
+
+static int
+field_set(lua_State *L)
+{
+    const stream_context_t *context = resolua_request(L)->data;
+    if (ngx_strcmp(lua_tostring(L, 2), "status") != 0) {
+        lua_rawset(L, 1);
+        return 0;
+    }
+    context->session->status = (ngx_uint_t) luaL_checkinteger(L, 3);
+    return 0;
+}
+
+
 static const resolua_host_t host = {
     .subsystem = "stream",
     .print = output_print,
@@ -49,6 +75,8 @@ static const resolua_host_t host = {
     .var_set = variable_set,
     .req_socket = request_socket,
     .watches_client = watches_client,
+    .index = field_get,
+    .newindex = field_set,
     .connection = client_connection,
     .resumed = resumed,
 };
@@ -58,6 +86,8 @@ const resolua_host_t stream_proxy_ssl_host = {
     .var_get = variable_get,
     .variable = variable_find,
     .var_set = variable_set,
+    .index = field_get,
+    .newindex = field_set,
     .connection = client_connection,
     .resumed = resolua_ssl_resumed,
 };
@@ -68,16 +98,21 @@ clean_up(void *data)
 {
     stream_context_t *context = data;
     resolua_request_end(&context->request);
+    if (context->read_timer.timer_set) {
+        ngx_del_timer(&context->read_timer);
+    }
     if (context->output != NULL) {
         ngx_free(context->output);
     }
 }
 
 
+static void on_read_timer(ngx_event_t *ev);
+
+
 stream_context_t *
 stream_context(ngx_stream_session_t *s)
 {
-    enum { SEND_TIMEOUT = 60000 }; /* ms */
     stream_context_t *context = stream_context_if_any(s);
     ngx_connection_t *c = s->connection;
     if (context != NULL) {
@@ -95,7 +130,10 @@ stream_context(ngx_stream_session_t *s)
         ngx_stream_get_module_srv_conf(s, ngx_stream_resolua_module);
     context->request.sockets = &conf->sockets;
     context->session = s;
-    context->send_timeout = SEND_TIMEOUT;
+    context->send_timeout = conf->sockets.send_timeout;
+    context->read_timer.handler = on_read_timer;
+    context->read_timer.data = context;
+    context->read_timer.log = c->log;
     cleanup->handler = clean_up;
     ngx_stream_set_ctx(s, context, ngx_stream_resolua_module);
     return context;
@@ -233,11 +271,69 @@ on_readable(stream_context_t *context)
         }
         return;
     }
-    if (c->read->timer_set) {
-        ngx_del_timer(c->read);
+    if (context->read_timer.timer_set) {
+        ngx_del_timer(&context->read_timer);
     }
+    context->read_timer.timedout = 0;
     context->reader = NULL;
     resolua_thread_wake(t, count);
+}
+
+
+void
+stream_count_preread(ngx_stream_session_t *s)
+{
+    const ngx_buf_t *b = s->connection->buffer;
+    if (b != NULL && s->received < b->last - b->start) {
+        s->received = b->last - b->start;
+    }
+}
+
+
+void
+stream_start_read_timer(stream_context_t *context, ngx_msec_t timeout)
+{
+    const ngx_stream_core_srv_conf_t *core = ngx_stream_get_module_srv_conf(
+        context->session, ngx_stream_core_module);
+    if (context->request.phase == RESOLUA_PREREAD) {
+        if (context->preread_end == 0) {
+            context->preread_end = ngx_current_msec + core->preread_timeout;
+        }
+        const ngx_msec_int_t left =
+            (ngx_msec_int_t) (context->preread_end - ngx_current_msec);
+        timeout = ngx_min(timeout, (ngx_msec_t) ngx_max(left, 0));
+    }
+    ngx_add_timer(&context->read_timer, timeout);
+}
+
+
+/* As nginx ends a session whose client does not send what is read ahead. */
+static void
+end_preread(stream_context_t *context)
+{
+    ngx_stream_session_t *s = context->session;
+    ngx_log_error(NGX_LOG_INFO, s->connection->log, NGX_ETIMEDOUT,
+                  "client timed out in preread_by_lua*");
+    resolua_run_abort(&context->request);
+    ngx_stream_finalize_session(s, NGX_STREAM_OK);
+}
+
+
+static void
+on_read_timer(ngx_event_t *ev)
+{
+    stream_context_t *context = ev->data;
+    const ngx_uint_t is_end =
+        context->request.phase == RESOLUA_PREREAD &&
+        (ngx_msec_int_t) (context->preread_end - ngx_current_msec) <= 0;
+    if (context->reader == NULL) {
+        return;
+    }
+    if (is_end) {
+        end_preread(context);
+    } else {
+        on_readable(context); /* which finds that the timer is over */
+    }
 }
 
 

@@ -25,8 +25,14 @@ typedef struct {
     /* The reader's next step; true: it may go on, with the pushed values. */
     int (*read_step)(void *data, lua_State *L);
     void *read_data;
+    /* Of the reader.  nginx deletes the connection's own where a preread
+       handler returns. */
+    ngx_event_t read_timer;
+    ngx_msec_t preread_end; /* when preread_timeout is over, or 0 */
     ngx_msec_t send_timeout;
+    size_t datagram_at; /* octets of the datagram that Lua has read */
     unsigned datagram_is_read : 1;
+    unsigned eof : 1; /* ngx.eof: nothing follows on the output */
     unsigned output_failed : 1;
     unsigned finishing : 1; /* with finish_status when the output is gone */
     ngx_uint_t finish_status;
@@ -53,6 +59,13 @@ stream_context_t *stream_context_of(lua_State *L);
 ngx_int_t stream_run(ngx_stream_session_t *s, const stream_code_t *code,
                      ngx_uint_t phase,
                      void (*ended)(ngx_stream_session_t *, ngx_int_t));
+
+/* Octets that nginx's preread handlers have read count as received. */
+void stream_count_preread(ngx_stream_session_t *s);
+
+/* The reader sleeps for at most timeout ms, in preread for what is left of
+   preread_timeout. */
+void stream_start_read_timer(stream_context_t *context, ngx_msec_t timeout);
 
 /* While a chunk sleeps: sees the client's end where that is wanted. */
 void stream_watch_client(const stream_context_t *context);

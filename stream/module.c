@@ -274,6 +274,14 @@ static ngx_command_t commands[] = {
     ngx_null_command,
 };
 
+static ngx_int_t
+init_module(ngx_cycle_t *cycle)
+{
+    phases_init_module(cycle);
+    return lane_init_module(cycle);
+}
+
+
 static ngx_stream_module_t module_ctx = {
     preconfiguration, postconfiguration, create_main_conf, NULL,
     create_srv_conf,  merge_srv_conf,
@@ -285,7 +293,7 @@ ngx_module_t ngx_stream_resolua_module = {
     commands,
     NGX_STREAM_MODULE,
     NULL,
-    lane_init_module,
+    init_module,
     lane_init_process,
     NULL,
     NULL,

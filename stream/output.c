@@ -145,17 +145,36 @@ send_arguments(lua_State *L, int first, int last, size_t newline)
 }
 
 
+/* Pushes why nothing more goes out; 0: it may. */
+static int
+push_refusal(lua_State *L)
+{
+    const stream_context_t *context = stream_context_of(L);
+    resolua_check_phase(L, PHASES);
+    if (!context->eof) {
+        return 0;
+    }
+    lua_pushnil(L);
+    lua_pushliteral(L, "seen eof");
+    return 2;
+}
+
+
 int
 output_print(lua_State *L)
 {
-    return send_arguments(L, 1, lua_gettop(L), 0);
+    const int last = lua_gettop(L);
+    const int refused = push_refusal(L);
+    return refused > 0 ? refused : send_arguments(L, 1, last, 0);
 }
 
 
 int
 output_say(lua_State *L)
 {
-    return send_arguments(L, 1, lua_gettop(L), 1);
+    const int last = lua_gettop(L);
+    const int refused = push_refusal(L);
+    return refused > 0 ? refused : send_arguments(L, 1, last, 1);
 }
 
 
@@ -188,8 +207,12 @@ int
 output_flush(lua_State *L)
 {
     stream_context_t *context = stream_context_of(L);
-    resolua_check_phase(L, PHASES);
-    if (context->output != NULL && lua_toboolean(L, 1)) {
+    const int waits = lua_toboolean(L, 1);
+    const int refused = push_refusal(L);
+    if (refused > 0) {
+        return refused;
+    }
+    if (context->output != NULL && waits) {
         return wait_for_output(L, context, 1);
     }
     return output_push_result(context, L, 1);
@@ -200,8 +223,12 @@ output_flush(lua_State *L)
 int
 output_eof(lua_State *L)
 {
-    const stream_context_t *context = stream_context_of(L);
-    resolua_check_phase(L, PHASES);
+    stream_context_t *context = stream_context_of(L);
+    const int refused = push_refusal(L);
+    if (refused > 0) {
+        return refused;
+    }
+    context->eof = 1;
     return output_push_result(context, L, 1);
 }
 

@@ -29,12 +29,43 @@ phase_result(ngx_stream_session_t *s, ngx_int_t rc)
 }
 
 
+/* Does something of ours write after ngx.eof()?  Then it is told so. */
+static ngx_uint_t
+has_content(const ngx_stream_session_t *s)
+{
+    const ngx_stream_core_srv_conf_t *core =
+        ngx_stream_get_module_srv_conf(s, ngx_stream_core_module);
+    return core->handler == phases_content;
+}
+
+
+/* What a phase leaves for nginx: NGX_DECLINED: go on; else the session's end,
+   which waits for what has been written. */
+static ngx_int_t
+leave_phase(ngx_stream_session_t *s, ngx_int_t rc)
+{
+    const stream_context_t *context = stream_context_if_any(s);
+    rc = phase_result(s, rc);
+    if (rc == NGX_DECLINED && context->eof && !has_content(s)) {
+        rc = NGX_STREAM_OK;
+    }
+    if (rc < NGX_STREAM_OK || context->output == NULL) {
+        return rc;
+    }
+    stream_finish(s, (ngx_uint_t) rc);
+    return NGX_DONE;
+}
+
+
 /* A phase that slept is over. */
 static void
 phase_ended(ngx_stream_session_t *s, ngx_int_t rc)
 {
     ngx_connection_t *c = s->connection;
-    rc = phase_result(s, rc);
+    rc = leave_phase(s, rc);
+    if (rc == NGX_DONE) {
+        return;
+    }
     if (rc != NGX_DECLINED) {
         stream_finish(s, rc == NGX_ERROR ? NGX_STREAM_INTERNAL_SERVER_ERROR
                                          : (ngx_uint_t) rc);
@@ -67,7 +98,7 @@ run_phase(ngx_stream_session_t *s, const stream_code_t *code, ngx_uint_t phase)
         stream_watch_client(stream_context_if_any(s));
         return NGX_DONE;
     }
-    return stream_context_if_any(s) != NULL ? phase_result(s, rc) : NGX_ERROR;
+    return stream_context_if_any(s) != NULL ? leave_phase(s, rc) : NGX_ERROR;
 }
 
 
@@ -186,4 +217,27 @@ phases_postconfiguration(ngx_conf_t *cf, ngx_flag_t no_postpone)
         return NGX_ERROR;
     }
     return NGX_OK;
+}
+
+
+/* A preread handler that has found what it looks for (ssl_preread: the name)
+   ends the phase: it goes on to ours instead, if that comes last. */
+void
+phases_init_module(ngx_cycle_t *cycle)
+{
+    const ngx_stream_core_main_conf_t *core =
+        ngx_stream_cycle_get_module_main_conf(cycle, ngx_stream_core_module);
+    ngx_stream_phase_handler_t *all =
+        core != NULL ? core->phase_engine.handlers : NULL;
+    ngx_uint_t ours = 0;
+    for (ngx_uint_t i = 0; all != NULL && all[i].checker != NULL; i++) {
+        if (all[i].handler == preread_handler) {
+            ours = i;
+        }
+    }
+    for (ngx_uint_t i = 0; i < ours; i++) {
+        if (all[i].checker == ngx_stream_core_preread_phase) {
+            all[i].next = ours;
+        }
+    }
 }

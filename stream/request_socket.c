@@ -3,15 +3,13 @@
 #include <ngx_event.h>
 
 #include "runtime/reader.h"
+#include "runtime/socket.h"
 #include "runtime/vm.h"
 #include "runtime/wait.h"
 #include "stream/context.h"
 #include "stream/output.h"
 
-enum {
-    TIMEOUT = 60000, /* ms */
-    PATTERN_MAX = 4096,
-};
+enum { PATTERN_MAX = 4096 };
 
 typedef struct {
     ngx_atomic_uint_t number; /* of the connection that it belongs to */
@@ -122,6 +120,15 @@ push_piece(lua_State *L, resolua_reader_t *r)
 }
 
 
+static ngx_uint_t
+has_timed_out(stream_context_t *context)
+{
+    const ngx_uint_t is_over = context->read_timer.timedout;
+    context->read_timer.timedout = 0;
+    return is_over;
+}
+
+
 /* Reads on; 0: nothing more is there yet. */
 static int
 read_step(void *data, lua_State *L)
@@ -136,8 +143,7 @@ read_step(void *data, lua_State *L)
         if (rc == NGX_ERROR) {
             return fail_with_rest(L, &sock->reader, "no memory");
         }
-        if (s->connection->read->timedout) {
-            s->connection->read->timedout = 0;
+        if (has_timed_out(sock->context)) {
             return fail_with_rest(L, &sock->reader, "timeout");
         }
         rc = fill(s);
@@ -162,8 +168,7 @@ peek_step(void *data, lua_State *L)
     ngx_stream_session_t *s = sock->context->session;
     const ngx_buf_t *b = buffer_of(s);
     while ((size_t) (b->last - b->pos) < sock->peek_size) {
-        if (s->connection->read->timedout) {
-            s->connection->read->timedout = 0;
+        if (has_timed_out(sock->context)) {
             return fail(L, "timeout");
         }
         const ngx_int_t rc = fill(s);
@@ -183,10 +188,9 @@ static void
 stop_reading(void *data)
 {
     stream_context_t *context = data;
-    ngx_event_t *rev = context->session->connection->read;
     context->reader = NULL;
-    if (rev->timer_set) {
-        ngx_del_timer(rev);
+    if (context->read_timer.timer_set) {
+        ngx_del_timer(&context->read_timer);
     }
 }
 
@@ -212,26 +216,30 @@ run_step(lua_State *L, socket_t *sock, int (*step)(void *, lua_State *))
     context->read_step = step;
     context->read_data = sock;
     c->read->handler = stream_on_event;
-    ngx_add_timer(c->read, sock->timeout);
+    stream_start_read_timer(context, sock->timeout);
     return resolua_thread_sleep(t, stop_reading, context);
 }
 
 
-/* A datagram is taken whole, or cut at size. */
+/* The rest of the datagram, or size octets of it.  It stays whole in the
+   session's buffer for whoever comes after Lua. */
 static int
-receive_datagram(lua_State *L, const socket_t *sock)
+receive_datagram(lua_State *L)
 {
+    const socket_t *sock = lua_touserdata(L, 1);
     stream_context_t *context = sock->context;
     const ngx_buf_t *b = context->session->connection->buffer;
     if (b == NULL || context->datagram_is_read) {
         return fail(L, "no more data");
     }
-    size_t size = (size_t) (b->last - b->pos);
+    const u_char *at = b->pos + context->datagram_at;
+    size_t size = (size_t) (b->last - at);
     if (lua_type(L, 2) == LUA_TNUMBER && lua_tointeger(L, 2) >= 0) {
         size = ngx_min(size, (size_t) lua_tointeger(L, 2));
     }
-    context->datagram_is_read = 1;
-    lua_pushlstring(L, (char *) b->pos, size);
+    context->datagram_at += size;
+    context->datagram_is_read = at + size == b->last;
+    lua_pushlstring(L, (const char *) at, size);
     return 1;
 }
 
@@ -267,7 +275,7 @@ socket_receive(lua_State *L)
 {
     socket_t *sock = check_socket(L);
     if (is_datagram(sock)) {
-        return receive_datagram(L, sock);
+        return receive_datagram(L);
     }
     if (sock->context->reader != NULL) {
         return fail(L, "socket busy reading");
@@ -288,7 +296,7 @@ socket_receiveany(lua_State *L)
     const lua_Integer size = luaL_checkinteger(L, 2);
     luaL_argcheck(L, size > 0, 2, "bad max argument");
     if (is_datagram(sock)) {
-        return receive_datagram(L, sock);
+        return receive_datagram(L);
     }
     if (sock->context->reader != NULL) {
         return fail(L, "socket busy reading");
@@ -386,8 +394,9 @@ socket_settimeout(lua_State *L)
 {
     socket_t *sock = check_socket(L);
     const lua_Integer ms = luaL_checkinteger(L, 2);
-    sock->timeout = ms > 0 ? (ngx_msec_t) ms : TIMEOUT;
-    sock->context->send_timeout = sock->timeout;
+    const resolua_socket_conf_t *conf = sock->context->request.sockets;
+    sock->timeout = ms > 0 ? (ngx_msec_t) ms : conf->read_timeout;
+    sock->context->send_timeout = ms > 0 ? (ngx_msec_t) ms : conf->send_timeout;
     return 0;
 }
 
@@ -445,7 +454,8 @@ request_socket(lua_State *L)
     ngx_memzero(sock, sizeof(*sock));
     sock->number = context->session->connection->number;
     sock->context = context;
-    sock->timeout = TIMEOUT;
+    sock->timeout = context->request.sockets->read_timeout;
+    stream_count_preread(context->session);
     luaL_getmetatable(L, metatable);
     lua_setmetatable(L, -2);
     return 1;

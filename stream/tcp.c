@@ -387,6 +387,7 @@ read_some(tcp_t *t)
         t->is_ended = 1;
         return n == 0 ? NGX_AGAIN : NGX_ERROR;
     }
+    t->session->received += n;
     const size_t size = held + (size_t) n;
     const ssize_t used = answer_all(t, in, size);
     if (used < 0) {
@@ -586,6 +587,7 @@ take_preread(tcp_t *t)
     if (b == NULL || b->pos == b->last) {
         return NGX_OK;
     }
+    stream_count_preread(t->session);
     const size_t size = (size_t) (b->last - b->pos);
     const ngx_int_t rc = size <= IN_ROOM
                              ? rest_keep(&t->query, b->pos, size, c->log)
