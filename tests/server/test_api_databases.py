@@ -499,6 +499,36 @@ def test_rows_that_powerdns_does_not_serve(mysql, start):
         ("old.example.test.", "A"): [("192.0.2.1", True)]}
 
 
+@pytest.mark.parametrize("kind", ["redis", "mysql"])
+def test_a_mirror_serves_without_and_shows_with_them(kind, request, start):
+    if kind == "redis":
+        request.getfixturevalue(kind).run("FLUSHALL")
+        url = "redis://:secret@127.0.0.1:%d"
+    else:
+        request.getfixturevalue(kind).run(
+            "DELETE FROM records; DELETE FROM domains")
+        url = "mysql://resolua:secret@127.0.0.1:%d/dns"
+    url = url % request.getfixturevalue(kind).port
+    conf = (SERVICE % "").replace(
+        "dns_store lmdb path=@FOLDER@/data",
+        f"dns_store {url} mirror=@FOLDER@/copy")
+    server = start(conf.replace(
+        "location /dns {", "location /api { content_by_lua_block { require("
+        '"dns.api.powerdns").serve() } } location /dns {'))
+    assert server.http(ZONE, "PUT", MASTER).status == 201
+    assert send(server, "PATCH", API + "/example.test.", {"rrsets": [
+        rrset(*key, *records) for key, records in PARKED.items()]}
+        ).status == 204
+    seen(server, "www.example.test", ["192.0.2.1"])
+    seen(server, "app.example.test", ["lb.cloud.test."])
+    assert server.query("off.example.test", "A").rcode() == 0  # the wildcard
+    assert sets_of(server, *NAMES) == PARKED
+    server.stop()
+    server.start()
+    seen(server, "www.example.test", ["192.0.2.1"])
+    assert sets_of(server, *NAMES) == PARKED
+
+
 def test_where_redis_keeps_what_it_does_not_serve(redis, start):
     """In one field, which is no name and comes with a dump."""
     redis.run("FLUSHALL")
