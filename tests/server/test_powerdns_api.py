@@ -736,6 +736,30 @@ def test_metadata(server):
     assert server.http(path).json() == []
 
 
+def test_what_cannot_be_kept_is_an_error(server):
+    path = server.folder / "data/zone-attributes"
+    path.mkdir()
+    for method, where, value in (
+            ("PUT", ZONE, {"account": "ops"}),
+            ("PUT", ZONE + "/metadata/ALSO-NOTIFY", {"metadata": ["x"]}),
+            ("PATCH", ZONE, {"rrsets": [rrset(
+                "www.example.test.", "A", "REPLACE", "192.0.2.9",
+                comments=[{"content": "c", "account": "a"}])]})):
+        reply = send(server, method, where, value)
+        assert reply.status == 500 and "could not be kept" in reply.text
+    server.wait_for_log("zone-attributes: Is a directory")
+    server.allow_log("zone-attributes: Is a directory")
+    assert server.http(ZONE).json()["account"] == ""
+
+    # A line that was cut takes nothing with it.
+    path.rmdir()
+    path.write_text('{"zone":"example.test","set":{"acc')
+    assert send(server, "PUT", ZONE, {"account": "ops"}).status == 204
+    assert server.http(ZONE).json()["account"] == "ops"
+    assert send(server, "PUT", ZONE, {"kind": "Master"}).status == 204
+    assert server.http(ZONE).json()["account"] == "ops"
+
+
 def test_search(server):
     def search(query):
         return server.http(f"{BASE}/search-data?{query}").json()

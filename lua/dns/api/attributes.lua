@@ -2,7 +2,8 @@
 -- account, comments, metadata.  Nothing in the server acts on it.
 --
 -- A file of the store's folder holds one JSON object a line and only ever
--- grows, so that workers need no lock: each reads on where it stopped.
+-- grows, so that workers need no lock: each reads on where it stopped.  A line that
+-- a full disk has cut says nothing, and the next one begins behind an end of line.
 -- @module dns.api.attributes
 
 local cjson = require "cjson.safe"
@@ -14,7 +15,7 @@ Attributes.__index = Attributes
 
 local function take(zones, line)
     local entry = cjson.decode(line)
-    if not entry then
+    if type(entry) ~= "table" or type(entry.zone) ~= "string" then
         return
     end
     if entry.gone then
@@ -24,7 +25,7 @@ local function take(zones, line)
 
     local zone = zones[entry.zone] or {}
     zones[entry.zone] = zone
-    for field, value in pairs(entry.set) do
+    for field, value in pairs(entry.set or {}) do
         zone[field] = value ~= cjson.null and value or nil
     end
 end
@@ -38,7 +39,7 @@ local function read_on(self)
     end
 
     file:seek("set", self.at)
-    local text = file:read("*a") or ""
+    local text = file:read("*a") or "" -- of a folder: nothing
     file:close()
     for line in text:gmatch("([^\n]*)\n") do
         take(self.zones, line)
@@ -46,15 +47,32 @@ local function read_on(self)
     end
 end
 
-local function write(self, entry)
-    local file = self.path and io.open(self.path, "ab")
+-- Does the file end in a line that was cut?
+local function ends_cut(file)
+    return file:seek("end") > 0 and file:seek("end", -1)
+        and file:read(1) ~= "\n"
+end
+
+local function append(path, text)
+    local file, reason = io.open(path, "a+b")
     if not file then
-        take(self.zones, cjson.encode(entry))
-        return
+        return nil, reason
     end
 
-    file:write(cjson.encode(entry), "\n")
-    file:close()
+    local ok
+    ok, reason = file:write(ends_cut(file) and "\n" or "", text, "\n")
+    local is_closed, why = file:close() -- where buffered octets are written
+    return ok and is_closed, reason or why
+end
+
+local function write(self, entry)
+    local text = cjson.encode(entry)
+    if not self.path then
+        take(self.zones, text)
+        return true
+    end
+
+    return append(self.path, text)
 end
 
 --- The fields of a zone: a table to be read.
@@ -72,18 +90,26 @@ end
 --- Sets fields; cjson.null takes one away.
 -- @tparam string zone normalized
 -- @tparam table fields
+-- @treturn boolean|nil nil: they could not be kept
+-- @treturn string reason
 function Attributes:set(zone, fields)
-    if next(fields) ~= nil then
-        write(self, { zone = zone, set = fields })
+    if next(fields) == nil then
+        return true
     end
+
+    return write(self, { zone = zone, set = fields })
 end
 
 --- Forgets a zone.
 -- @tparam string zone normalized
+-- @treturn boolean|nil
+-- @treturn string reason
 function Attributes:forget(zone)
-    if next(self:of(zone)) ~= nil then
-        write(self, { zone = zone, gone = true })
+    if next(self:of(zone)) == nil then
+        return true
     end
+
+    return write(self, { zone = zone, gone = true })
 end
 
 local attributes = {}

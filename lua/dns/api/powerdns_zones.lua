@@ -41,15 +41,29 @@ local function attributes_of(context, zone)
     return attributes.open(context.folder):of(name_of.normalize(zone))
 end
 
+-- False after an error was sent: the edit before it stands.
+local function check_kept(zone, ok, reason)
+    if not ok then
+        ngx.log(ngx.ERR, "what is kept of the zone ", zone,
+            " beside its records cannot be written: ", reason)
+        http.send_error(500, "the zone's settings, comments or metadata could "
+            .. "not be kept, the error log says why; its records are as the "
+            .. "request says")
+    end
+
+    return ok
+end
+
 local function set_attributes(context, zone, fields)
-    attributes.open(context.folder):set(name_of.normalize(zone), fields)
+    return check_kept(zone, attributes.open(context.folder):set(
+        name_of.normalize(zone), fields))
 end
 
 -- What is kept of changed sets beside their records.
 local function keep_of_sets(context, zone, list)
-    set_attributes(context, zone, rrsets.comment_fields(list))
-    set_attributes(context, zone, rrsets.content_fields(list,
-        attributes_of(context, zone)))
+    return set_attributes(context, zone, rrsets.comment_fields(list))
+        and set_attributes(context, zone, rrsets.content_fields(list,
+            attributes_of(context, zone)))
 end
 
 --- A zone's id, safe in a path.
@@ -343,8 +357,11 @@ local function create(context)
         return send_store_error(reason, kind)
     end
 
-    set_attributes(context, new.zone, new.settings)
-    keep_of_sets(context, new.zone, new.changes)
+    if not set_attributes(context, new.zone, new.settings)
+        or not keep_of_sets(context, new.zone, new.changes) then
+        return nil
+    end
+
     return send_made(context, made, new.changes)
 end
 
@@ -408,8 +425,7 @@ local function patch(context, zone)
         return send_store_error(reason, kind)
     end
 
-    keep_of_sets(context, zone, parsed)
-    return http.send(204)
+    return keep_of_sets(context, zone, parsed) and http.send(204)
 end
 
 -- The body of PUT: settings, and all of the zone's record sets if it has
@@ -478,13 +494,14 @@ local function put(context, zone)
         if not ok then
             return send_store_error(reason, kind)
         end
-        set_attributes(context, zone, old_fields(attributes_of(context,
-            zone)))
-        keep_of_sets(context, zone, new.changes)
+        if not set_attributes(context, zone,
+            old_fields(attributes_of(context, zone)))
+            or not keep_of_sets(context, zone, new.changes) then
+            return nil
+        end
     end
 
-    set_attributes(context, zone, new.settings)
-    return http.send(204)
+    return set_attributes(context, zone, new.settings) and http.send(204)
 end
 
 local function delete(context, zone)
@@ -497,8 +514,8 @@ local function delete(context, zone)
         return send_store_error(reason, kind)
     end
 
-    attributes.open(context.folder):forget(name_of.normalize(zone))
-    return http.send(204)
+    return check_kept(zone, attributes.open(context.folder):forget(
+        name_of.normalize(zone))) and http.send(204)
 end
 
 -- Below a zone.
@@ -580,8 +597,8 @@ local function put_metadata(context, zone, kind)
         values = attributes_of(context, zone)[FIELD .. name] or values
     end
     values = append(values, value.metadata)
-    set_attributes(context, zone, { [FIELD .. name] = values })
-    return http.send_json(kind and 200 or 201, metadata_table(name, values))
+    return set_attributes(context, zone, { [FIELD .. name] = values })
+        and http.send_json(kind and 200 or 201, metadata_table(name, values))
 end
 
 local function get_metadata(context, zone, kind)
@@ -590,8 +607,8 @@ local function get_metadata(context, zone, kind)
 end
 
 local function delete_metadata(context, zone, kind)
-    set_attributes(context, zone, { [FIELD .. kind] = json.null })
-    return http.send(204)
+    return set_attributes(context, zone, { [FIELD .. kind] = json.null })
+        and http.send(204)
 end
 
 local BELOW = {
