@@ -100,6 +100,7 @@ http_req_socket(lua_State *L)
         .connection = r->connection,
         .preread = r->header_in,
         .rest = is_raw ? NULL : &r->headers_in.content_length_n,
+        .taken = &r->request_length,
         .is_raw = is_raw ? 1 : 0,
     };
     ctx->socket = resolua_client_socket_push(L, &ctx->base, &client);

@@ -28,6 +28,7 @@ take_preread(tcp_t *tcp, const resolua_client_t *client)
     b->pos += size;
     if (client->rest != NULL) {
         *client->rest -= (off_t) size;
+        *client->taken += (off_t) size;
     }
     return NGX_OK;
 }
@@ -46,6 +47,7 @@ resolua_client_socket_push(lua_State *L, resolua_request_t *r,
     tcp->link.connection = client->connection;
     tcp->link.is_borrowed = 1;
     tcp->rest = client->rest;
+    tcp->taken = client->taken;
     lua_pushvalue(L, -1);
     tcp->self_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     return tcp;

@@ -16,8 +16,9 @@ typedef struct {
     ngx_connection_t *connection;
     ngx_buf_t *preread; /* octets that have come already; what is taken is
                            taken out of it */
-    off_t *rest; /* octets of a body that may be read, counted down; NULL:
-                    any number */
+    off_t *rest;  /* octets of a body that may be read, counted down; NULL:
+                     any number */
+    off_t *taken; /* octets of it that have been read, counted up */
     unsigned is_raw : 1;
 } resolua_client_t;
 

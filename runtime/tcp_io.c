@@ -99,6 +99,7 @@ fill(tcp_t *tcp)
         link->end = (size_t) n;
         if (tcp->rest != NULL) {
             *tcp->rest -= n;
+            *tcp->taken += n;
         }
         return NGX_OK;
     }

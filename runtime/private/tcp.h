@@ -88,6 +88,7 @@ struct tcp_s {
     resolua_reader_t reader;
     tcp_parser_t *parser; /* owned: reads instead, or NULL */
     off_t *rest;  /* borrowed: octets that may be read; NULL: any number */
+    off_t *taken; /* borrowed: octets that have been, where there is a rest */
     int self_ref; /* of a client's socket, in the registry */
     resolua_thread_t *reading; /* the coroutine that sleeps, or NULL */
     resolua_thread_t *writing; /* also while connecting and in a handshake */

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from lua_conf import http_lua
-from resolua_server import HOST
+from resolua_server import HOST, wait_for
 
 
 @contextlib.contextmanager
@@ -69,6 +69,23 @@ def test_a_body_by_pieces(start):
     assert b"abc\n" in got
     assert b"defg\n" in got
     assert b"nilclosed" in got
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_body_counts_in_request_length(start, together):
+    server = start(http_lua(
+        BODY + "ngx.say(#socket:receive('*a'))",
+        'log_by_lua_block { ngx.log(ngx.WARN, "length ", '
+        'ngx.var.request_length) }'))
+    head = post(5000)
+    with client(server) as s:
+        if together:
+            s.sendall(head + b"x" * 5000)
+        else:
+            s.sendall(head)
+            s.sendall(b"x" * 5000)
+        assert b"5000\n" in to_end(s)
+    wait_for(lambda: "length %d" % (len(head) + 5000) in server.log())
 
 
 def test_all_of_a_large_body(start):
