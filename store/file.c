@@ -84,8 +84,9 @@ static int
 write_new(const char *path, const char *folder, const char *octets, size_t size)
 {
     struct stat owner;
-    int fd =
-        open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    (void) unlink(path); /* what a writer that was killed has left */
+
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
     if (fd < 0) {
         return errno;

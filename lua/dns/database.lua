@@ -90,16 +90,7 @@ function Database:zone(zone)
     return one
 end
 
-local function visit_records(found, visit)
-    local record = library.record
-    while C.dns_ffi_listing_next_record(found, record) == 1 do
-        if visit(record) == false then
-            break
-        end
-    end
-
-    return true
-end
+local visit_records = store_module.visit_listing
 
 --- See dns.store.
 function Database:each_record(zone, visit)

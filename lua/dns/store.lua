@@ -336,6 +336,18 @@ local function edit_of(handle, apex, store)
     }, Edit)
 end
 
+-- Calls visit with each record of a listing.
+local function visit_listing(found, visit)
+    local record = library.record
+    while C.dns_ffi_listing_next_record(found, record) == 1 do
+        if visit(record) == false then
+            break
+        end
+    end
+
+    return true
+end
+
 -- Parked records of the embedded store or of a database.
 local function list_parked(store, database, apex, visit, run)
     local out = ffi.new("struct dns_ffi_listing *[1]")
@@ -350,14 +362,7 @@ local function list_parked(store, database, apex, visit, run)
         return failure(status, ffi.string(C.dns_ffi_listing_error(found)))
     end
 
-    local record = library.record
-    while C.dns_ffi_listing_next_record(found, record) == 1 do
-        if visit(record) == false then
-            break
-        end
-    end
-
-    return true
+    return visit_listing(found, visit)
 end
 
 local Store = {}
@@ -550,6 +555,7 @@ local store = {
     edit_of = edit_of,
     failure = failure,
     list_parked = list_parked,
+    visit_listing = visit_listing,
     --- Types of parked records.
     ALIAS = ALIAS,
     DISABLED_ALIAS = DISABLED_ALIAS,

@@ -736,6 +736,30 @@ def test_metadata(server):
     assert server.http(path).json() == []
 
 
+def test_metadata_that_are_settings(server):
+    path = ZONE + "/metadata"
+    assert send(server, "PUT", path + "/SOA-EDIT",
+                {"metadata": ["EPOCH"]}).status == 200
+    assert server.http(ZONE).json()["soa_edit"] == "EPOCH"
+    assert send(server, "PUT", ZONE, {"soa_edit_api": "SOA-EDIT"}).status == 204
+    assert [(m["kind"], m["metadata"]) for m in server.http(path).json()] == [
+        ("SOA-EDIT", ["EPOCH"]), ("SOA-EDIT-API", ["SOA-EDIT"])]
+    assert patch(server, rrset("x.example.test.", "A", "REPLACE",
+                               "192.0.2.1")).status == 204
+    assert server.http(ZONE).json()["serial"] < 2_020_000_000  # seconds
+    assert send(server, "DELETE", path + "/SOA-EDIT").status == 204
+    assert server.http(ZONE).json()["soa_edit"] == ""
+    for kind in ("SOA-EDIT-API", "API-RECTIFY", "ENABLE-LUA-RECORDS"):
+        for method, where, value in (
+                ("GET", "/" + kind, None), ("DELETE", "/" + kind, None),
+                ("PUT", "/" + kind, {"metadata": ["1"]}),
+                ("POST", "", {"kind": kind, "metadata": ["1"]})):
+            reply = send(server, method, path + where, value)
+            assert reply.status == 422, (kind, method)
+            assert "Unsupported metadata kind" in reply.text
+    assert send(server, "PUT", path + "/X-A", {"metadata": [7]}).status == 422
+
+
 def test_what_cannot_be_kept_is_an_error(server):
     path = server.folder / "data/zone-attributes"
     path.mkdir()

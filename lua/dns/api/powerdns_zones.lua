@@ -7,6 +7,7 @@ local attributes = require "dns.api.attributes"
 local changes = require "dns.api.changes"
 local http = require "dns.api.http"
 local json = require "dns.api.json"
+local metadata = require "dns.api.powerdns_metadata"
 local parked = require "dns.api.parked"
 local rrsets = require "dns.api.powerdns_rrsets"
 local walk = require "dns.api.walk"
@@ -37,27 +38,7 @@ local function send_store_error(reason, kind)
         reason)
 end
 
-local function attributes_of(context, zone)
-    return attributes.open(context.folder):of(name_of.normalize(zone))
-end
-
--- False after an error was sent: the edit before it stands.
-local function check_kept(zone, ok, reason)
-    if not ok then
-        ngx.log(ngx.ERR, "what is kept of the zone ", zone,
-            " beside its records cannot be written: ", reason)
-        http.send_error(500, "the zone's settings, comments or metadata could "
-            .. "not be kept, the error log says why; its records are as the "
-            .. "request says")
-    end
-
-    return ok
-end
-
-local function set_attributes(context, zone, fields)
-    return check_kept(zone, attributes.open(context.folder):set(
-        name_of.normalize(zone), fields))
-end
+local attributes_of, set_attributes = metadata.of, metadata.set
 
 -- What is kept of changed sets beside their records.
 local function keep_of_sets(context, zone, list)
@@ -514,8 +495,7 @@ local function delete(context, zone)
         return send_store_error(reason, kind)
     end
 
-    return check_kept(zone, attributes.open(context.folder):forget(
-        name_of.normalize(zone))) and http.send(204)
+    return metadata.forget(context, zone) and http.send(204)
 end
 
 -- Below a zone.
@@ -550,78 +530,14 @@ local function empty_list()
     return http.send_json(200, json.list {})
 end
 
--- Metadata.
-
-local FIELD = "metadata:"
-
-local function metadata_table(kind, values)
-    return { type = "Metadata", kind = kind, metadata = json.list(values) }
-end
-
-local function list_metadata(context, zone)
-    local out = json.list {}
-    for field, values in pairs(attributes_of(context, zone)) do
-        if field:sub(1, #FIELD) == FIELD then
-            out[#out + 1] = metadata_table(field:sub(#FIELD + 1), values)
-        end
-    end
-
-    return http.send_json(200, out)
-end
-
-local function append(values, more)
-    local out = {}
-    for _, items in ipairs { values, more } do
-        for _, item in ipairs(items) do
-            out[#out + 1] = item
-        end
-    end
-
-    return out
-end
-
-local function put_metadata(context, zone, kind)
-    local value = http.read_object(context.grant)
-    if not value then
-        return nil
-    end
-
-    local name = kind or value.kind
-    if type(name) ~= "string" or not name:find("^[%w%-]+$")
-        or type(value.metadata) ~= "table" then
-        return http.send_error(422, "kind and metadata, a list, are expected")
-    end
-
-    local values = {}
-    if not kind then -- POST adds
-        values = attributes_of(context, zone)[FIELD .. name] or values
-    end
-    values = append(values, value.metadata)
-    return set_attributes(context, zone, { [FIELD .. name] = values })
-        and http.send_json(kind and 200 or 201, metadata_table(name, values))
-end
-
-local function get_metadata(context, zone, kind)
-    return http.send_json(200, metadata_table(kind,
-        attributes_of(context, zone)[FIELD .. kind] or {}))
-end
-
-local function delete_metadata(context, zone, kind)
-    return set_attributes(context, zone, { [FIELD .. kind] = json.null })
-        and http.send(204)
-end
-
 local BELOW = {
     export = { GET = export },
     notify = { PUT = nothing_to_do "Notification queued" },
     rectify = { PUT = nothing_to_do "Rectified" },
     ["axfr-retrieve"] = { PUT = no_secondary },
     cryptokeys = { GET = empty_list },
-    metadata = { GET = list_metadata, POST = put_metadata },
+    metadata = metadata.ALL,
 }
-
-local ONE_METADATA = { GET = get_metadata, PUT = put_metadata,
-    DELETE = delete_metadata }
 
 local ONE_ZONE = { GET = get, PATCH = patch, PUT = put, DELETE = delete }
 
@@ -638,7 +554,7 @@ local function methods_of(parts)
         return ONE_ZONE
     end
     if #parts == 3 and parts[2] == "metadata" then
-        return ONE_METADATA
+        return metadata.ONE
     end
 
     return #parts == 2 and BELOW[parts[2]] or nil
