@@ -108,25 +108,27 @@ add_argument(lua_State *L, int table, const u_char *text, const u_char *stop)
 }
 
 
-ngx_int_t
-resolua_args_decode(lua_State *L, const u_char *text, size_t size,
-                    lua_Integer max)
+/* named: of those with a name max are put, not of all. */
+static ngx_int_t
+decode(lua_State *L, const ngx_str_t *args, lua_Integer max, ngx_uint_t named)
 {
     const int table = lua_gettop(L);
-    const u_char *end = text + size;
+    const u_char *text = args->data;
+    const u_char *end = text + args->len;
     lua_Integer count = 0;
+    lua_Integer put_count = 0;
 
     luaL_checkstack(L, 8, NULL);
-    while (size > 0) {
+    while (args->len > 0) {
         const u_char *stop = memchr(text, '&', (size_t) (end - text));
         stop = stop != NULL ? stop : end;
-        (void) add_argument(L, table, text, stop);
-        if (stop == end) {
-            return NGX_OK;
+        if ((max <= 0 || (named ? put_count : count) < max) &&
+            add_argument(L, table, text, stop) == NGX_OK) {
+            put_count++;
         }
         count++;
-        if (max > 0 && count == max) {
-            return NGX_DECLINED;
+        if (stop == end) {
+            return max > 0 && count > max ? NGX_DECLINED : NGX_OK;
         }
         text = stop + 1;
     }
@@ -135,29 +137,20 @@ resolua_args_decode(lua_State *L, const u_char *text, size_t size,
 
 
 ngx_int_t
+resolua_args_decode(lua_State *L, const u_char *text, size_t size,
+                    lua_Integer max)
+{
+    const ngx_str_t args = {size, (u_char *) text};
+    return decode(L, &args, max, 0);
+}
+
+
+ngx_int_t
 resolua_args_decode_named(lua_State *L, const u_char *text, size_t size,
                           lua_Integer max)
 {
-    const int table = lua_gettop(L);
-    const u_char *end = text + size;
-    lua_Integer count = 0;
-    lua_Integer named = 0;
-
-    luaL_checkstack(L, 8, NULL);
-    while (size > 0) {
-        const u_char *stop = memchr(text, '&', (size_t) (end - text));
-        stop = stop != NULL ? stop : end;
-        count++;
-        if ((max <= 0 || named < max) &&
-            add_argument(L, table, text, stop) == NGX_OK) {
-            named++;
-        }
-        if (stop == end) {
-            return max > 0 && count > max ? NGX_DECLINED : NGX_OK;
-        }
-        text = stop + 1;
-    }
-    return NGX_OK;
+    const ngx_str_t args = {size, (u_char *) text};
+    return decode(L, &args, max, 1);
 }
 
 

@@ -13,8 +13,8 @@ enum { RESOLUA_ARGS_MAX = 100 }; /* unless the script says otherwise */
 
 /* Puts the arguments of text into the table on top of the stack: a string, true
    where there is no '=', an array where the name comes again; those without a
-   name count, but are left out.  max 0: no limit.  NGX_DECLINED: something
-   follows on max of them. */
+   name count, but are left out.  max 0: no limit.  NGX_DECLINED: there are more
+   than max. */
 ngx_int_t resolua_args_decode(lua_State *L, const u_char *text, size_t size,
                               lua_Integer max);
 
