@@ -18,6 +18,21 @@ typedef struct {
     bool zones_changed;
 } writing_t;
 
+bool
+database_resets(const store_database_t *db, uint16_t type)
+{
+    for (size_t i = db->first; i < db->end; i++) {
+        const change_t *change = &db->edit->changes[i];
+
+        if (change->type == type && (change->kind == CHANGE_REMOVE ||
+                                     change->kind == CHANGE_REMOVE_IF_ANY)) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
 static dns_status_t
 fail_at_apex(writing_t *w, dns_status_t status, const char *reason)
 {
@@ -80,6 +95,8 @@ write_group(writing_t *w, size_t first, size_t end)
     dns_name_t name;
     dns_node_t old = {NULL, 0};
 
+    w->db->first = first;
+    w->db->end = end;
     store_edit_owner(w->edit, &w->edit->changes[first], octets);
     dns_name_set(&name, octets);
 
@@ -122,6 +139,9 @@ write_apex(writing_t *w, size_t end)
     const store_edit_t *edit = w->edit;
     dns_node_t old = store_nodes_find(&w->nodes, &edit->apex);
     dns_status_t status = dns_node_builder_reset(&w->builder, &old);
+
+    w->db->first = 0;
+    w->db->end = end;
 
     if (status == DNS_OK && end > 0) {
         status = store_edit_apply(w->edit, 0, end, &w->builder, w->db->error);
@@ -265,6 +285,7 @@ try_commit(writing_t *w)
 {
     const database_driver_t *driver = w->db->driver;
 
+    w->db->edit = w->edit;
     w->is_new = w->is_changed = w->zones_changed = false;
     w->db->is_committing = w->db->is_overtaken = false;
 

@@ -28,6 +28,7 @@ close_link(store_database_t *db)
     }
 
     buffer_free(&link->inserts);
+    buffer_free(&link->unread);
     free(link);
 }
 
@@ -268,6 +269,20 @@ add_json_row(database_taking_t *taking, const store_row_t *row)
     return taking->status;
 }
 
+/* A row that is not served and is not to be lost: id is the sixth column. */
+static void
+skip_row(store_database_t *db, const MYSQL_RES *rows, MYSQL_ROW row)
+{
+    my_link_t *link = db->link;
+
+    db->skipped++;
+
+    if (!db->reads_parked && mysql_num_fields((MYSQL_RES *) rows) > 5 &&
+        row[5] != NULL) {
+        buffer_put(&link->unread, ", %s", row[5]);
+    }
+}
+
 /* name, type, ttl, content, prio: the first four at the least */
 static dns_status_t
 add_row(store_database_t *db, MYSQL_RES *rows, MYSQL_ROW row,
@@ -292,7 +307,7 @@ add_row(store_database_t *db, MYSQL_RES *rows, MYSQL_ROW row,
     if (row[0] == NULL ||
         dns_name_from_text(name, row[0], sizes[0], NULL, NULL) != DNS_OK ||
         !dns_name_is_within(name, db->apex.octets)) {
-        db->skipped++;
+        skip_row(db, rows, row);
         return DNS_OK;
     }
 
@@ -306,7 +321,9 @@ add_row(store_database_t *db, MYSQL_RES *rows, MYSQL_ROW row,
         store_records_from_row(db->records, &text, &record, &reason);
 
     if (status != DNS_OK) {
-        db->skipped += status != DNS_ENOTFOUND;
+        if (status != DNS_ENOTFOUND) {
+            skip_row(db, rows, row);
+        }
         return DNS_OK;
     }
 
@@ -314,7 +331,15 @@ add_row(store_database_t *db, MYSQL_RES *rows, MYSQL_ROW row,
         record.type = (uint16_t) strtoul(row[5], NULL, 10);
     }
 
+    const uint64_t skipped = db->skipped;
+
     database_take_record(&taking, &record, NULL);
+
+    if (db->skipped > skipped) {
+        db->skipped = skipped;
+        skip_row(db, rows, row);
+    }
+
     return taking.status;
 }
 
@@ -381,7 +406,7 @@ my_find_zone(store_database_t *db, const dns_name_t *apex, const char *lock)
 }
 
 const char my_rows_text[] =
-    "SELECT name, type, ttl, content, prio FROM records WHERE disabled = 0"
+    "SELECT name, type, ttl, content, prio, id FROM records WHERE disabled = 0"
     " AND type IS NOT NULL AND domain_id = ";
 
 static dns_status_t

@@ -34,6 +34,7 @@ my_begin(store_database_t *db, const dns_name_t *apex, uint64_t *generation)
     my_link_t *link = db->link;
 
     buffer_clear(&link->inserts);
+    buffer_clear(&link->unread);
 
     if (db->options.layout.zones != NULL) {
         return database_fail(db, DNS_ESTORE,
@@ -113,13 +114,47 @@ my_create(store_database_t *db)
     return status;
 }
 
-/* Parked rows stay (store/parked.h). */
+/* The condition that spares what could not be read. */
+static void
+put_spared(store_database_t *db, buffer_t *statement)
+{
+    const my_link_t *link = db->link;
+
+    if (link->unread.failed) {
+        statement->failed = true;
+    } else if (link->unread.size > 0) {
+        buffer_put(statement, " AND id NOT IN (%s)",
+                   link->unread.octets + 2); /* behind the first comma */
+    }
+}
+
+/* Who puts a zone back has seen neither parked rows (store/parked.h) nor those
+   that cannot be read: they stay. */
 dns_status_t
 my_clear(store_database_t *db)
 {
-    return my_run_for_zone(db, "DELETE FROM records WHERE disabled = 0 AND"
-                               " (type IS NULL OR type <> 'ALIAS') AND"
-                               " domain_id = ");
+    store_nodes_t nodes = {0};
+    dns_status_t status = my_run_for_zone(db, my_rows_text);
+
+    if (status == DNS_OK) {
+        status = my_take_rows(db, &nodes);
+        store_nodes_free(&nodes);
+    }
+
+    if (status != DNS_OK) {
+        return status;
+    }
+
+    buffer_t statement = {0};
+
+    buffer_put(&statement,
+               "DELETE FROM records WHERE disabled = 0 AND (type IS NULL OR"
+               " type <> 'ALIAS') AND domain_id = %u",
+               db->zone_id);
+    put_spared(db, &statement);
+    status = my_run(db, &statement);
+    buffer_free(&statement);
+    return status;
 }
 
 /* Tables that a small layout does without. */
@@ -256,6 +291,11 @@ delete_set(store_database_t *db, const dns_name_t *name, uint16_t type)
                " type = '%s' AND name = ",
                db->zone_id, kind.disabled, kind.type);
     my_put_name(&statement, my_of(db), name->octets);
+
+    if (!db->writes_parked && !database_resets(db, type)) {
+        put_spared(db, &statement);
+    }
+
     status = my_run(db, &statement);
     buffer_free(&statement);
     return status;

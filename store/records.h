@@ -92,17 +92,27 @@ store_records_from_json(store_records_t *records, const store_json_t *json);
 DNS_EXPORT DNS_MUST_USE dns_status_t store_records_from_json_row(
     store_records_t *records, const store_row_t *row, const store_json_t *json);
 
+/* What of a field cannot be read, as JSON: all of it where it is no object.
+ *out: owned by the caller, free(); NULL: all of it can. */
+DNS_EXPORT DNS_MUST_USE dns_status_t store_records_unread_json(
+    store_records_t *records, const char *text, size_t size, char **out);
+
 /* A field's JSON and what its node was and is to be; all borrowed. */
 typedef struct {
     const char *text; /* NULL: there was none */
     size_t size;
     const dns_node_t *old;
     const dns_node_t *node;
+    /* Is the whole set replaced or removed?  If not, members of its type that
+       cannot be read stay.  NULL: each set is. */
+    bool (*resets)(const void *data, uint16_t type);
+    const void *data;
 } store_json_change_t;
 
 /*
  * The JSON with the record sets that differ; members that hold none of them
- * stay.  *out: owned by the caller, free(); NULL: nothing is left.  A SOA that
+ * stay.  *out: owned by the caller, free(); NULL: nothing is left.
+ * DNS_ECONFLICT: the text is no JSON object, and would be lost.  A SOA that
  * has no serial in the JSON does not get one by its serial's change alone.
  */
 DNS_EXPORT DNS_MUST_USE dns_status_t store_records_change_json(

@@ -184,10 +184,37 @@ is_of_type(json_t *object, uint16_t type)
            other == type;
 }
 
+/* What a change works on. */
+typedef struct {
+    store_records_t *records;
+    const store_json_change_t *change;
+    json_t *root;
+} changing_t;
+
+/* Takes a member's records of a type away, but for what stays. */
+static void
+drop_entries(const changing_t *c, const char *key, json_t *array, uint16_t type,
+             bool keeps_unread)
+{
+    const bool is_other = strcasecmp(key, "rr") == 0;
+
+    for (size_t i = json_array_size(array); i-- > 0;) {
+        json_t *entry = json_array_get(array, i);
+
+        if ((!is_other || is_of_type(entry, type)) &&
+            (!keeps_unread || records_can_read(c->records, key, entry))) {
+            json_array_remove(array, i);
+        }
+    }
+}
+
 /* All records of a type, in whatever letters they stand there. */
 static void
-drop_set(json_t *root, uint16_t type)
+drop_set(const changing_t *c, uint16_t type)
 {
+    const store_json_change_t *change = c->change;
+    const bool keeps_unread =
+        change->resets != NULL && !change->resets(change->data, type);
     char mnemonic[DNS_MNEMONIC_SIZE];
     const char *key;
     json_t *value;
@@ -195,16 +222,17 @@ drop_set(json_t *root, uint16_t type)
 
     dns_type_to_text(mnemonic, type);
 
-    json_object_foreach_safe(root, next, key, value)
+    json_object_foreach_safe(c->root, next, key, value)
     {
-        if (strcasecmp(key, mnemonic) == 0) {
-            json_object_del(root, key);
-        } else if (strcasecmp(key, "rr") == 0 && json_is_array(value)) {
-            for (size_t i = json_array_size(value); i-- > 0;) {
-                if (is_of_type(json_array_get(value, i), type)) {
-                    json_array_remove(value, i);
-                }
-            }
+        const bool is_of_key = strcasecmp(key, mnemonic) == 0;
+
+        if (json_is_array(value) && (is_of_key || strcasecmp(key, "rr") == 0)) {
+            drop_entries(c, key, value, type, keeps_unread);
+        }
+
+        if (is_of_key &&
+            (!json_is_array(value) || json_array_size(value) == 0)) {
+            json_object_del(c->root, key);
         }
     }
 }
@@ -235,8 +263,9 @@ keeps_soa(json_t *root, const dns_rrset_t *set, const dns_node_t *old)
 }
 
 static dns_status_t
-put_sets(json_t *root, const store_json_change_t *change, char *text)
+put_sets(const changing_t *c, char *text)
 {
+    const store_json_change_t *change = c->change;
     dns_rrset_t set;
     dns_rdata_t rdata;
     dns_status_t status = DNS_OK;
@@ -244,18 +273,18 @@ put_sets(json_t *root, const store_json_change_t *change, char *text)
     for (size_t at = 0;
          status == DNS_OK && dns_node_next(change->node, &at, &set);) {
         if (store_has_same_set(change->old, &set) ||
-            keeps_soa(root, &set, change->old)) {
+            keeps_soa(c->root, &set, change->old)) {
             continue;
         }
 
-        drop_set(root, set.type);
+        drop_set(c, set.type);
 
         for (size_t r = 0;
              status == DNS_OK && dns_rrset_next(&set, &r, &rdata);) {
             dns_rrset_t row = set;
 
             row.ttl = dns_node_ttl(change->node, &set, &rdata);
-            status = put_record(root, &row, &rdata, text);
+            status = put_record(c->root, &row, &rdata, text);
         }
     }
 
@@ -290,22 +319,28 @@ store_records_change_json(store_records_t *records,
     dns_rrset_t other;
     dns_status_t status = DNS_ENOMEM;
 
-    (void) records;
     *out = NULL;
 
-    if (!json_is_object(root)) {
+    if (change->text != NULL && !json_is_object(root)) {
         json_decref(root);
+        free(text);
+        return DNS_ECONFLICT;
+    }
+
+    if (root == NULL) {
         root = json_object();
     }
+
+    const changing_t c = {records, change, root};
 
     if (root != NULL && text != NULL) {
         for (size_t at = 0; dns_node_next(change->old, &at, &set);) {
             if (!dns_node_find(change->node, set.type, &other)) {
-                drop_set(root, set.type);
+                drop_set(&c, set.type);
             }
         }
 
-        status = put_sets(root, change, text);
+        status = put_sets(&c, text);
     }
 
     if (status == DNS_OK && !is_empty(root)) {

@@ -384,6 +384,69 @@ store_records_from_json(store_records_t *r, const store_json_t *json)
     return DNS_OK;
 }
 
+static void
+note_unread(void *data, const store_record_t *record, const char *reason)
+{
+    (void) reason;
+    *(bool *) data |= record == NULL;
+}
+
+bool
+records_can_read(store_records_t *r, const char *key, json_t *entry)
+{
+    bool is_unread = false;
+    const store_json_t json = {.visit = note_unread, .data = &is_unread};
+
+    read_entry(r, &json, key, entry);
+    return !is_unread;
+}
+
+/* Leaves the entries that cannot be read; true: there are some. */
+static bool
+drop_read(store_records_t *r, const char *key, json_t *value)
+{
+    if (!json_is_array(value)) {
+        return !records_can_read(r, key, value);
+    }
+
+    for (size_t i = json_array_size(value); i-- > 0;) {
+        if (records_can_read(r, key, json_array_get(value, i))) {
+            json_array_remove(value, i);
+        }
+    }
+
+    return json_array_size(value) > 0;
+}
+
+dns_status_t
+store_records_unread_json(store_records_t *r, const char *text, size_t size,
+                          char **out)
+{
+    json_t *root = json_loadb(text, size, 0, NULL);
+    const char *key;
+    json_t *value;
+    void *next;
+
+    if (!json_is_object(root)) {
+        json_decref(root);
+        *out = strndup(text, size);
+        return *out == NULL ? DNS_ENOMEM : DNS_OK;
+    }
+
+    json_object_foreach_safe(root, next, key, value)
+    {
+        if (!drop_read(r, key, value)) {
+            json_object_del(root, key);
+        }
+    }
+
+    const bool has_unread = json_object_size(root) > 0;
+
+    *out = has_unread ? json_dumps(root, JSON_COMPACT) : NULL;
+    json_decref(root);
+    return has_unread && *out == NULL ? DNS_ENOMEM : DNS_OK;
+}
+
 dns_status_t
 store_records_from_json_row(store_records_t *r, const store_row_t *row,
                             const store_json_t *json)

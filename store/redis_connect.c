@@ -36,6 +36,7 @@ redis_close(store_database_t *db)
         close_node(&link->nodes[i]);
     }
 
+    redis_forget_transaction(link);
     buffer_free(&link->commands);
     free(link);
 }

@@ -32,8 +32,10 @@ typedef struct {
                                const uint8_t *const *names, size_t count,
                                store_nodes_t *out);
     dns_status_t (*create)(store_database_t *db); /* the zone */
-    dns_status_t (*clear)(store_database_t *db);  /* its records */
-    dns_status_t (*drop)(store_database_t *db);   /* all of it */
+    /* Its records, but for those that could not be shown to whoever replaces
+       the zone. */
+    dns_status_t (*clear)(store_database_t *db);
+    dns_status_t (*drop)(store_database_t *db); /* all of it */
     dns_status_t (*write)(store_database_t *db, const dns_name_t *name,
                           const dns_node_t *old, const dns_node_t *node);
     /* Adds the zone's parked records (store/parked.h), at the least those of
@@ -63,12 +65,21 @@ struct store_database_s {
                            the sake of another one: begin again */
     uint64_t skipped;
 
+    /* The changes of the name that is being written; borrowed. */
+    const store_edit_t *edit;
+    size_t first;
+    size_t end;
+
     /* Of the transaction. */
     dns_name_t apex;
     uint32_t zone_id;   /* MySQL */
     bool reads_parked;  /* MySQL: the sixth column is the type, or 0 */
     bool writes_parked; /* MySQL: rows are written that are not served */
 };
+
+/* Does the edit replace or remove the whole set that is being written?  If not,
+   what of it cannot be read stays. */
+bool database_resets(const store_database_t *db, uint16_t type);
 
 /* error = text; gives status. */
 dns_status_t database_fail(store_database_t *db, dns_status_t status,

@@ -14,6 +14,8 @@ enum { MY_CONTENT_SIZE = 4 * DNS_RDATA_MAX + 1024 }; /* bytes of one rdata */
 typedef struct {
     MYSQL *mysql;
     buffer_t inserts; /* rows that are not sent yet */
+    buffer_t unread;  /* ", ID": rows that the transaction has found and that
+                         cannot be read */
     char content[MY_CONTENT_SIZE];
 } my_link_t;
 

@@ -21,6 +21,12 @@ struct store_records_s {
     json_memo_t memo;
 };
 
+struct json_t;
+
+/* Can the entry of a member be read? */
+bool records_can_read(store_records_t *r, const char *key,
+                      struct json_t *entry);
+
 void records_rewind(store_records_t *r);
 void records_put(store_records_t *r, const char *text, size_t size);
 

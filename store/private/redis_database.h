@@ -22,15 +22,30 @@ typedef struct {
     struct ssl_st *ssl;  /* owned; NULL: no TLS */
 } redis_node_t;
 
+/* A field of which a part cannot be read, which stays. */
+typedef struct {
+    char field[DNS_NAME_TEXT_SIZE];
+    char *json; /* owned */
+} redis_kept_t;
+
 typedef struct {
     redis_node_t *node;                  /* in use */
     redis_node_t nodes[REDIS_NODES_MAX]; /* one without a cluster */
     unsigned node_count;
     buffer_t commands; /* of the transaction, formatted */
     size_t command_count;
-    bool is_cleared; /* nothing of the zone's fields stays */
+    bool is_cleared;    /* of the zone's fields only those stay: */
+    redis_kept_t *kept; /* owned */
+    size_t kept_count;
+    char *apex; /* owned: the apex's JSON as the transaction found it; NULL:
+                   none */
+    bool writes_apex; /* as another text than that */
+    bool is_dropped;
     char key[STORE_REDIS_KEY_SIZE];
 } redis_link_t;
+
+/* What is kept of a transaction. */
+void redis_forget_transaction(redis_link_t *link);
 
 static inline redisContext *
 redis_of(store_database_t *db)
@@ -66,5 +81,31 @@ dns_status_t redis_each_master(store_database_t *db,
 redisReply *redis_check_reply(store_database_t *db, redisReply *reply,
                               int type);
 dns_status_t redis_expect(store_database_t *db, redisReply *reply, int type);
+
+/* The zone that is read or written next, at the node that has it. */
+dns_status_t redis_use_zone(store_database_t *db, const dns_name_t *apex);
+
+/* The field of a name; NULL: the store failed. */
+redisReply *redis_get_field(store_database_t *db, const dns_name_t *name);
+dns_status_t redis_read_name(store_database_t *db, const dns_name_t *name,
+                             store_nodes_t *out);
+
+/* By the apex's field. */
+uint64_t redis_generation_of(const redisReply *apex);
+
+/* Of the driver (private/database.h): redis_write.c. */
+dns_status_t redis_begin(store_database_t *db, const dns_name_t *apex,
+                         uint64_t *generation);
+dns_status_t redis_read_names(store_database_t *db, const uint8_t *const *names,
+                              size_t count, store_nodes_t *out);
+dns_status_t redis_create(store_database_t *db);
+dns_status_t redis_clear(store_database_t *db);
+dns_status_t redis_drop(store_database_t *db);
+dns_status_t redis_write_node(store_database_t *db, const dns_name_t *name,
+                              const dns_node_t *old, const dns_node_t *node);
+dns_status_t redis_write_parked(store_database_t *db, const store_nodes_t *old,
+                                const store_nodes_t *nodes);
+dns_status_t redis_commit(store_database_t *db, uint64_t *generation);
+void redis_abort(store_database_t *db);
 
 #endif

@@ -236,6 +236,17 @@ def test_an_answer_is_of_its_own_edit(server):
     assert len(serials) == len(set(serials)) == 50
 
 
+def test_a_zone_put_back_with_its_serial_has_another_etag(server):
+    before = server.http(ZONE).headers["ETag"]
+    more = MASTER + "more 60 A 192.0.2.9\n"
+    reply = server.http(ZONE, "PUT", more, headers={"If-Match": before})
+    assert reply.status == 200 and reply.json()["serial"] == 7
+    assert reply.headers["ETag"] != before
+    assert server.http(ZONE).headers["ETag"] == reply.headers["ETag"]
+    assert server.http(ZONE, "PUT", MASTER,
+                       headers={"If-Match": before}).status == 412
+
+
 def test_changes_apply_in_their_order(server):
     def patch(*changes):
         reply = send(server, "PATCH", ZONE, {"rrsets": [

@@ -5,9 +5,8 @@ import json
 
 import pytest
 
-from resolua_server import wait_for
 from service_conf import STORE_CONF
-from stores import open_zones, texts, wait_for_answer
+from stores import open_zones, wait_for_answer
 
 ZONE = "/dns/zones/b.test"
 
@@ -42,3 +41,66 @@ def test_rows_with_several_ttls_have_the_lowest(zones, server):
                         ["192.0.2.0", "192.0.2.1"])
         assert server.query(f"{owner}.b.test").answer[0].ttl == 60
         assert server.http(f"{ZONE}/{owner}/A").json()["ttl"] == 60
+
+
+def patch(server, *changes):
+    reply = server.http(ZONE, "PATCH", json.dumps({"rrsets": changes}))
+    assert reply.status == 200, reply.text
+
+
+def unread(zones):
+    """What of the zone this server cannot read, as it lies there."""
+    if zones.kind == "mysql":
+        return zones.db.run("SELECT name, type, content FROM records WHERE"
+                            " type='LUA' OR content LIKE 'bad%' OR disabled=1"
+                            " ORDER BY id").splitlines()
+    fields = [zones.db.run("HGET", "b.test.", f)
+              for f in ("www", "only", "other", "@")]
+    return [text for text in ("bad 1", "bad 2", "not JSON", "bad 3")
+            if any(text in field for field in fields)]
+
+
+def make_unread(zones):
+    for owner, text in (("www", "bad 1"), ("only", "bad 2"), ("@", "bad 3")):
+        zones.set_raw("b.test", owner, "A", text)
+    if zones.kind == "mysql":
+        zones.set_raw("b.test", "lua", "LUA", 'A "ifportup(443)"')
+        zones.db.run("UPDATE records SET disabled=1 WHERE type='AAAA'")
+    else:
+        zones.db.run("HSET", "b.test.", "other", "not JSON")
+
+
+def test_what_cannot_be_read_stays_when_a_zone_is_put_back(zones, server):
+    make_unread(zones)
+    before = unread(zones)
+    assert len(before) >= 4
+    wait_for_answer(server, "www.b.test", "A", ["192.0.2.80"])
+    shown = server.http(ZONE, headers={"Accept": "text/dns"}).text
+    assert "bad" not in shown
+    for text in (shown, shown.replace("192.0.2.80", "192.0.2.81"),
+                 shown + "new.b.test. 60 IN A 192.0.2.9\n"):
+        assert server.http(ZONE, "PUT", text).status == 200
+        assert unread(zones) == before
+    assert server.http(ZONE + "/www/A").json()["records"] == ["192.0.2.80"]
+    assert server.http(ZONE + "/new/A").status == 200
+    zone = server.http("/dns/zones/b.test", "DELETE")
+    assert zone.status == 204 and unread(zones) == []
+
+
+def test_what_cannot_be_read_stays_beside_an_added_record(zones, server):
+    """It goes with a set that is replaced or removed as a whole."""
+    make_unread(zones)
+    before = unread(zones)
+    www = {"name": "www", "type": "A"}
+    patch(server, {**www, "change": "add", "records": ["192.0.2.81"]})
+    patch(server, {**www, "change": "drop", "records": ["192.0.2.80"]})
+    assert unread(zones) == before
+    assert server.http(ZONE + "/www/A").json()["records"] == ["192.0.2.81"]
+    patch(server, {**www, "records": ["192.0.2.82"]})
+    assert len(unread(zones)) == len(before) - 1
+    wait_for_answer(server, "www.b.test", "A", ["192.0.2.82"])
+    if zones.kind == "redis":
+        reply = server.http(ZONE + "/other/A", "PUT",
+                            json.dumps({"records": ["192.0.2.1"]}))
+        assert reply.status == 409
+        assert "other.b.test.: its field in Redis" in reply.json()["error"]
