@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "dns/edns.h"
+#include "dns/message.h"
 #include "dns/private/octets.h"
 #include "dns/type.h"
 
@@ -101,16 +102,29 @@ read_opt(dns_query_edns_t *edns, reader_t *r, const uint8_t *header)
     return true;
 }
 
+/* The name of a TSIG's key; *end: offset behind it. */
+static bool
+read_key_name(const uint8_t *packet, size_t size, size_t at, uint8_t *name,
+              size_t *end)
+{
+    dns_message_t m;
+
+    return dns_message_open(&m, packet, size) == DNS_OK &&
+           dns_message_name(&m, at, name, end) == DNS_OK;
+}
+
 /* RFC 8945 section 4.2: class ANY, TTL 0; algorithm, time and fudge, MAC,
    original id, error, other data. */
 static bool
-check_tsig(const uint8_t *header)
+check_tsig(const dns_query_t *query, const reader_t *r, const uint8_t *header)
 {
     const uint8_t *rdata = header + RECORD_HEADER_SIZE;
+    uint8_t key[DNS_NAME_MAX];
     size_t size = get16(header + 8);
     size_t at;
 
-    if (get16(header + 2) != DNS_CLASS_ANY || get32(header + 4) != 0 ||
+    if (!read_key_name(r->packet, r->size, query->tsig_at, key, &at) ||
+        get16(header + 2) != DNS_CLASS_ANY || get32(header + 4) != 0 ||
         dns_name_check(rdata, size, &at) != DNS_OK || size - at < 10) {
         return false;
     }
@@ -153,7 +167,7 @@ read_record(dns_query_t *query, reader_t *r, bool is_additional)
                read_opt(&query->edns, r, header);
     case DNS_TYPE_TSIG:
         query->tsig_at = (uint16_t) start;
-        return is_additional && check_tsig(header);
+        return is_additional && check_tsig(query, r, header);
     default:
         return true;
     }
@@ -260,6 +274,10 @@ judge(dns_query_t *query, reader_t *r)
         return DNS_RCODE_FORMERR;
     }
 
+    if (query->tsig_at != 0) {
+        return DNS_RCODE_NOTAUTH; /* RFC 8945 section 5.2.1: no key is known */
+    }
+
     if (query->question_size == 0) {
         query->has_no_question = opcode == DNS_OPCODE_QUERY;
         return DNS_RCODE_FORMERR;
@@ -310,6 +328,52 @@ dns_query_response_limit(const dns_query_t *query, size_t server_limit)
                                                : server_limit;
 }
 
+/* RFC 8945 section 5.3.2: the key, algorithm and time of the query, without a
+   MAC.  An answer that it does not fit into says TC. */
+static size_t
+put_bad_key(const dns_query_t *query, uint8_t *out, size_t size)
+{
+    enum { TIME_SIZE = 8, REST_SIZE = 8 }; /* time and fudge; what follows */
+    uint8_t key[DNS_NAME_MAX];
+    uint8_t tsig[DNS_QUERY_TSIG_MAX];
+    size_t at;
+
+    if (!read_key_name(query->packet, query->packet_size, query->tsig_at, key,
+                       &at)) {
+        return size;
+    }
+
+    const uint8_t *rdata = query->packet + at + RECORD_HEADER_SIZE;
+    const size_t key_size = dns_name_size(key);
+    const size_t algorithm_size = dns_name_size(rdata);
+    const uint8_t *mac_size = rdata + algorithm_size + TIME_SIZE;
+    const size_t rdata_size = algorithm_size + TIME_SIZE + REST_SIZE;
+    uint8_t *p = tsig + key_size + RECORD_HEADER_SIZE;
+
+    memcpy(tsig, key, key_size);
+    put16(p - 10, DNS_TYPE_TSIG);
+    put16(p - 8, DNS_CLASS_ANY);
+    put32(p - 6, 0);
+    put16(p - 2, (unsigned) rdata_size);
+    memcpy(p, rdata, algorithm_size + TIME_SIZE);
+    p += algorithm_size + TIME_SIZE;
+    put16(p, 0);
+    memcpy(p + 2, mac_size + 2 + get16(mac_size), 2); /* the original id */
+    put16(p + 4, DNS_RCODE_BADKEY);
+    put16(p + 6, 0);
+
+    const size_t tsig_size = key_size + RECORD_HEADER_SIZE + rdata_size;
+
+    if (size + tsig_size > dns_query_response_limit(query, DNS_UDP_SIZE)) {
+        out[DNS_HEADER_FLAGS_AT] |= DNS_FLAG_TC >> 8;
+        return size;
+    }
+
+    memcpy(out + size, tsig, tsig_size);
+    out[DNS_HEADER_ARCOUNT_AT + 1]++;
+    return size + tsig_size;
+}
+
 size_t
 dns_query_error(const dns_query_t *query, int rcode, uint8_t *out)
 {
@@ -346,7 +410,9 @@ dns_query_error(const dns_query_t *query, int rcode, uint8_t *out)
         size += 11;
     }
 
-    return size;
+    return rcode == DNS_RCODE_NOTAUTH && query->tsig_at != 0
+               ? put_bad_key(query, out, size)
+               : size;
 }
 
 size_t

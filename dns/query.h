@@ -61,6 +61,7 @@ typedef struct {
  * the header counts lies inside the packet; at most one OPT, in the additional
  * section, owned by the root, its options complete and as RFC 7871 and 7873
  * have them; TSIG whole and last.  Octets behind the last record are ignored.
+ * There are no keys, so a query with a TSIG gets NOTAUTH (RFC 8945 5.2.1).
  * NOTIFY and UPDATE are refused, other opcodes not implemented.
  */
 DNS_EXPORT DNS_MUST_USE dns_status_t dns_query_parse(dns_query_t *query,
@@ -79,11 +80,15 @@ DNS_EXPORT size_t dns_query_response_limit(const dns_query_t *query,
 
 /*
  * Builds a response without records: header, question where there is one, OPT
- * where the query had one.  rcode may be over 15 (BADVERS 16, BADCOOKIE 23:
- * needs EDNS, otherwise its low bits).  Gives its size; out has room for
+ * where the query had one, and with NOTAUTH a TSIG that says BADKEY where it
+ * had that.  rcode may be over 15 (BADVERS 16, BADCOOKIE 23: needs EDNS,
+ * otherwise its low bits).  Gives its size; out has room for
  * DNS_QUERY_ERROR_MAX octets.
  */
-enum { DNS_QUERY_ERROR_MAX = 12 + DNS_NAME_MAX + 4 + 11 + 6 };
+enum {
+    DNS_QUERY_TSIG_MAX = DNS_NAME_MAX + 10 + DNS_NAME_MAX + 16,
+    DNS_QUERY_ERROR_MAX = 12 + DNS_NAME_MAX + 4 + 11 + 6 + DNS_QUERY_TSIG_MAX,
+};
 enum {
     DNS_UDP_SIZE = 1232
 }; /* octets that we say we take in the OPT of errors

@@ -240,7 +240,7 @@ DNS_EXPORT void dns_ffi_query_parse(struct dns_ffi_query *query,
 
 /* A response without records to a packet that could be parsed; flags are added
    to its header (RA); why: an extended error's code (RFC 8914), -1: none.  out
-   has room for 512 octets; gives the size. */
+   has room for 1024 octets; gives the size. */
 DNS_EXPORT int dns_ffi_query_error(const uint8_t *packet, size_t size,
                                    uint16_t rcode, uint16_t flags, int why,
                                    uint8_t *out);

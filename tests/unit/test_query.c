@@ -134,8 +134,9 @@ judges_as_the_other_servers_do(void **state)
                                "1234567",
              1),
 
-        /* RFC 8945 sections 4.2 and 5.1: TSIG is whole, and the last. */
-        CASE(WITH_OPT QUESTION TSIG, 0),
+        /* RFC 8945 sections 4.2 and 5.1: TSIG is whole, and the last; 5.2.1: its
+           key is not known. */
+        CASE(WITH_OPT QUESTION TSIG, 9),
         CASE(WITH_TWO QUESTION TSIG OPT, 1),
         CASE(WITH_OPT QUESTION "\0\0\372\0\377\0\0\0\0\0\0", 1),
 
