@@ -127,18 +127,6 @@ on_request_end(void *data)
 }
 
 
-/* What a client on a Unix socket counts as. */
-static const struct sockaddr *
-client_of(const ngx_http_request_t *r)
-{
-    static const struct sockaddr_in nobody = {.sin_family = AF_INET};
-    const struct sockaddr *client = r->connection->sockaddr;
-    return client->sa_family == AF_INET || client->sa_family == AF_INET6
-               ? client
-               : (const struct sockaddr *) &nobody;
-}
-
-
 /* The rc for ngx_http_finalize_request; NGX_DONE: that is under way. */
 static ngx_int_t
 answer(doh_t *doh)
@@ -147,7 +135,7 @@ answer(doh_t *doh)
     ngx_http_request_t *r = doh->request;
     dns_server_call_t call = {
         .conf = &http_loc_conf(r)->dns,
-        .client = client_of(r),
+        .client = dns_server_client(r->connection->sockaddr),
         .packet = doh->packet,
         .packet_size = doh->packet_size,
         .transport = DNS_OVER_HTTPS,

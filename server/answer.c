@@ -115,21 +115,30 @@ has_source(void)
 
 
 ngx_uint_t
-dns_server_may_forward(const dns_server_conf_t *conf, const dns_query_t *query)
+dns_server_may_forward(const dns_server_call_t *call, const dns_query_t *query)
 {
-    return conf->forward.len > 0 && query->qclass == DNS_CLASS_IN &&
-           query->qtype != DNS_TYPE_AXFR && query->qtype != DNS_TYPE_IXFR;
+    return query->qclass == DNS_CLASS_IN && query->qtype != DNS_TYPE_AXFR &&
+           query->qtype != DNS_TYPE_IXFR && dns_server_recurses(call);
+}
+
+
+dns_ede_t
+dns_server_refusal(const dns_server_call_t *call)
+{
+    return call->conf->forward.len > 0 && !dns_server_recurses(call)
+               ? DNS_EDE_PROHIBITED
+               : DNS_EDE_NOT_AUTHORITATIVE;
 }
 
 
 /* Why, for who asks with EDNS (RFC 8914). */
 static dns_ede_t
-explain(const dns_query_t *query, int rcode)
+explain(const dns_server_call_t *call, const dns_query_t *query, int rcode)
 {
     if (rcode == DNS_RCODE_SERVFAIL) {
         return DNS_EDE_NOT_READY;
     }
-    return query->qclass == DNS_CLASS_IN ? DNS_EDE_NOT_AUTHORITATIVE
+    return query->qclass == DNS_CLASS_IN ? dns_server_refusal(call)
                                          : DNS_EDE_NOT_SUPPORTED;
 }
 
@@ -140,7 +149,7 @@ dns_server_failure(const dns_server_call_t *call, const dns_query_t *query,
 {
     const size_t size =
         dns_query_error_explained(query, DNS_RCODE_SERVFAIL, why, call->out);
-    if (call->conf->forward.len > 0) {
+    if (dns_server_recurses(call)) {
         call->out[DNS_HEADER_FLAGS_AT + 1] |= DNS_FLAG_RA;
     }
     return size;
@@ -152,10 +161,10 @@ put_error(const dns_server_call_t *call, const dns_query_t *query, int rcode)
 {
     const size_t size =
         rcode == DNS_RCODE_REFUSED || rcode == DNS_RCODE_SERVFAIL
-            ? dns_query_error_explained(query, rcode, explain(query, rcode),
-                                        call->out)
+            ? dns_query_error_explained(query, rcode,
+                                        explain(call, query, rcode), call->out)
             : dns_query_error(query, rcode, call->out);
-    if (call->conf->forward.len > 0) {
+    if (dns_server_recurses(call)) {
         call->out[DNS_HEADER_FLAGS_AT + 1] |= DNS_FLAG_RA;
     }
     return size;
@@ -191,8 +200,8 @@ dns_server_error(const dns_server_call_t *call, int rcode)
 static dns_server_verdict_t
 answer_from_cache(dns_server_call_t *call, const dns_answer_options_t *options)
 {
-    call->size =
-        dns_server_cache_get(call->conf->view, call, &worker.query, options);
+    call->size = dns_server_cache_get(dns_server_view(call), call,
+                                      &worker.query, options);
     call->may_keep = 1;
     return call->size > 0 ? DNS_SERVER_SEND : DNS_SERVER_ASK;
 }
@@ -255,7 +264,7 @@ answer_from_zones(dns_server_call_t *call)
                    &worker.answer);
     if (status == DNS_ENOTFOUND) {
         return dns_remote_count > 0 ||
-                       dns_server_may_forward(conf, &worker.query)
+                       dns_server_may_forward(call, &worker.query)
                    ? answer_from_cache(call, &options)
                    : send_error(call, DNS_RCODE_REFUSED);
     }
@@ -263,7 +272,7 @@ answer_from_zones(dns_server_call_t *call)
         return send_error(call, DNS_RCODE_SERVFAIL);
     }
     if (worker.answer.leaves_zones &&
-        (dns_remote_count > 0 || dns_server_may_forward(conf, &worker.query))) {
+        (dns_remote_count > 0 || dns_server_may_forward(call, &worker.query))) {
         return DNS_SERVER_ASK;
     }
     call->size = worker.answer.size;
@@ -279,9 +288,8 @@ answer_with_hooks(dns_server_call_t *call)
         uint8_t octets[DNS_EDNS_OPTIONS_MAX];
         dns_answer_options_t options;
         dns_server_options(call, &worker.query, octets, &options);
-        call->size =
-            dns_server_cache_get(call->conf->view ^ DNS_SERVER_HOOK_VIEW, call,
-                                 &worker.query, &options);
+        call->size = dns_server_cache_get(call->conf->hook_view, call,
+                                          &worker.query, &options);
         if (call->size > 0) {
             return DNS_SERVER_SEND;
         }

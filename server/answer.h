@@ -18,6 +18,7 @@
 #include <ngx_core.h>
 
 #include "dns/query.h"
+#include "server/client.h"
 #include "server/conf.h"
 #include "server/remote.h"
 
@@ -61,9 +62,27 @@ dns_status_t dns_server_zones(const dns_server_call_t *call,
                               const dns_query_t *query, dns_remote_t *fetch,
                               const dns_answer_t **answer);
 
+/* Does the server ask its upstreams for this client? */
+static inline ngx_uint_t
+dns_server_recurses(const dns_server_call_t *call)
+{
+    return call->conf->forward.len > 0 && dns_server_is_local(call->client);
+}
+
+/* The partition of the answer cache: clients for whom nobody is asked share
+   that of servers without upstreams. */
+static inline uint32_t
+dns_server_view(const dns_server_call_t *call)
+{
+    return dns_server_recurses(call) ? call->conf->view : 0;
+}
+
 /* May a name that no zone holds be asked of the server's upstreams? */
-ngx_uint_t dns_server_may_forward(const dns_server_conf_t *conf,
+ngx_uint_t dns_server_may_forward(const dns_server_call_t *call,
                                   const dns_query_t *query);
+
+/* Why the server refuses a name that no zone holds (RFC 8914). */
+dns_ede_t dns_server_refusal(const dns_server_call_t *call);
 
 /* SERVFAIL, and why (RFC 8914). */
 size_t dns_server_failure(const dns_server_call_t *call,

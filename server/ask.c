@@ -183,8 +183,8 @@ complete(dns_server_ask_t *ask)
         return;
     }
     if (ask->call.may_keep) {
-        dns_server_cache_put(conf->view, query, &ask->ticket, &response,
-                             ask_answer.octets);
+        dns_server_cache_put(dns_server_view(&ask->call), query, &ask->ticket,
+                             &response, ask_answer.octets);
     }
     if (query->edns.is_present &&
         ask_answer.size - response.size == DNS_OPT_SIZE) {
@@ -252,7 +252,7 @@ push_route(lua_State *L, const dns_server_ask_t *ask, const ngx_str_t *forward)
 {
     const struct dns_ffi_hook *hook = &ask->hook;
     const dns_server_conf_t *conf = ask->call.conf;
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 7);
     lua_pushlstring(L, (const char *) forward->data, forward->len);
     lua_setfield(L, -2, "forward");
     if (hook->new_name_size > 0) {
@@ -261,6 +261,8 @@ push_route(lua_State *L, const dns_server_ask_t *ask, const ngx_str_t *forward)
     }
     lua_pushboolean(L, hook->forward_size > 0);
     lua_setfield(L, -2, "forward_only");
+    lua_pushinteger(L, dns_server_refusal(&ask->call));
+    lua_setfield(L, -2, "refusal");
     set_seconds(L, "timeout", conf->forward_timeout);
     set_seconds(L, "retry", conf->forward_retry);
     set_seconds(L, "down", conf->forward_down);
@@ -273,7 +275,7 @@ ask_service(dns_server_ask_t *ask)
     lua_State *L = resolua_vm;
     const struct dns_ffi_hook *hook = &ask->hook;
     const dns_server_call_t *call = &ask->call;
-    ngx_str_t forward = call->conf->forward;
+    ngx_str_t forward = ngx_null_string;
     ask->step = ASK_SERVICE;
     if (answer_ref == LUA_NOREF) {
         return NGX_ERROR;
@@ -281,6 +283,8 @@ ask_service(dns_server_ask_t *ask)
     if (hook->forward_size > 0) {
         forward.data = (u_char *) hook->forward_to;
         forward.len = hook->forward_size;
+    } else if (dns_server_recurses(call)) {
+        forward = call->conf->forward;
     }
     if (forward.len > 0) {
         if (forwarding >= forward_max) {

@@ -31,7 +31,7 @@ keep(const dns_server_ask_t *ask)
     }
     response.ttl = ngx_min(response.ttl,
                            dns_remote_ttl_cap(&ask->fetch, ask->query.qtype));
-    dns_server_cache_put(ask->call.conf->view, &ask->query, &ask->ticket,
+    dns_server_cache_put(dns_server_view(&ask->call), &ask->query, &ask->ticket,
                          &response, ask_answer.octets);
 }
 
@@ -67,7 +67,7 @@ static ngx_int_t
 take_answer(dns_server_ask_t *ask, const dns_answer_t *answer)
 {
     if (answer->leaves_zones &&
-        dns_server_may_forward(ask->call.conf, &ask->query)) {
+        dns_server_may_forward(&ask->call, &ask->query)) {
         dns_remote_end(&ask->fetch);
         return ask_service(ask);
     }

@@ -2,6 +2,7 @@
 
 #include "dns/name.h"
 #include "dns/type.h"
+#include "runtime/clock.h"
 #include "runtime/vm.h"
 #include "server/options.h"
 #include "server/statistics.h"
@@ -72,8 +73,9 @@ dns_server_cache_get(uint32_t view, const dns_server_call_t *call,
     if (dns_server_cache == NULL) {
         return 0;
     }
-    const size_t size = dns_cache_get(dns_server_cache, query, view,
-                                      (uint32_t) ngx_time(), call->out, &rcode);
+    const size_t size =
+        dns_cache_get(dns_server_cache, query, view, resolua_clock_seconds(),
+                      call->out, &rcode);
     if (size == 0) {
         return 0;
     }
@@ -109,14 +111,15 @@ dns_server_cache_get_stale(const dns_server_call_t *call,
     dns_answer_options_t options;
     uint16_t rcode;
     const dns_cache_clock_t clock = {
-        .now = (uint32_t) ngx_time(),
+        .now = resolua_clock_seconds(),
         .grace = stale_seconds,
     };
     if (dns_server_cache == NULL || stale_seconds == 0) {
         return 0;
     }
-    const size_t size = dns_cache_get_stale(
-        dns_server_cache, query, call->conf->view, &clock, call->out, &rcode);
+    const size_t size =
+        dns_cache_get_stale(dns_server_cache, query, dns_server_view(call),
+                            &clock, call->out, &rcode);
     if (size == 0) {
         return 0;
     }
@@ -134,7 +137,7 @@ dns_server_cache_put(uint32_t view, const dns_query_t *query,
                      const dns_response_t *response, const uint8_t *wire)
 {
     if (dns_server_cache != NULL) {
-        rules.now = (uint32_t) ngx_time();
+        rules.now = resolua_clock_seconds();
         dns_cache_put(dns_server_cache, query, view, ticket, response, wire,
                       &rules);
     }

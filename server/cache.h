@@ -16,9 +16,6 @@ void dns_server_cache_open(ngx_cycle_t *cycle);
 /* The workers' cache; NULL: none. */
 extern dns_cache_t *dns_server_cache;
 
-/* Scripted answers (q:cache) are in a view of their own: conf->view ^ this. */
-enum { DNS_SERVER_HOOK_VIEW = 0x484f4f4b };
-
 /* Puts the kept answer to call->out, OPT and all.  0: there is none. */
 size_t dns_server_cache_get(uint32_t view, const dns_server_call_t *call,
                             const dns_query_t *query,

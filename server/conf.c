@@ -30,7 +30,9 @@ dns_server_conf_merge(dns_server_conf_t *conf, const dns_server_conf_t *outer)
         FORWARD_TIMEOUT = 4500, /* ms; clients ask again after 5 s */
         FORWARD_RETRY = 1000,
         FORWARD_DOWN = 5000,
+        FIRST_HOOK_VIEW = 0x484f4f4b, /* anywhere */
     };
+    static uint32_t hook_views;
     ngx_conf_merge_uint_value(conf->udp_size, outer->udp_size, 1232);
     ngx_conf_merge_msec_value(conf->forward_timeout, outer->forward_timeout,
                               FORWARD_TIMEOUT);
@@ -40,6 +42,11 @@ dns_server_conf_merge(dns_server_conf_t *conf, const dns_server_conf_t *outer)
                               FORWARD_DOWN);
     merge_text(&conf->forward, &outer->forward);
     conf->view = ngx_crc32_long(conf->forward.data, conf->forward.len);
+    /* What a hook keeps depends on its code, on the modules that this loads,
+       and on its server.  The master process counts on through all reloads, so
+       that no other hook is given it, nor the same one with a changed module.
+     */
+    conf->hook_view = FIRST_HOOK_VIEW + ++hook_views;
     merge_text(&conf->nsid, &outer->nsid);
     merge_text(&conf->cookie_secret, &outer->cookie_secret);
     merge_text(&conf->version, &outer->version);

@@ -62,11 +62,17 @@ typedef struct {
     ngx_msec_t forward_retry;   /* after which the next upstream is asked too */
     ngx_msec_t forward_down;    /* that a silent upstream is asked last */
     uint32_t view;              /* tells servers with other upstreams apart */
-    ngx_uint_t udp_size;        /* octets, our limit over UDP */
-    ngx_str_t nsid;             /* octets; empty: none */
-    ngx_str_t cookie_secret;    /* DNS_COOKIE_SECRET_SIZE octets, or empty */
-    ngx_str_t version;          /* zero-terminated; empty: refused */
+    uint32_t hook_view;  /* of what hooks keep: this server's own, and of this
+                            reading of the configuration */
+    ngx_uint_t udp_size; /* octets, our limit over UDP */
+    ngx_str_t nsid;      /* octets; empty: none */
+    ngx_str_t cookie_secret; /* DNS_COOKIE_SECRET_SIZE octets, or empty */
+    ngx_str_t version;       /* zero-terminated; empty: refused */
     ngx_str_t hostname;
+    /* The adapter's access rules for look-ups that come by another way; NULL:
+       there are none. */
+    ngx_uint_t (*allows)(const void *rules, const struct sockaddr *client);
+    const void *rules;        /* borrowed */
     ngx_uint_t hook_keeps;    /* a script has said q:cache() */
     resolua_code_t *on_query; /* NULL: none */
     resolua_code_t *on_answer;

@@ -5,6 +5,7 @@
 
 #include "server/explain.h"
 
+#include "runtime/clock.h"
 #include "runtime/vm.h"
 #include "runtime/wait.h"
 #include "server/ask.h"
@@ -123,27 +124,69 @@ list(lua_State *L)
 }
 
 
-/* servers.cached(number, packet, transport, by_hook): the answer that is kept,
-   without OPT; nil: none. */
+/* The text of an address; "unix:" is no address. */
+static ngx_int_t
+set_client(ngx_sockaddr_t *client, const char *text, size_t size)
+{
+    struct sockaddr_in *sin = &client->sockaddr_in;
+    struct sockaddr_in6 *sin6 = &client->sockaddr_in6;
+    u_char *address = (u_char *) text;
+    ngx_memzero(client, sizeof(*client));
+    sin->sin_family = AF_INET;
+    if (size == 5 && ngx_strncmp(text, "unix:", 5) == 0) {
+        return NGX_OK;
+    }
+    sin->sin_addr.s_addr = ngx_inet_addr(address, size);
+    if (sin->sin_addr.s_addr != INADDR_NONE) {
+        return NGX_OK;
+    }
+    ngx_memzero(client, sizeof(*client));
+    sin6->sin6_family = AF_INET6;
+    return ngx_inet6_addr(address, size, sin6->sin6_addr.s6_addr);
+}
+
+
+/* servers.recurses(client): are upstreams asked for this client? */
+static int
+recurses(lua_State *L)
+{
+    ngx_sockaddr_t client;
+    size_t size;
+    const char *text = luaL_checklstring(L, 1, &size);
+    lua_pushboolean(L, set_client(&client, text, size) == NGX_OK &&
+                           dns_server_is_local(&client.sockaddr));
+    return 1;
+}
+
+
+/* servers.cached(number, packet, transport, by_hook, client): the answer that
+   is kept, without OPT; nil: none. */
 static int
 cached(lua_State *L)
 {
     static uint8_t out[ANSWER_MAX];
     const server_t *server = check_server(L, 1);
     size_t size;
+    size_t client_size;
     const char *packet = luaL_checklstring(L, 2, &size);
     const dns_transport_t transport = check_transport(L, 3);
-    const uint32_t view = lua_toboolean(L, 4) ? DNS_SERVER_HOOK_VIEW : 0;
+    const char *client = luaL_checklstring(L, 5, &client_size);
+    ngx_sockaddr_t address;
+    const dns_server_call_t call = {.conf = server->conf,
+                                    .client = &address.sockaddr};
     dns_query_t query;
     int error;
     uint16_t rcode;
     if (dns_server_cache == NULL ||
+        set_client(&address, client, client_size) != NGX_OK ||
         dns_query_parse(&query, (const uint8_t *) packet, size, transport,
                         &error) != DNS_OK) {
         return 0;
     }
-    size = dns_cache_get(dns_server_cache, &query, server->conf->view ^ view,
-                         (uint32_t) ngx_time(), out, &rcode);
+    const uint32_t view =
+        lua_toboolean(L, 4) ? server->conf->hook_view : dns_server_view(&call);
+    size = dns_cache_get(dns_server_cache, &query, view,
+                         resolua_clock_seconds(), out, &rcode);
     if (size == 0) {
         return 0;
     }
@@ -229,23 +272,6 @@ cancel(void *data)
 }
 
 
-static ngx_int_t
-set_client(asking_t *asking, const char *text, size_t size)
-{
-    struct sockaddr_in *sin = &asking->client.sockaddr_in;
-    struct sockaddr_in6 *sin6 = &asking->client.sockaddr_in6;
-    u_char *address = (u_char *) text;
-    sin->sin_addr.s_addr = ngx_inet_addr(address, size);
-    sin->sin_family = AF_INET;
-    if (sin->sin_addr.s_addr != INADDR_NONE) {
-        return NGX_OK;
-    }
-    ngx_memzero(sin6, sizeof(*sin6));
-    sin6->sin6_family = AF_INET6;
-    return ngx_inet6_addr(address, size, sin6->sin6_addr.s6_addr);
-}
-
-
 /* The server's rules without its hooks: a dry run calls those itself. */
 static const dns_server_conf_t *
 plain_conf(server_t *server)
@@ -257,12 +283,23 @@ plain_conf(server_t *server)
 }
 
 
-/* servers.answer(number, packet, transport, client): what the cache, the zones
-   and the upstreams say; nil: nothing.  Sleeps. */
+/* As the server's access rules (allow, deny) have it. */
+static ngx_uint_t
+is_allowed(const dns_server_conf_t *conf, const struct sockaddr *client)
+{
+    return conf->allows == NULL || conf->allows(conf->rules, client);
+}
+
+
+/* servers.answer(number, packet, transport, client, as_client?): what the
+   cache, the zones and the upstreams say; as_client: with the server's hooks
+   and access rules, as the client's own query.  nil: nothing; nil, "denied":
+   the rules do not let the client in.  Sleeps. */
 static int
 answer(lua_State *L)
 {
     server_t *server = check_server(L, 1);
+    const ngx_uint_t as_client = lua_toboolean(L, 5);
     size_t size;
     size_t client_size;
     const char *packet = luaL_checklstring(L, 2, &size);
@@ -274,17 +311,24 @@ answer(lua_State *L)
     if (asking == NULL) {
         return luaL_error(L, "no memory");
     }
-    if (set_client(asking, client, client_size) != NGX_OK) {
+    if (set_client(&asking->client, client, client_size) != NGX_OK) {
         ngx_free(asking);
         return luaL_argerror(L, 4, "not an address");
     }
     ngx_memcpy(asking->packet, packet, size);
-    asking->call = (dns_server_call_t){.conf = plain_conf(server),
+    if (as_client && !is_allowed(server->conf, &asking->client.sockaddr)) {
+        ngx_free(asking);
+        lua_pushnil(L);
+        lua_pushliteral(L, "denied");
+        return 2;
+    }
+    asking->call = (dns_server_call_t){.conf = as_client ? server->conf
+                                                         : plain_conf(server),
                                        .client = &asking->client.sockaddr,
                                        .packet = asking->packet,
                                        .packet_size = size,
                                        .transport = transport,
-                                       .skip_hooks = 1};
+                                       .skip_hooks = !as_client};
     asking->thread = thread;
     asking->event.handler = start;
     asking->event.data = asking;
@@ -298,8 +342,12 @@ static int
 open_module(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"list", list},     {"cached", cached}, {"remote_zone", remote_zone},
-        {"answer", answer}, {NULL, NULL},
+        {"list", list},
+        {"cached", cached},
+        {"remote_zone", remote_zone},
+        {"answer", answer},
+        {"recurses", recurses},
+        {NULL, NULL},
     };
     lua_newtable(L);
     luaL_register(L, NULL, functions);

@@ -199,8 +199,8 @@ keep(dns_server_ask_t *ask)
         hook->tag_size);
     response.ttl = hook->cache_seconds;
     response.may_be_kept = !response.is_truncated;
-    dns_server_cache_put(ask->call.conf->view ^ DNS_SERVER_HOOK_VIEW,
-                         &ask->query, &ticket, &response, hook->out);
+    dns_server_cache_put(ask->call.conf->hook_view, &ask->query, &ticket,
+                         &response, hook->out);
     ((dns_server_conf_t *) ask->call.conf)->hook_keeps = 1;
 }
 

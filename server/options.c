@@ -72,7 +72,7 @@ dns_server_options(const dns_server_call_t *call, const dns_query_t *query,
     put_options(call, &query->edns, &extra);
     *options = (dns_answer_options_t){
         .udp_size = (uint16_t) conf->udp_size,
-        .recursion_available = conf->forward.len > 0,
+        .recursion_available = dns_server_recurses(call),
         .nsid = conf->nsid.len > 0 ? conf->nsid.data : NULL,
         .nsid_size = (uint16_t) conf->nsid.len,
         .edns_options = octets,

@@ -3,12 +3,14 @@
 #include "runtime/vm.h"
 #include "server/explain.h"
 #include "server/statistics.h"
+#include "stream/access.h"
 #include "stream/balancer.h"
 #include "stream/lane.h"
 #include "stream/phases.h"
 #include "stream/request_socket.h"
 #include "stream/serve.h"
 #include "stream/ssl.h"
+#include "stream/stock.h"
 #include "stream/tls.h"
 #include "stream/variable.h"
 
@@ -127,10 +129,9 @@ set_content(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 }
 
 
-/* A configuration of another module; NULL: it is not loaded. */
-static void *
-conf_of_module(const ngx_conf_t *cf, const ngx_stream_conf_ctx_t *ctx,
-               const char *name)
+void *
+stream_stock_conf(const ngx_conf_t *cf, const ngx_stream_conf_ctx_t *ctx,
+                  const char *name)
 {
     for (ngx_uint_t i = 0; cf->cycle->modules[i] != NULL; i++) {
         const ngx_module_t *module = cf->cycle->modules[i];
@@ -148,7 +149,6 @@ conf_of_module(const ngx_conf_t *cf, const ngx_stream_conf_ctx_t *ctx,
 static ngx_uint_t
 needs_sessions(const ngx_conf_t *cf, const ngx_stream_conf_ctx_t *ctx)
 {
-    enum { ACCESS_LISTS = 3 }; /* IPv4, IPv6 and Unix rules */
     struct log_conf {
         ngx_array_t *logs;
         void *cache;
@@ -156,18 +156,12 @@ needs_sessions(const ngx_conf_t *cf, const ngx_stream_conf_ctx_t *ctx)
         ngx_uint_t min_uses;
         ngx_uint_t off;
     };
-    ngx_array_t *const *access =
-        conf_of_module(cf, ctx, "ngx_stream_access_module");
     const ngx_array_t *limits =
-        conf_of_module(cf, ctx, "ngx_stream_limit_conn_module");
+        stream_stock_conf(cf, ctx, "ngx_stream_limit_conn_module");
     const struct log_conf *log =
-        conf_of_module(cf, ctx, "ngx_stream_log_module");
-    for (ngx_uint_t i = 0; access != NULL && i < ACCESS_LISTS; i++) {
-        if (access[i] != NULL) {
-            return 1;
-        }
-    }
-    return (limits != NULL && limits->elts != NULL) ||
+        stream_stock_conf(cf, ctx, "ngx_stream_log_module");
+    return stream_access_rules(cf, ctx) != NULL ||
+           (limits != NULL && limits->elts != NULL) ||
            (log != NULL && log->logs != NULL && !log->off);
 }
 
@@ -195,6 +189,9 @@ postconfiguration(ngx_conf_t *cf)
             ctx->srv_conf[ngx_stream_resolua_module.ctx_index];
         if (conf->serve) {
             tls_conf(ctx);
+            conf->dns.rules = stream_access_rules(cf, ctx);
+            conf->dns.allows =
+                conf->dns.rules != NULL ? stream_access_allows : NULL;
         }
         conf->is_express = conf->serve && conf->express &&
                            conf->preread == NULL && conf->access == NULL &&

@@ -67,7 +67,7 @@ serve_datagram(ngx_stream_session_t *s, const stream_conf_t *conf)
     const ngx_buf_t *b = c->buffer;
     dns_server_call_t call = {
         .conf = &conf->dns,
-        .client = c->sockaddr,
+        .client = dns_server_client(c->sockaddr),
         .packet = b->pos,
         .packet_size = (size_t) (b->last - b->pos),
         .transport = DNS_OVER_UDP,

@@ -292,7 +292,7 @@ answer(tcp_t *t, const uint8_t *packet, size_t size)
     tcp_clients_use(&t->place);
     dns_server_call_t call = {
         .conf = &t->conf->dns,
-        .client = c->sockaddr,
+        .client = dns_server_client(c->sockaddr),
         .packet = packet,
         .packet_size = size,
         .transport = c->ssl != NULL ? DNS_OVER_TLS : DNS_OVER_TCP,

@@ -19,7 +19,7 @@ local zones = require "dns.api.zones"
 
 local name_of = dns.name
 
-local function lookup()
+local function lookup(options)
     local args = ngx.req.get_uri_args()
     local domain, type_text = args.domain, args.type
     if type(domain) ~= "string" or domain == "" then
@@ -37,9 +37,10 @@ local function lookup()
         end
     end
 
-    local answer, err = service.lookup(domain, rtype)
+    local answer, err, is_refused = service.lookup(domain, rtype,
+        ngx.var.remote_addr, options.server)
     if not answer then
-        return http.send_error(502, err)
+        return http.send_error(is_refused and 403 or 502, err)
     end
 
     for _, record in ipairs(answer) do
@@ -78,18 +79,23 @@ local api = {}
 --- Serves the current HTTP request.
 -- @tparam[opt] table options `auth`: "nginx" or "key", see dns.api.access;
 --   `hosts`: names by which requests over loopback may call this server;
---   `folder`: where the API keys lie, in the place of the embedded store's
+--   `folder`: where the API keys lie, in the place of the embedded store's;
+--   `lookup`: false switches GET ?domain= off; `server`: whose hooks and rules
+--   look-ups obey, the number of a server in the order of the configuration
 function api.serve(options)
     local parts = http.path_parts("/dns")
     options = options or {}
 
     if #parts == 0 then
+        if options.lookup == false then
+            return http.send_error(404, "look-ups are switched off")
+        end
         if not access.may_look_up(options) then
             return nil
         end
 
         local handler = http.method_of({ GET = lookup })
-        return handler and handler()
+        return handler and handler(options)
     end
 
     local serve = RESOURCES[parts[1]]

@@ -189,7 +189,8 @@ local function ask_as_told(run, hook)
         and ffi.string(hook.new_name, hook.new_name_size) or nil
     local started = ngx.now()
     local wire = service.answer(run.packet, run.transport, {
-        forward = forward or run.server.forward,
+        forward = forward or require("dns.servers").recurses(run.client)
+            and run.server.forward or "",
         new_name = new_name,
         forward_only = forward and true or false,
     })
@@ -208,7 +209,8 @@ local function ask_server(run)
     local servers = require "dns.servers"
     local is_kept = not in_zone or in_zone == "remote"
     local kept = is_kept
-        and servers.cached(run.number, run.packet, run.transport, false)
+        and servers.cached(run.number, run.packet, run.transport, false,
+            run.client)
     if is_kept then
         note(run, "cache", kept and "the answer is kept" or "nothing is kept")
     end
@@ -248,7 +250,7 @@ local function answer(run)
     end
 
     local kept = require("dns.servers").cached(run.number, run.packet,
-        run.transport, true)
+        run.transport, true, run.client)
     if kept then
         note(run, "cache", "what the hook said to keep",
             start_of(code.at))

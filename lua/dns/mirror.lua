@@ -9,6 +9,7 @@ local database = require "dns.database"
 local store_module = require "dns.store"
 
 local C = library.C
+local now = ffi.C.resolua_ffi_monotonic
 local name_of = dns.name
 
 local POLL = 1 -- seconds between runs, where the configuration says nothing
@@ -118,13 +119,13 @@ local function loop(premature, self)
         return
     end
 
-    local began = ngx.now()
+    local began = now()
     local ok, reason = pcall(self.step, self)
     if not ok then
         ngx.log(ngx.ERR, "mirror: ", reason)
     end
     ngx.update_time()
-    ngx.timer.at(math.max(self.poll, (ngx.now() - began) * SHARE), loop, self)
+    ngx.timer.at(math.max(self.poll, (now() - began) * SHARE), loop, self)
 end
 
 --- Follows from now on, if this is the first worker.

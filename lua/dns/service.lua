@@ -22,7 +22,7 @@ local AXFR, IXFR = dns.type.AXFR, dns.type.IXFR
 local CLASS_IN = dns.class.IN
 local CNAME, A, ANY = dns.type.CNAME, dns.type.A, dns.type.ANY
 
-local UDP, TCP = 0, 1 -- transports
+local UDP, HTTPS = 0, 3 -- transports
 
 -- RFC 8914.
 local NOT_READY, NOT_AUTHORITATIVE = 14, 20
@@ -276,7 +276,8 @@ local NO_ROUTE = {}
 -- @tparam[opt] table route `forward`: upstreams with spaces between, without it
 --   those of configure(); `timeout`, `retry`, `down`: of Forward:ask();
 --   `new_name`: wire form, the name to look up instead; `forward_only`: leave
---   the zones out
+--   the zones out; `refusal`: why names that no zone holds are refused (RFC
+--   8914)
 -- @treturn string|nil the response; nil: send nothing
 function service.answer(packet, transport, route)
     route = route or NO_ROUTE
@@ -309,35 +310,67 @@ function service.answer(packet, transport, route)
     end
 
     return forwards and forward_query(upstreams, packet, query, route)
-        or error_response(packet, REFUSED, upstreams, NOT_AUTHORITATIVE)
+        or error_response(packet, REFUSED, upstreams,
+            route.refusal or NOT_AUTHORITATIVE)
 end
 
---- The records that answer a question, for callers that have no packet.
+-- No zone holds the name and there are no upstreams: the extended error 20.
+local function says_outside(message)
+    return message.edns and message.edns.options
+        and message.edns.options:find("\0\15\0\2\0\20", 1, true) ~= nil
+end
+
+-- What the server answers to the client's own query, with its hooks and rules.
+-- Without a server that serves DNS there are none: the zones and, for clients
+-- that upstreams are asked for, the upstreams.
+local function answer_client(packet, client, server)
+    local servers = require "dns.servers"
+    if #servers.list() > 0 then
+        return servers.answer(server or 1, packet, HTTPS, client, true)
+    end
+
+    return service.answer(packet, HTTPS, {
+        forward = not servers.recurses(client) and "" or nil,
+    })
+end
+
+--- The records that answer a question, for callers that have no packet: what a
+-- server that serves DNS would answer this client, with its hooks.
 -- @tparam string domain
--- @tparam[opt] number rtype none: all record sets of a name in the zones, or
+-- @tparam number|nil rtype none: all record sets of a name in the zones, or
 --   the upstream's A
+-- @tparam string client an address, or "unix:"
+-- @tparam[opt] number server which one, in the order of the configuration; the
+--   first
 -- @treturn {table,...}|nil as dns.decode() gives them
 -- @treturn string why there are none
-function service.lookup(domain, rtype)
+-- @treturn boolean|nil true: the client may not have them
+function service.lookup(domain, rtype, client, server)
     local function ask(number)
         local packet = assert(dns.encode {
             id = 0,
             rd = true,
             questions = { { name = domain, type = number } },
+            edns = { udp_size = UDP_LIMIT },
         })
-        local wire = service.answer(packet, TCP)
-        return wire and dns.decode(wire)
+        local wire, err = answer_client(packet, client, server)
+        return wire and dns.decode(wire), err
     end
 
-    local message = ask(rtype or ANY)
+    local message, err = ask(rtype or ANY)
     if message and not rtype and not message.aa then
-        message = ask(A)
+        message, err = ask(A)
     end
     if not message then
-        return nil, "domain: no answer"
+        return nil, err and "domain: the server's access rules do not let "
+            .. "this client in" or "domain: no answer", err ~= nil
     end
     if message.rcode == SERVFAIL then
         return nil, "domain: the store or the upstream failed"
+    end
+    if message.rcode == REFUSED and not says_outside(message) then
+        return nil, "domain: refused (upstreams are not asked for this client, "
+            .. "or a hook refuses)", true
     end
 
     return message.answers

@@ -305,6 +305,47 @@ def test_kept_answers(serve):
     assert texts(server.query("kept.test", "TXT")) == ['"4"']
 
 
+SPLIT = """
+dns_cache 2m;
+stream {
+    server { # for the office
+        listen 127.0.0.1:@INSIDE@ udp;
+        dns_serve on;
+        dns_query_by_lua_block { local q = ...
+            q:answer("A", 60, "%s") q:cache(60)
+        }
+    }
+    server {
+        listen 127.0.0.1:@DNS@ udp;
+        dns_serve on;
+        dns_query_by_lua_file %s;
+    }
+}
+"""
+
+
+def test_kept_answers_are_of_one_server_and_its_code(start, tmp_path):
+    """Of two servers with hooks neither gives what the other's has kept, and a
+    reload with other code, here or in a file, gives none of the old."""
+    hook = tmp_path / "hook.lua"
+    hook.write_text('local q = ... q:answer("A", 60, "192.0.2.1") q:cache(60)')
+    server = start(SPLIT % ("10.0.0.1", hook))
+
+    def addresses():
+        """Each server's answers, once it has kept another one."""
+        return [texts(server.query(name, port=port))
+                for port in ("INSIDE", "DNS")
+                for name in (f"first.{port}.test", "www.split.test")]
+
+    assert addresses() == [["10.0.0.1"]] * 2 + [["192.0.2.1"]] * 2
+    hook.write_text('local q = ... q:answer("A", 60, "192.0.2.2") q:cache(60)')
+    old = server.worker_pids()
+    server.write(SPLIT % ("10.0.0.2", hook))
+    server.reload()
+    wait_for(lambda: not set(old) & set(server.worker_pids()))
+    assert addresses() == [["10.0.0.2"]] * 2 + [["192.0.2.2"]] * 2
+
+
 def test_views_that_scripts_keep_do_no_harm(serve):
     """A query is over when it is answered; its view is then empty."""
     server = serve("""

@@ -15,7 +15,8 @@ local ffi = require "ffi"
 local library = require "dns.library"
 
 local C = library.C
-local now, tcp, udp = ngx.now, ngx.socket.tcp, ngx.socket.udp
+local now = ffi.C.resolua_ffi_monotonic
+local tcp, udp = ngx.socket.tcp, ngx.socket.udp
 
 local Resolver = {
     _VERSION = "0.23",
