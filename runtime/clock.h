@@ -15,4 +15,10 @@ resolua_clock_ms(void)
     return ngx_current_msec;
 }
 
+static inline uint32_t
+resolua_clock_seconds(void)
+{
+    return (uint32_t) (resolua_clock_ms() / 1000);
+}
+
 #endif

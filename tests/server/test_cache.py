@@ -1,5 +1,6 @@
 """The answer cache between the clients and the forwarder."""
 
+import subprocess
 import time
 
 import dns.edns
@@ -9,7 +10,7 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from resolua_server import wait_for
+from resolua_server import ROOT, sanitizer_environment, wait_for
 from service_conf import SAMPLE, resolua
 from upstream import Upstream
 
@@ -115,6 +116,24 @@ def test_answers_end_with_their_ttl(serve):
     ask(server)
     assert len(server.upstream.asked) == 1
     wait_for(lambda: ask(server) and len(server.upstream.asked) == 2)
+
+
+def test_a_clock_that_is_set_back(serve, tmp_path):
+    """Answers end with their TTL by the clock that nobody sets."""
+    library, back = tmp_path / "shim.so", tmp_path / "back"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library,
+                    ROOT / "tests/server/shim_clock.c", "-ldl"], check=True)
+    preload = [sanitizer_environment().get("LD_PRELOAD"), str(library)]
+    server = serve(main="dns_cache_ttl 0 2s; env SHIM_CLOCK;", env={
+        "LD_PRELOAD": ":".join(filter(None, preload)),
+        "SHIM_CLOCK": str(back)})
+    asked = server.upstream.asked
+    assert ask(server).answer[0].ttl == 60 and len(asked) == 1
+    back.touch()
+    wait_for(lambda: ask(server) and len(asked) == 2)
+    assert ask(server).answer[0].ttl > 50
+    back.unlink()
+    wait_for(lambda: ask(server) and len(asked) == 3)
 
 
 def test_names_that_do_not_exist(serve):
