@@ -502,6 +502,10 @@ load_service(lua_State *L)
     lua_getfield(L, -1, "configure");
     lua_createtable(L, 0, 2);
     set_string(L, "store", &conf->lmdb_folder);
+    if (conf->has_lmdb) {
+        lua_pushinteger(L, (lua_Integer) conf->lmdb_at);
+        lua_setfield(L, -2, "store_at");
+    }
     set_string(L, "forward", &conf->forward);
     dns_remote_push(L, conf);
     lua_call(L, 1, 0);

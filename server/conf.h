@@ -41,6 +41,7 @@ typedef struct {
     ngx_array_t servers;      /* that serve DNS; explain.c's */
     ngx_str_t lmdb_folder;    /* absolute, zero-terminated; empty: none */
     ngx_uint_t has_lmdb;      /* dns_store lmdb */
+    ngx_uint_t lmdb_at;       /* behind so many of remotes */
     ngx_uint_t has_mirror;    /* a networked store's copy is in lmdb_folder */
     ngx_str_t forward;        /* the first dns_forward: what /dns asks */
     ngx_int_t forward_max;    /* questions under way in a worker; unset: by the

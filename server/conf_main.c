@@ -103,6 +103,7 @@ set_lmdb(ngx_conf_t *cf, dns_main_conf_t *conf, const dns_store_conf_t *store)
         return "lmdb: there is one already";
     }
     conf->has_lmdb = 1;
+    conf->lmdb_at = conf->remotes.nelts;
     if (store->options.nelts != 1 || options[0].name.len != 4 ||
         ngx_strncmp(options[0].name.data, "path", 4) != 0 ||
         options[0].value.len == 0) {

@@ -37,6 +37,8 @@ local forwarders = {} -- by the directive's text
 
 --- Sets what the configuration says.  Nothing is opened before the first use.
 -- @tparam table options `store`: the folder of the embedded store, or nil;
+--   `store_at`: how many networked stores stand before it, nil: it holds the
+--   copies of a mirror alone;
 --   `databases`: networked stores, for dns.database.open(); `forward`:
 --   upstreams with spaces between, or nil; `udp_limit`: octets; `answer_zones`:
 --   a function (packet, transport) that gives the zones' answer as
@@ -44,6 +46,7 @@ local forwarders = {} -- by the directive's text
 function service.configure(options)
     settings = {
         folder = options.store,
+        store_at = options.store_at,
         databases = options.databases or {},
         answer_zones = options.answer_zones,
         forward = options.forward,
@@ -77,8 +80,23 @@ local function open_database(where, embedded)
     return database, reason
 end
 
+-- Where new zones are made: the first store, as the configuration has them, that
+-- can be edited.
+local function first_of(embedded, databases)
+    for i = 0, #databases do
+        if i > 0 and not settings.databases[i].query_zones then
+            return databases[i]
+        end
+        if i == settings.store_at then
+            return embedded
+        end
+    end
+
+    return databases[1] or embedded
+end
+
 local function open_all()
-    local list = {}
+    local list, databases = {}, {}
     local embedded, reason = open_embedded()
     if settings.folder then
         if not embedded then
@@ -86,11 +104,12 @@ local function open_all()
         end
         list[1] = embedded
     end
-    for _, where in ipairs(settings.databases) do
+    for i, where in ipairs(settings.databases) do
         local database, why = open_database(where, embedded)
         if not database then
             return nil, why
         end
+        databases[i] = database
         if database.mirror then -- before its copies
             table.insert(list, 1, database)
         else
@@ -101,7 +120,8 @@ local function open_all()
         return nil, "no dns_store is configured"
     end
 
-    return #list == 1 and list[1] or require("dns.stores").new(list)
+    return #list == 1 and list[1] or require("dns.stores").new(list,
+        first_of(embedded, databases))
 end
 
 --- Begins what goes on in the background: the mirrors.

@@ -1,5 +1,5 @@
 --- Several zone stores as one, with the methods of dns.store: a zone is read
--- and edited where it is, a new one is made in the first store.
+-- and edited where it is, a new one is made in a store that is told.
 -- @module dns.stores
 
 local dns = require "dns"
@@ -90,15 +90,16 @@ function Stores:edit(zone)
         return nil, reason, kind
     end
 
-    return (store or self.stores[1]):edit(zone)
+    return (store or self.first):edit(zone)
 end
 
 local stores = {}
 
---- @tparam {Store,...} list one at the least
+--- @tparam {Store,...} list one at the least, in the order of being asked
+-- @tparam[opt] Store first where new zones are made; nil: in the first of list
 -- @treturn Stores
-function stores.new(list)
-    return setmetatable({ stores = list }, Stores)
+function stores.new(list, first)
+    return setmetatable({ stores = list, first = first or list[1] }, Stores)
 end
 
 return stores

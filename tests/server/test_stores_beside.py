@@ -104,3 +104,46 @@ def test_what_cannot_be_read_stays_beside_an_added_record(zones, server):
                             json.dumps({"records": ["192.0.2.1"]}))
         assert reply.status == 409
         assert "other.b.test.: its field in Redis" in reply.json()["error"]
+
+
+TWO = """
+%s
+stream { server { listen 127.0.0.1:@DNS@ udp; dns_serve on; } }
+http {
+    server {
+        listen 127.0.0.1:@HTTP@;
+        location /dns { content_by_lua_block { require("dns.api").serve() } }
+        location /api {
+            content_by_lua_block { require("dns.api.powerdns").serve() }
+        }
+    }
+}
+"""
+NEW = "@ 60 SOA ns1 h 1 1 1 1 1\n@ 60 NS ns1\nns1 60 A 192.0.2.1\n"
+
+
+def has_zone(zones, zone):
+    if zones.kind == "mysql":
+        return zones.db.run("SELECT COUNT(*) FROM domains WHERE name="
+                            f"'{zone}'").strip() == "1"
+    return zones.db.run("EXISTS", f"{zone}.") == "1"
+
+
+@pytest.mark.parametrize("first", ["networked", "embedded", "mirrored"])
+def test_a_new_zone_is_made_in_the_store_that_is_listed_first(zones, start,
+                                                              first):
+    zones.clear()
+    lines = [f"dns_store {zones.url()};", "dns_store lmdb path=@FOLDER@/data;"]
+    if first == "embedded":
+        lines.reverse()
+    if first == "mirrored":
+        lines = [f"dns_store {zones.url()} mirror=@FOLDER@/data;"]
+    server = start(TWO % "\n".join(lines))
+    assert server.http("/dns/zones/new.test", "PUT", NEW).status == 201
+    assert server.http("/api/v1/servers/localhost/zones", "POST", json.dumps({
+        "name": "api.test.", "nameservers": ["ns1.new.test."]})).status == 201
+    wait_for_answer(server, "ns1.new.test", "A", ["192.0.2.1"])
+    for zone in ("new.test", "api.test"):
+        assert has_zone(zones, zone) == (first != "embedded")
+    assert server.http("/dns/zones/new.test/a/A", "PUT",
+                       '{"records": ["192.0.2.2"]}').status == 201
