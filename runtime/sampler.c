@@ -34,11 +34,14 @@ typedef struct {
     u_char *report; /* of the pool; NULL while it samples */
     size_t report_at;
     size_t report_size;
-    unsigned is_running : 1;
+    unsigned is_running : 1; /* LuaJIT's profiler */
+    unsigned is_mapping : 1; /* resolua.jit_map */
 } sampler_t;
 
 static ngx_connection_t *listener;
 static sampler_t *sampler; /* NULL: nobody asks */
+
+static void close_client(void);
 
 
 static void
@@ -103,6 +106,53 @@ on_sample(void *data, lua_State *L, int samples, int state)
 }
 
 
+/* Calls a function of lua/resolua/jit_map.lua; its result lies on the stack. */
+static ngx_int_t
+call_jit_map(const char *chunk)
+{
+    lua_State *L = resolua_vm;
+    if (luaL_loadstring(L, chunk) == 0 && lua_pcall(L, 0, 1, 0) == 0) {
+        return NGX_OK;
+    }
+    const char *reason = lua_tostring(L, -1);
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "resolua.jit_map: %s",
+                  reason != NULL ? reason : "unknown reason");
+    lua_pop(L, 1);
+    return NGX_ERROR;
+}
+
+
+static void
+start_map(void)
+{
+    if (call_jit_map("require('resolua.jit_map').begin()") != NGX_OK) {
+        close_client();
+        return;
+    }
+    lua_pop(resolua_vm, 1);
+    sampler->is_mapping = 1;
+}
+
+
+static ngx_int_t
+make_map(void)
+{
+    size_t size;
+    sampler->is_mapping = 0;
+    if (call_jit_map("return require('resolua.jit_map').finish()") != NGX_OK) {
+        return NGX_ERROR;
+    }
+    const char *text = lua_tolstring(resolua_vm, -1, &size);
+    sampler->report = ngx_pnalloc(sampler->pool, size + 1);
+    if (text != NULL && sampler->report != NULL) {
+        ngx_memcpy(sampler->report, text, size);
+        sampler->report_size = size;
+    }
+    lua_pop(resolua_vm, 1);
+    return sampler->report != NULL ? NGX_OK : NGX_ERROR;
+}
+
+
 static void
 stop(void)
 {
@@ -117,6 +167,9 @@ static void
 close_client(void)
 {
     stop();
+    if (sampler->is_mapping) {
+        (void) make_map(); /* ends it */
+    }
     ngx_close_connection(sampler->client);
     ngx_destroy_pool(sampler->pool);
     sampler = NULL;
@@ -126,6 +179,9 @@ close_client(void)
 static ngx_int_t
 make_report(void)
 {
+    if (sampler->is_mapping) {
+        return make_map();
+    }
     ngx_rbtree_t *tree = &sampler->tree;
     size_t room = sizeof("(others) ") + NGX_INT64_LEN;
     const ngx_uint_t has_any = tree->root != tree->sentinel;
@@ -178,6 +234,11 @@ send_report(ngx_event_t *ev)
 static void
 start(void)
 {
+    if (sampler->command_size == sizeof("map\n") - 1 &&
+        ngx_strncmp(sampler->command, "map\n", sizeof("map\n") - 1) == 0) {
+        start_map();
+        return;
+    }
     char mode[sizeof("li") + NGX_INT_T_LEN];
     const ngx_int_t ms = ngx_atoi(sampler->command + sizeof("sample ") - 1,
                                   sampler->command_size - sizeof("sample "));
@@ -214,7 +275,8 @@ on_client(ngx_event_t *ev)
             return;
         }
         s->command_size += (size_t) n;
-        if (s->command[s->command_size - 1] == '\n' && !s->is_running) {
+        if (s->command[s->command_size - 1] == '\n' && !s->is_running &&
+            !s->is_mapping) {
             start();
         }
         if (sampler == NULL || s->command_size == sizeof(s->command)) {

@@ -4,8 +4,10 @@
 /* Each worker listens on the abstract Unix socket "resolua-worker-PID" for its
    own user and root.  A client sends "sample MILLISECONDS\n", ends its side
    when it has had enough, and gets a line "frame;frame;frame COUNT" for each
-   stack that was seen, the outermost frame first.  Until then nothing of it
-   costs anything: LuaJIT's profiler is off. */
+   stack that was seen, the outermost frame first.  With "map\n" it gets, at the
+   end, a line "ADDRESS SIZE NAME" (hexadecimal) for each piece of code that
+   LuaJIT has compiled meanwhile: what it had compiled before is dropped.  Until
+   then nothing of it costs anything: LuaJIT's profiler is off. */
 
 #include <ngx_config.h>
 #include <ngx_core.h>

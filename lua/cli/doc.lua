@@ -8,10 +8,11 @@ local paths = require "cli.paths"
 local COLUMNS = 79
 
 local HELP = [[
-usage: resolua doc [NAME ...]
+usage: resolua doc [-s] [NAME ...]
 
 Shows the manual of a directive, a function or a command: "resolua doc ngx.say",
 "resolua doc dns_forward", "resolua doc say".  Without a name all are listed.
+-s before the name is taken as others' tools have it and changes nothing.
 ]]
 
 -- "`a ARG|b`, `c(x)`" gives {"a", "c"}; an "_end" stands for a name like the first
@@ -205,6 +206,13 @@ function doc.main(words)
     if words[1] == "--help" or words[1] == "-h" then
         io.stdout:write(HELP)
         return 0
+    end
+    if words[1] == "-s" then
+        words = { unpack(words, 2) }
+    elseif words[1] and words[1]:find("^%-.") then
+        io.stderr:write("resolua doc: unknown option ", words[1],
+            "; see resolua doc --help\n")
+        return 1
     end
     local entries = read_all()
     if #words == 0 then

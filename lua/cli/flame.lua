@@ -14,11 +14,17 @@ ffi.cdef [[
     int shutdown(int fd, int how);
     int close(int fd);
     int poll(void *fds, unsigned long count, int ms);
+    int open(const char *path, int flags, ...);
+    int64_t write(int fd, const void *octets, size_t size);
+    char *strerror(int number);
 ]]
 
 local C = ffi.C
 local AF_UNIX, SOCK_STREAM, SHUT_WR = 1, 1, 1
-local MSG_NOSIGNAL = 0x4000
+local MSG_NOSIGNAL, MSG_DONTWAIT = 0x4000, 0x40
+local EAGAIN = 11
+local O_WRONLY, O_CREAT, O_EXCL = 1, 0x40, 0x80
+local MAP_MODE = 384 -- 0600
 
 local HELP = [[
 usage: resolua flame [--time SECONDS] [--lua | --c] [--pid PID ...] -o FILE.svg
@@ -32,8 +38,9 @@ are watched, or those that --pid names (a master stands for its workers).
   --folded         writes the stacks as text: "frame;frame;frame COUNT"
   -o FILE          where to; "-" is standard output
 
-The profiler of a worker is off but for this time.  Only root and the workers'
-own user may look.
+The profiler of a worker is off but for this time; with --c Lua is compiled anew
+at its start, so that perf learns where compiled code begins.  Only root and the
+workers' own user may look; workers of others are left out.
 ]]
 
 local function fail(...)
@@ -112,14 +119,19 @@ end
 
 -- Lua's stacks, from the workers' own sampler.
 
+-- nil: it does not listen, or in another network namespace.
 local function connect(pid)
     local address = ffi.new("struct cli_sockaddr_un")
     local name = "resolua-worker-" .. pid
     address.family = AF_UNIX
     ffi.copy(address.path + 1, name, #name) -- an abstract name begins with NUL
     local fd = C.socket(AF_UNIX, SOCK_STREAM, 0)
-    if fd < 0 or C.connect(fd, address, 3 + #name) ~= 0 then
-        fail("worker ", pid, " does not listen")
+    if fd < 0 then
+        fail("no socket: ", ffi.string(C.strerror(ffi.errno())))
+    end
+    if C.connect(fd, address, 3 + #name) ~= 0 then
+        C.close(fd)
+        return nil
     end
     return fd
 end
@@ -143,31 +155,70 @@ local function add_folded(stacks, text)
     end
 end
 
-local function sample_lua(options, workers)
-    local fds, stacks = {}, {}
-    local command = ("sample %d\n"):format(options.interval)
+-- A worker closes the connection of somebody whom it does not answer; of the
+-- others it waits for the end.
+local function is_open(fd)
+    if C.recv(fd, ffi.new("char[1]"), 1, MSG_DONTWAIT) < 0
+        and ffi.errno() == EAGAIN then
+        return true
+    end
+    C.close(fd)
+    return false
+end
+
+-- Sends a command to the workers, waits for work() and gives {pid, text} of each
+-- that answers.  Another user's workers and those that somebody else watches
+-- are left out with a word, but not when --pid named them.
+local function ask_workers(options, workers, command, work)
+    local fds, answers = {}, {}
     for i, pid in ipairs(workers) do
         fds[i] = connect(pid)
-        C.send(fds[i], command, #command, MSG_NOSIGNAL)
-    end
-    C.poll(nil, 0, options.time * 1000)
-    for i, fd in ipairs(fds) do
-        C.shutdown(fd, SHUT_WR)
-        local text, is_whole = receive_all(fd)
-        if not is_whole then
-            fail("worker ", workers[i], " is being watched, or may not be")
+        if fds[i] then
+            C.send(fds[i], command, #command, MSG_NOSIGNAL)
         end
-        add_folded(stacks, text)
     end
-    return stacks
+    work()
+    for i, pid in ipairs(workers) do
+        local text, is_whole
+        if fds[i] and is_open(fds[i]) then
+            C.shutdown(fds[i], SHUT_WR)
+            text, is_whole = receive_all(fds[i])
+        end
+        if is_whole then
+            answers[#answers + 1] = { pid = pid, text = text }
+        elseif #options.pids > 0 then
+            fail("worker ", pid, " is being watched, or may not be")
+        else
+            io.stderr:write("resolua flame: worker ", pid, " is left out: it",
+                " belongs to another user, or is being watched already\n")
+        end
+    end
+    return answers
+end
+
+local function sample_lua(options, workers)
+    local stacks = {}
+    local answers = ask_workers(options, workers,
+        ("sample %d\n"):format(options.interval), function()
+            C.poll(nil, 0, options.time * 1000)
+        end)
+    for _, answer in ipairs(answers) do
+        add_folded(stacks, answer.text)
+    end
+    return stacks, #answers
 end
 
 -- C's stacks, from perf.
 
+-- Compiled Lua keeps no frame pointers: what perf finds below it has no name and
+-- is left out.
 local function add_perf(stacks, lines)
     local frames
     for line in lines do
         local name = line:match("^%s+%x+ (.-)%+0x%x+ %(") or line:match("^%s+%x+ (.-) %(")
+        if name == "[unknown]" and frames and #frames > 0 then
+            name = nil
+        end
         if line == "" and frames then
             local stack = table.concat(frames, ";")
             stacks[stack] = (stacks[stack] or 0) + 1
@@ -180,26 +231,54 @@ local function add_perf(stacks, lines)
     end
 end
 
-local function sample_c(options, workers)
-    if os.execute("command -v perf >/dev/null 2>&1") ~= 0 then
-        fail("perf is not installed (Debian: linux-perf)")
+-- Where perf looks for the names of code that a process has made itself.
+local function write_map(answer)
+    local path = ("/tmp/perf-%d.map"):format(answer.pid)
+    os.remove(path)
+    local fd = C.open(path, bit.bor(O_WRONLY, O_CREAT, O_EXCL),
+        ffi.cast("int", MAP_MODE))
+    if fd >= 0 then
+        C.write(fd, answer.text, #answer.text)
+        C.close(fd)
     end
-    local path = os.tmpname()
+    return path
+end
+
+local function record(options, workers, path)
     local log = path .. ".log"
     local done = os.execute(("perf record -F 997 -g -p %s -o '%s' -- sleep %g >'%s' 2>&1")
         :format(table.concat(workers, ","), path, options.time, log))
     local reason = read_file(log):match("[^\n]+")
     os.remove(log)
-    if done ~= 0 then
+    return done == 0, reason
+end
+
+local function sample_c(options, workers)
+    if os.execute("command -v perf >/dev/null 2>&1") ~= 0 then
+        fail("perf is not installed (Debian: linux-perf)")
+    end
+    local path = os.tmpname()
+    local ok, reason
+    local answers = ask_workers(options, workers, "map\n", function()
+        ok, reason = record(options, workers, path)
+    end)
+    if not ok then
         os.remove(path)
         fail("perf record: ", reason or "failed")
+    end
+    local maps = {}
+    for i, answer in ipairs(answers) do
+        maps[i] = write_map(answer)
     end
     local stacks = {}
     local pipe = io.popen(("perf script -i '%s' 2>/dev/null"):format(path))
     add_perf(stacks, pipe:lines())
     pipe:close()
+    for _, file in ipairs(maps) do
+        os.remove(file)
+    end
     os.remove(path)
-    return stacks
+    return stacks, #workers
 end
 
 local function write(options, text)
@@ -234,13 +313,17 @@ function flame.main(words)
     if #workers == 0 then
         fail("no worker of a running server is found")
     end
-    local stacks = (options.kind == "c" and sample_c or sample_lua)(options, workers)
+    local stacks, count = (options.kind == "c" and sample_c or sample_lua)(options,
+        workers)
+    if count == 0 then
+        fail("no worker may be watched")
+    end
     if not next(stacks) then
         fail("nothing was seen: the workers had nothing to do")
     end
     local title = ("%s of %d worker%s, %g s"):format(
-        options.kind == "c" and "C" or "Lua", #workers,
-        #workers == 1 and "" or "s", options.time)
+        options.kind == "c" and "C" or "Lua", count,
+        count == 1 and "" or "s", options.time)
     write(options, options.folded and folded(stacks) or flame_svg.draw(stacks,
         title, read_file(paths.top .. "/lua/cli/flame_view.js")))
     return 0

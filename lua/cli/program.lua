@@ -109,6 +109,9 @@ local function main(premature, options)
 end
 
 local function trace_jit(options)
+    if options.joff then
+        jit.off()
+    end
     if options.jv then
         require("jit.v").on(options.jv ~= "" and options.jv or nil)
     end

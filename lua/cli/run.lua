@@ -42,8 +42,10 @@ code; an error gives 1.
   --ns ADDR           name server for host names (those of /etc/resolv.conf)
   -c N                connections at once (1024)
   --errlog-level L    debug, info, notice, warn (the default), error ...
-  --jv[=FILE]         LuaJIT's log of what it compiles
-  --jdump[=FILE]      the same with bytecode and machine code
+  -j v|dump|off       LuaJIT's log of what it compiles; the same with bytecode
+                      and machine code; nothing is compiled
+  --jv[=FILE]         as -j v, into FILE
+  --jdump[=FILE]      as -j dump, into FILE
   --nginx PATH        another nginx
 ]]
 
@@ -60,7 +62,11 @@ local OPTIONS = {
     ["-c"] = { "connections", "value" },
     ["--errlog-level"] = { "level", "value" },
     ["--nginx"] = { "nginx", "value" },
+    ["-j"] = { "jit", "value" },
 }
+
+-- What -j takes, and the option that it stands for.
+local JIT = { v = "jv", dump = "jdump", off = "joff" }
 
 local LEVELS = { debug = 1, info = 1, notice = 1, warn = 1, error = 1, crit = 1,
     alert = 1, emerg = 1 }
@@ -124,6 +130,11 @@ local function check(options)
     end
     if not options.connections:find("^[1-9]%d?%d?%d?%d?%d?$") then
         fail("-c ", options.connections, ": not a number from 1 to 999999")
+    end
+    if options.jit then
+        local name = JIT[options.jit] or fail("-j ", options.jit,
+            ": v, dump or off is needed")
+        options[name] = options[name] or ""
     end
     if not LEVELS[options.level] then
         fail("--errlog-level ", options.level, ": no such level")
@@ -238,7 +249,7 @@ local function configuration(options, folder)
         OPTIONS = to_lua {
             codes = options.codes, libraries = options.libraries,
             file = options.file, arg = options.arg, jv = options.jv,
-            jdump = options.jdump,
+            jdump = options.jdump, joff = options.joff,
         },
         STREAM_RESOLVER = has_resolver(options.stream) and "" or line,
         HTTP_RESOLVER = has_resolver(options.http) and "" or line,

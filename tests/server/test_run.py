@@ -147,6 +147,10 @@ def test_host_names(run, start):
 def test_the_jits_log(run):
     code = "local x = 0 for i = 1, 1e4 do x = x + i end"
     assert "[TRACE" in run("--jv", "-e", code)[2]
+    assert "[TRACE" in run("-j", "v", "-e", code)[2]
+    assert run("-j", "off", "-e", "print((jit.status()))")[1] == "false\n"
+    assert "TRACE 1 start" in run("-j", "dump", "-e", code)[1]
+    assert run("-j", "x", "-e", code)[0] == 1
     out = run("--jdump", "-e", code)[1]
     assert "---- TRACE" in out and "mcode" in out
 
