@@ -4,6 +4,7 @@
 /*
  * What a hook (dns_query_by_lua* and its like) sees of a query and says about
  * it.  The server owns and recycles it; it is good until the query is answered.
+ * Scripts never hold it: they hold a handle, which knows when that is over.
  */
 
 #include <stddef.h>
@@ -53,6 +54,19 @@ struct dns_ffi_hook {
     char tag[64];
     char forward_to[256];  /* upstreams with spaces between */
     uint8_t new_name[256]; /* wire form, to be looked up instead */
+};
+
+/* The queries that are one after another in the same memory, told apart; never
+   freed. */
+struct dns_ffi_hook_life {
+    struct dns_ffi_hook *hook;
+    double serial; /* of the query that is there now */
+};
+
+/* A script's own view of one query: over when the serials differ. */
+struct dns_ffi_hook_handle {
+    struct dns_ffi_hook_life *life;
+    double serial;
 };
 
 /* Starts a response with rcode to the query; its records are dropped.  Without

@@ -67,10 +67,11 @@ ask_new(ngx_log_t *log)
         return ask;
     }
     ask = ngx_alloc(sizeof(*ask), log);
-    if (ask != NULL) {
-        ask->object = LUA_NOREF;
-        ask->is_forwarding = 0;
+    if (ask == NULL || hook_new(ask) != NGX_OK) {
+        ngx_free(ask);
+        return NULL;
     }
+    ask->is_forwarding = 0;
     return ask;
 }
 
@@ -139,13 +140,14 @@ ask_release(dns_server_ask_t *ask)
         ngx_free(ask->many);
         ask->many = NULL;
     }
-    hook_forget(ask, free_count == FREE_MAX);
+    hook_end(ask);
     if (free_count < FREE_MAX) {
         ask->next = free_asks;
         free_asks = ask;
         free_count++;
         return;
     }
+    hook_free(ask);
     ngx_free(ask);
 }
 
@@ -361,6 +363,7 @@ hook_ended(dns_server_ask_t *ask, ngx_int_t rc)
                 verdict == DNS_SERVER_SEND ? ask->call.size : 0);
         return;
     }
+    hook_pause(ask);
     rc = begin(ask);
     if (rc != NGX_AGAIN) {
         service_ended(ask, rc);
@@ -420,6 +423,7 @@ dns_server_hooked(dns_server_call_t *call)
     }
     const dns_server_verdict_t verdict = hook_decide(ask, rc);
     if (verdict == DNS_SERVER_ASK) {
+        hook_pause(ask);
         call->pending = ask;
         return verdict;
     }

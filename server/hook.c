@@ -60,27 +60,48 @@ hook_prepare(dns_server_ask_t *ask, uint8_t *out, size_t room)
 
 
 void
-hook_forget(dns_server_ask_t *ask, ngx_uint_t is_last)
+hook_pause(dns_server_ask_t *ask)
 {
-    static uint8_t nothing[DNS_HEADER_SIZE];
-    static struct dns_ffi_hook gone = {
-        .packet = nothing, .out = nothing, .qname_size = 1};
-    const void *nobody = &gone;
-    struct dns_ffi_hook *hook = &ask->hook;
-    lua_State *L = resolua_vm;
-    hook->packet = nothing;
-    hook->packet_size = 0;
-    hook->out = nothing;
-    hook->out_size = 0;
-    hook->out_room = 0;
-    if (is_last && ask->object != LUA_NOREF) {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, ask->object);
-        /* What the cdata points to. */
-        ngx_memcpy((void *) lua_topointer(L, -1), &nobody, sizeof(nobody));
-        lua_pop(L, 1);
-        luaL_unref(L, LUA_REGISTRYINDEX, ask->object);
-        ask->object = LUA_NOREF;
+    ask->hook.out = ask->out;
+    ask->hook.out_size = 0;
+    ask->hook.out_room = 0;
+}
+
+
+/* Those without an ask, one behind the other. */
+static struct dns_ffi_hook_life *free_lives;
+
+
+ngx_int_t
+hook_new(dns_server_ask_t *ask)
+{
+    struct dns_ffi_hook_life *life = free_lives;
+    if (life != NULL) {
+        free_lives = (struct dns_ffi_hook_life *) life->hook;
+    } else {
+        life = ngx_calloc(sizeof(*life), ngx_cycle->log);
     }
+    if (life == NULL) {
+        return NGX_ERROR;
+    }
+    life->hook = &ask->hook;
+    ask->life = life;
+    return NGX_OK;
+}
+
+
+void
+hook_end(dns_server_ask_t *ask)
+{
+    ask->life->serial++;
+}
+
+
+void
+hook_free(dns_server_ask_t *ask)
+{
+    ask->life->hook = (struct dns_ffi_hook *) free_lives;
+    free_lives = ask->life;
 }
 
 
@@ -95,25 +116,6 @@ push_field(lua_State *L, const char *name)
     }
     lua_getfield(L, -1, name);
     lua_remove(L, -2);
-    return NGX_OK;
-}
-
-
-/* The script's view of the query on the stack: made once for each ask. */
-static ngx_int_t
-push_object(lua_State *L, dns_server_ask_t *ask)
-{
-    if (ask->object == LUA_NOREF) {
-        if (push_field(L, "wrap") != NGX_OK) {
-            return NGX_ERROR;
-        }
-        lua_pushlightuserdata(L, &ask->hook);
-        if (lua_pcall(L, 1, 1, 0) != 0) {
-            return NGX_ERROR;
-        }
-        ask->object = luaL_ref(L, LUA_REGISTRYINDEX);
-    }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, ask->object);
     return NGX_OK;
 }
 
@@ -135,14 +137,15 @@ push_runner(lua_State *L)
 }
 
 
-/* dns.query.run, the chunk and its argument on the stack. */
+/* dns.query.run, the chunk and what its argument is made of on the stack. */
 static ngx_int_t
 push_call(dns_server_ask_t *ask, resolua_code_t *code)
 {
     lua_State *L = resolua_vm;
     const int top = lua_gettop(L);
-    if (push_runner(L) == NGX_OK && resolua_code_push(L, code) == NGX_OK &&
-        push_object(L, ask) == NGX_OK) {
+    if (push_runner(L) == NGX_OK && resolua_code_push(L, code) == NGX_OK) {
+        lua_pushlightuserdata(L, ask->life);
+        lua_pushnumber(L, ask->life->serial);
         return NGX_OK;
     }
     ngx_log_error(NGX_LOG_ERR, ask->request.log, 0, "a DNS hook cannot run: %s",
@@ -159,7 +162,7 @@ hook_query(dns_server_ask_t *ask)
     if (push_call(ask, ask->call.conf->on_query) != NGX_OK) {
         return NGX_ERROR;
     }
-    return resolua_run_function(&ask->request, 2, RESOLUA_DNS_QUERY);
+    return resolua_run_function(&ask->request, 3, RESOLUA_DNS_QUERY);
 }
 
 
@@ -236,7 +239,7 @@ static void
 run_sync(dns_server_ask_t *ask, resolua_code_t *code, ngx_uint_t phase)
 {
     if (code != NULL && push_call(ask, code) == NGX_OK) {
-        (void) resolua_run_function_sync(&ask->request, 2, phase, 0);
+        (void) resolua_run_function_sync(&ask->request, 3, phase, 0);
     }
 }
 
@@ -248,6 +251,7 @@ hook_finish(dns_server_ask_t *ask, uint8_t *out, size_t size)
     const dns_server_conf_t *conf = ask->call.conf;
     hook->out = out;
     hook->out_size = (uint32_t) size;
+    hook->out_room = ASK_OUT_ROOM;
     hook->rcode = size > 3 ? out[3] & DNS_RCODE_MASK : 0;
     hook->action = DNS_FFI_HOOK_NONE;
     if (size > 0 && conf->on_answer != NULL) {

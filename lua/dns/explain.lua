@@ -9,7 +9,7 @@ local dns = require "dns"
 local library = require "dns.library"
 local service = require "dns.service"
 local zone_facts = require "dns.explain_zone"
-require "dns.query" -- the methods of struct dns_ffi_hook
+local hooks = require "dns.query"
 
 local C = library.C
 local name_of = dns.name
@@ -84,6 +84,8 @@ local function new_hook(run)
     hook.qname_size = query.name_size
     ffi.copy(hook.qname, query.name, query.name_size)
     hook.out, hook.out_room = run.out, OUT_ROOM
+    run.hook = hook
+    run.life = ffi.new("struct dns_ffi_hook_life", hook, 1)
 
     return hook
 end
@@ -122,7 +124,8 @@ end
 
 -- What a hook gets in the place of its query: the same, and decisions are noted
 -- with the place where they are made.
-local function witness(run, hook, step, at)
+local function witness(run, step, at)
+    local hook = hooks.handle(run.life, 1)
     return setmetatable({}, {
         __index = function(_, field)
             local value = hook[field]
@@ -143,14 +146,15 @@ local function witness(run, hook, step, at)
 end
 
 -- Runs a hook; nil after it failed.
-local function call_hook(run, hook, code, step)
+local function call_hook(run, code, step)
     if code.error then
         note(run, step, code.error, start_of(code.at))
         return nil
     end
 
     local before, at = #run.steps, start_of(code.at)
-    local ok, reason = pcall(code.run, witness(run, hook, step, at))
+    local ok, reason = pcall(code.run, witness(run, step, at))
+    run.life.serial = 0 -- who keeps the object has nothing any more
     if not ok then
         note(run, step, "failed: " .. tostring(reason), at)
         return nil
@@ -258,7 +262,7 @@ local function answer(run)
     end
 
     local hook = new_hook(run)
-    if not call_hook(run, hook, code, "hook") then
+    if not call_hook(run, code, "hook") then
         return error_response(run, dns.rcode.SERVFAIL)
     end
 
@@ -276,7 +280,7 @@ local function after(run, wire)
     ffi.copy(hook.out, wire, #wire)
     hook.out_size = #wire
     hook.rcode = bit.band(wire:byte(4), 15)
-    if not call_hook(run, hook, code, "answer hook") then
+    if not call_hook(run, code, "answer hook") then
         return wire
     end
     if hook.action == DROP then

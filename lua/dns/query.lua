@@ -17,6 +17,9 @@
 -- A query hook that calls none of the methods that decide lets the query go its
 -- way; the last decision counts.  It may sleep.  The answer and the log hook may
 -- not, and see each query that is answered.
+--
+-- When the query has been answered, or its client is gone, each use of the
+-- object raises an error: the memory behind it is another client's by then.
 -- @classmod dns.query
 
 local bit = require "bit"
@@ -41,13 +44,29 @@ local bits = ffi.new("uint8_t[1]")
 
 local Query = {}
 
+-- The fields that scripts read as they are.
+local FIELDS = { id = true, flags = true, type = true, class_code = true,
+    dnssec_ok = true, udp_size = true, transport = true, client_port = true,
+    client_family = true, limit = true, rcode = true, out_size = true,
+    duration = true }
+
+-- The query behind a script's object.
+local function hook_of(self)
+    local life = self.life
+    if life.serial ~= self.serial then
+        error("the query is over: it has been answered, or its client is gone",
+            3)
+    end
+    return life.hook
+end
+
 local function type_number(rtype)
     return type(rtype) == "number" and rtype or dns.type[rtype]
         or error("unknown type " .. tostring(rtype), 3)
 end
 
-local function add(self, section, owner, rtype, ttl, record)
-    local status = C.dns_ffi_hook_add(self, section, owner,
+local function add(hook, section, owner, rtype, ttl, record)
+    local status = C.dns_ffi_hook_add(hook, section, owner,
         owner and #owner or 0, type_number(rtype), ttl, record, #record, what)
     if status ~= 0 then
         error(status == ffi.C.DNS_FFI_ENOSPACE and "the answer is full"
@@ -60,9 +79,10 @@ end
 -- @tparam number ttl seconds
 -- @tparam string ... rdata as in a master file
 function Query:answer(rtype, ttl, record, ...)
-    add(self, 1, nil, rtype, ttl, record)
+    local hook = hook_of(self)
+    add(hook, 1, nil, rtype, ttl, record)
     for i = 1, select("#", ...) do
-        add(self, 1, nil, rtype, ttl, (select(i, ...)))
+        add(hook, 1, nil, rtype, ttl, (select(i, ...)))
     end
 end
 
@@ -73,60 +93,63 @@ end
 -- @tparam number ttl seconds
 -- @tparam string record
 function Query:add(section, owner, rtype, ttl, record)
-    add(self, SECTIONS[section] or error("no such section: " .. section, 2),
+    add(hook_of(self), SECTIONS[section] or error("no such section: " .. section, 2),
         owner, rtype, ttl, record)
 end
 
 --- Answers with a response code and, so far, no records.
 -- @tparam number|string rcode
 function Query:respond(rcode)
-    C.dns_ffi_hook_begin(self, type(rcode) == "number" and rcode
+    C.dns_ffi_hook_begin(hook_of(self), type(rcode) == "number" and rcode
         or dns.rcode[rcode] or error("unknown rcode " .. tostring(rcode), 2))
 end
 
 function Query:refuse()
-    C.dns_ffi_hook_begin(self, dns.rcode.REFUSED)
+    C.dns_ffi_hook_begin(hook_of(self), dns.rcode.REFUSED)
 end
 
 function Query:nxdomain()
-    C.dns_ffi_hook_begin(self, dns.rcode.NXDOMAIN)
+    C.dns_ffi_hook_begin(hook_of(self), dns.rcode.NXDOMAIN)
 end
 
 --- Sends an empty answer with TC: whoever asked over UDP comes again over TCP.
 -- Over other transports the query goes its way.
 function Query:truncate()
-    if self.transport == 0 then
-        C.dns_ffi_hook_begin(self, 0)
-        self.out[2] = bit.bor(self.out[2], 2)
+    local hook = hook_of(self)
+    if hook.transport == 0 and hook.out_room > 0 then
+        C.dns_ffi_hook_begin(hook, 0)
+        hook.out[2] = bit.bor(hook.out[2], 2)
     end
 end
 
 --- Sends nothing.
 function Query:drop()
-    self.action = DROP
+    hook_of(self).action = DROP
 end
 
 --- Lets upstreams answer, whatever the zones hold.
 -- @tparam string upstreams addresses with spaces between
 function Query:forward(upstreams)
+    local hook = hook_of(self)
     if #upstreams == 0 or #upstreams > ffi.C.DNS_FFI_HOOK_FORWARD_MAX then
         error("bad upstreams", 2)
     end
-    ffi.copy(self.forward_to, upstreams, #upstreams)
-    self.forward_size = #upstreams
-    self.action = ASK
+    ffi.copy(hook.forward_to, upstreams, #upstreams)
+    hook.forward_size = #upstreams
+    hook.action = ASK
 end
 
 --- Looks another name up; the client sees its own.
 -- @tparam string name
 function Query:rewrite(name)
+    local hook = hook_of(self)
     local wire = name_of.to_wire(name)
     if not wire then
         error("not a domain name: " .. name, 2)
     end
-    ffi.copy(self.new_name, wire, #wire)
-    self.new_name_size = #wire
-    self.action = ASK
+    ffi.copy(hook.new_name, wire, #wire)
+    hook.new_name_size = #wire
+    hook.action = ASK
 end
 
 --- The answer of this hook may be given to all who ask the same, without asking
@@ -134,27 +157,30 @@ end
 -- @tparam number seconds
 -- @tparam[opt] string tag for `require("dns.cache").purge(tag)`
 function Query:cache(seconds, tag)
-    self.cache_seconds = seconds
+    local hook = hook_of(self)
+    hook.cache_seconds = seconds
     if tag then
-        self.tag_size = math.min(#tag, ffi.C.DNS_FFI_HOOK_TAG_MAX)
-        ffi.copy(self.tag, tag, self.tag_size)
+        hook.tag_size = math.min(#tag, ffi.C.DNS_FFI_HOOK_TAG_MAX)
+        ffi.copy(hook.tag, tag, hook.tag_size)
     end
 end
 
 --- The response as a table, as dns.decode() gives it; nil where there is none.
 function Query:response()
-    if self.out_size == 0 then
+    local hook = hook_of(self)
+    if hook.out_size == 0 then
         return nil
     end
-    return dns.decode(ffi.string(self.out, self.out_size))
+    return dns.decode(ffi.string(hook.out, hook.out_size))
 end
 
 --- Puts another response in the place of the one that there is.
 -- @tparam table|string response a table for dns.encode(), or octets
 function Query:set_response(response)
+    local hook = hook_of(self)
     local wire = type(response) == "string" and response
-        or assert(dns.encode(response, self.limit))
-    if C.dns_ffi_hook_set(self, wire, #wire) ~= 0 then
+        or assert(dns.encode(response, hook.limit))
+    if C.dns_ffi_hook_set(hook, wire, #wire) ~= 0 then
         error("not a response to this query", 2)
     end
 end
@@ -189,58 +215,67 @@ end
 -- @treturn boolean
 function Query:client_in(network)
     local n = network_of(network)
-    return C.dns_ffi_hook_client_in(self, n.family, n.octets, n.bits) ~= 0
+    return C.dns_ffi_hook_client_in(hook_of(self), n.family, n.octets, n.bits) ~= 0
 end
 
 --- The client subnet that a resolver sends along (RFC 7871).
 -- @treturn string|nil address octets, 4 or 16
 -- @treturn number prefix length in bits
 function Query:subnet()
-    local family = C.dns_ffi_hook_subnet(self, octets, bits)
+    local family = C.dns_ffi_hook_subnet(hook_of(self), octets, bits)
     if family == 0 then
         return nil
     end
     return ffi.string(octets, family == 6 and 16 or 4), bits[0]
 end
 
+-- Of the query itself.
 local getters = {
-    name = function(self)
-        return ffi.string(text, C.dns_ffi_hook_name_text(self, text))
+    name = function(hook)
+        return ffi.string(text, C.dns_ffi_hook_name_text(hook, text))
     end,
-    client = function(self)
-        return ffi.string(text, C.dns_ffi_hook_client_text(self, text))
+    client = function(hook)
+        return ffi.string(text, C.dns_ffi_hook_client_text(hook, text))
     end,
-    type_name = function(self)
-        return dns.type[self.type]
+    type_name = function(hook)
+        return dns.type[hook.type]
     end,
-    rd = function(self)
-        return band(self.flags, ffi.C.DNS_FFI_RD) ~= 0
+    rd = function(hook)
+        return band(hook.flags, ffi.C.DNS_FFI_RD) ~= 0
     end,
 }
 
-local view = ffi.metatype("struct dns_ffi_hook", {
+local Handle = ffi.metatype("struct dns_ffi_hook_handle", {
     __index = function(self, field)
         local method = Query[field]
         if method then
             return method
         end
+        local hook = hook_of(self)
+        if FIELDS[field] then
+            return hook[field]
+        end
         local getter = getters[field]
-        return getter and getter(self)
+        return getter and getter(hook)
+    end,
+    __newindex = function(_, field)
+        error("a query has no field to set: " .. tostring(field), 2)
     end,
 })
 
 local query = {}
 
---- The server's own: a view of its memory.
--- @param pointer light userdata
-function query.wrap(pointer)
-    return ffi.cast(ffi.typeof("$ *", view), pointer)
+--- A script's object for the query that is there now.
+-- @param life struct dns_ffi_hook_life, as a pointer or light userdata
+-- @tparam number serial the life's
+function query.handle(life, serial)
+    return Handle(life, serial)
 end
 
 --- Calls a hook.  A chunk takes its arguments as "..." and is not compiled by
 -- itself; within a call of this it is.
-function query.run(hook, q)
-    hook(q)
+function query.run(hook, life, serial)
+    hook(Handle(life, serial))
 end
 
 return query

@@ -34,7 +34,7 @@ struct dns_server_ask_s {
     dns_server_answered_pt answered; /* NULL: the client is gone */
     void *data;
     struct dns_ffi_hook hook;
-    int object; /* Lua's view of hook, in the registry */
+    struct dns_ffi_hook_life *life; /* of hook, for scripts; never freed */
     ngx_sockaddr_t client;
     uint8_t *many;          /* owned: a query of more octets */
     dns_server_ask_t *next; /* among the free ones */
@@ -64,9 +64,18 @@ void ask_release(dns_server_ask_t *ask);
 /* Fills the hook's view in, with out as the place for its answer. */
 void hook_prepare(dns_server_ask_t *ask, uint8_t *out, size_t room);
 
-/* The query is over; a script may have kept the view: it says nothing any more
-   and has no place to write to.  is_last: the view's memory goes. */
-void hook_forget(dns_server_ask_t *ask, ngx_uint_t is_last);
+/* What scripts know the ask's queries by; NGX_ERROR: no memory.  free: the
+   ask's memory goes. */
+ngx_int_t hook_new(dns_server_ask_t *ask);
+void hook_free(dns_server_ask_t *ask);
+
+/* The query hook has decided and the query waits: it is too late for another
+   answer, and there is no place for one. */
+void hook_pause(dns_server_ask_t *ask);
+
+/* The query is over; a script may have kept its object, whose uses are errors
+   from now on. */
+void hook_end(dns_server_ask_t *ask);
 
 /* Runs the query hook: as resolua_run(). */
 ngx_int_t hook_query(dns_server_ask_t *ask);

@@ -346,8 +346,109 @@ def test_kept_answers_are_of_one_server_and_its_code(start, tmp_path):
     assert addresses() == [["10.0.0.2"]] * 2 + [["192.0.2.2"]] * 2
 
 
+USES = """
+    local function uses(old)
+        return {
+            function() return old.name end, function() return old.id end,
+            function() return old.client end, function() return old.rd end,
+            function() return old.type_name end,
+            function() return old.rcode end,
+            function() return old:client_in("10.0.0.0/8") end,
+            function() return old:subnet() end,
+            function() return old:response() end,
+            function() old:answer("A", 60, "192.0.2.66") end,
+            function() old:add("answer", "x.test", "A", 60, "192.0.2.66") end,
+            function() old:respond("NXDOMAIN") end, function() old:refuse() end,
+            function() old:nxdomain() end, function() old:truncate() end,
+            function() old:drop() end, function() old:forward("192.0.2.1") end,
+            function() old:rewrite("mail.example.test") end,
+            function() old:cache(60, "tag") end,
+            function() old:set_response(("x"):rep(100)) end,
+        }
+    end
+    local function wrong(old)
+        local count = 0
+        for _, use in ipairs(uses(old)) do
+            local ok, err = pcall(use)
+            if ok or not tostring(err):find("query is over", 1, true) then
+                count = count + 1
+            end
+        end
+        return count
+    end
+"""
+
+
+@WAYS
+def test_a_query_object_is_of_one_query(serve, express, tcp):
+    """Kept by a hook, a timer, a light thread or a client's end, it never is
+    another client's query, but an error."""
+    server = serve(USES + """
+        kept = kept or {}
+        local name = q.name
+        if name == "result.test" then
+            return q:answer("TXT", 60, timer_says or "none")
+        elseif name == "kept.test" then
+            kept.query = q
+        elseif name == "timer.test" then
+            timer_says = nil
+            ngx.timer.at(0, function()
+                while not q_over do ngx.sleep(0.01) end
+                timer_says = "wrong " .. wrong(q)
+            end)
+        elseif name == "other.test" then
+            ngx.sleep(0.01)
+            local count = wrong(kept.query) + wrong(kept.answer)
+                + wrong(kept.log)
+            q_over = true
+            return q:answer("TXT", 60, "wrong " .. count)
+        end
+        q:answer("TXT", 60, "mine")
+    """, answer="kept.answer = q.name == 'kept.test' and q or kept.answer",
+         log="kept.log = q.name == 'kept.test' and q or kept.log",
+         express=express)
+
+    def ask(name):
+        return texts(server.query(name, "TXT", tcp=tcp))
+
+    assert ask("kept.test") == ['"mine"']
+    assert ask("timer.test") == ['"mine"']
+    for _ in range(3):
+        assert ask("other.test") == ['"wrong 0"']
+    wait_for(lambda: ask("result.test") == ['"wrong 0"'])
+
+
+def test_a_query_that_waits_takes_no_other_answer(serve, upstream):
+    """A hook has decided: what a timer says meanwhile reaches nobody."""
+    one = upstream(4, delay=0.5)
+    server = serve("""
+        if q.name == "wait.test" then
+            ngx.timer.at(0.1, function()
+                pcall(q.answer, q, "A", 60, "192.0.2.66")
+                pcall(q.nxdomain, q)
+                q:drop()
+                timer_was_here = true
+            end)
+        elseif q.name == "was.test" then
+            q:answer("TXT", 60, tostring(timer_was_here))
+        end
+    """, server=f"dns_forward {one.address};", answer="local _ = q.name")
+    assert texts(server.query("wait.test", rd=True)) == ["192.0.0.4"]
+    assert texts(server.query("was.test", "TXT")) == ['"true"']
+
+
+def test_fields_of_a_query_are_not_set(serve):
+    server = serve("""
+        local ok, err = pcall(function() q.type = 28 end)
+        q:answer("TXT", 60, tostring(ok), err)
+    """)
+    assert any("no field to set" in text
+               for text in texts(server.query("set.test", "TXT")))
+
+
 def test_views_that_scripts_keep_do_no_harm(serve):
-    """A query is over when it is answered; its view is then empty."""
+    """A query is over when it is answered: each use of what scripts have kept
+    of it is an error then."""
     server = serve("""
         kept = kept or {}
         if q.name ~= "use.example.test" then
@@ -359,12 +460,10 @@ def test_views_that_scripts_keep_do_no_harm(serve):
         ngx.sleep(1)
         for _, old in ipairs(kept) do
             if old ~= q then
-                local _ = old.name, old.client, old:subnet()
-                old:refuse()
-                old:truncate()
+                assert(not pcall(function() return old.name end))
+                assert(not pcall(function() return old.id end))
+                assert(not pcall(old.refuse, old))
                 assert(not pcall(old.answer, old, "A", 60, "192.0.2.9"))
-                assert(not pcall(old.set_response, old, ("x"):rep(2000)))
-                assert(not old:response())
             end
         end
         q:answer("TXT", 60, tostring(#kept))
