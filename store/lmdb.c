@@ -142,7 +142,9 @@ open_tables(store_lmdb_t *store, char *error)
     return open_tables_in(store, true, &rc, error);
 }
 
-/* Root makes the files for the folder's owner, as whom the server runs. */
+/* Root makes the files for the folder's owner, as whom the server runs.  That
+   owner may have put a link in a file's place: the link itself is given away,
+   and never a file that it leads to or that has a second name. */
 static void
 give_files_to_owner(const char *folder)
 {
@@ -158,10 +160,11 @@ give_files_to_owner(const char *folder)
         struct stat file;
         int length = snprintf(path, sizeof(path), "%s/%s", folder, files[i]);
 
-        if (length < (int) sizeof(path) && stat(path, &file) == 0 &&
+        if (length < (int) sizeof(path) && lstat(path, &file) == 0 &&
+            S_ISREG(file.st_mode) && file.st_nlink == 1 &&
             file.st_uid != owner.st_uid) {
             /* A store that others cannot open is reported when they try. */
-            (void) !chown(path, owner.st_uid, owner.st_gid);
+            (void) !lchown(path, owner.st_uid, owner.st_gid);
         }
     }
 }

@@ -1,5 +1,7 @@
 """tools/resolua without a server."""
 
+import os
+import shutil
 import subprocess
 import time
 
@@ -355,3 +357,17 @@ def test_query_asks_the_port_of_serve():
         code, _, errors = run_command("query", "x.test", *words)
         if code != 0:  # nothing listens there, or it is another's server
             assert f"port {port}" in errors
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_root_gives_no_file_away_through_a_link(resolua, zone, tmp_path, link):
+    mine = tmp_path / "data/data.mdb"
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    link(mine, folder / "data.mdb")
+    shutil.chown(folder, "nobody")
+    code, text, errors = run_command("--data", folder, "zone", "list")
+    assert (code, text) == (0, "example.test\t1\n"), errors
+    assert mine.stat().st_uid == 0
+    assert (folder / "lock.mdb").stat().st_uid == folder.stat().st_uid
