@@ -130,6 +130,7 @@ typedef struct {
     ssize_t sa_restart;      /* 0 or 1 */
     ssize_t regex_match_limit;
     ngx_flag_t code_cache;
+    void *vm; /* core_module.c's */
     /* What resolua_socket_defaults becomes; pool_size unset: as it is. */
     resolua_socket_conf_t sockets;
 } resolua_core_conf_t;

@@ -9,6 +9,7 @@
 #include "runtime/vm.h"
 
 extern ngx_module_t ngx_resolua_core_module;
+extern ngx_module_t ngx_thread_pool_module;
 
 
 resolua_core_conf_t *
@@ -65,44 +66,138 @@ run_all(const ngx_array_t *list, ngx_uint_t phase)
 }
 
 
+/* A cycle's VM and what it has taken the place of, till nginx cannot turn back
+   to that any more. */
+typedef struct {
+    lua_State *L; /* owned */
+    lua_State *before;
+    ngx_cycle_t *cycle_before;
+    void *errlog_before;
+} vm_t;
+
+
+static void
+use_conf(const resolua_core_conf_t *conf)
+{
+    resolua_socket_conf_use(&conf->sockets);
+    resolua_regex_limits(conf->regex_cache_max, conf->regex_match_limit);
+    resolua_thread_limit(conf->thread_cache_max);
+    resolua_request_trim(conf->malloc_trim);
+    resolua_timer_limits(conf->max_pending_timers, conf->max_running_timers);
+}
+
+
+/* With its cycle, which may be one that nginx has refused. */
 static void
 close_vm(void *data)
 {
-    if (resolua_vm == data) {
-        resolua_vm = NULL;
+    const vm_t *vm = data;
+    if (resolua_vm == vm->L) {
+        resolua_vm = vm->before;
+        if (vm->before != NULL) {
+            resolua_vm_cycle = vm->cycle_before;
+            resolua_errlog_restore(vm->errlog_before);
+            use_conf(resolua_core_conf(vm->cycle_before));
+        }
     }
-    lua_close(data);
+    lua_close(vm->L);
+}
+
+
+static ngx_int_t
+make_vm(ngx_cycle_t *cycle, resolua_core_conf_t *conf)
+{
+    ngx_pool_cleanup_t *cleanup =
+        ngx_pool_cleanup_add(cycle->pool, sizeof(vm_t));
+    if (cleanup == NULL) {
+        return NGX_ERROR;
+    }
+    vm_t *vm = cleanup->data;
+    vm->before = resolua_vm;
+    vm->cycle_before = resolua_vm_cycle;
+    vm->errlog_before = resolua_errlog_current();
+    vm->L = resolua_vm_new(cycle, &conf->path, &conf->cpath);
+    if (vm->L == NULL) {
+        resolua_vm_cycle = vm->cycle_before;
+        return NGX_ERROR;
+    }
+    cleanup->handler = close_vm;
+    conf->vm = vm;
+    resolua_vm = vm->L;
+    use_conf(conf);
+    return resolua_errlog_init(
+        cycle, conf->capture_size > 0 ? (size_t) conf->capture_size : 0);
+}
+
+
+/* The init of a zone, see init_conf(). */
+static ngx_int_t
+run_init(ngx_shm_zone_t *zone, void *before)
+{
+    ngx_cycle_t *cycle = zone->data;
+    resolua_core_conf_t *conf = resolua_core_conf(cycle);
+    (void) before;
+    if (make_vm(cycle, conf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    if (run_all(&conf->init, RESOLUA_INIT) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
+                      "init_by_lua* has failed: this configuration is not "
+                      "used; a server that runs goes on with the one before");
+        return NGX_ERROR;
+    }
+    return NGX_OK;
+}
+
+
+/* init_by_lua* may fail, and then the configuration before must stay in force.
+   When modules are told of a new cycle, nginx cannot turn back to the old one;
+   while it makes the zones of shared memory, it can.  So the last of the zones,
+   in which nothing is kept, runs init_by_lua*, when the dicts are there. */
+static char *
+init_conf(ngx_cycle_t *cycle, void *conf)
+{
+    static ngx_str_t name = ngx_string("resolua_init_by_lua");
+    ngx_conf_file_t file;
+    ngx_conf_t cf;
+    (void) conf;
+    ngx_memzero(&file, sizeof(file));
+    ngx_memzero(&cf, sizeof(cf));
+    file.file.name = name;
+    cf.cycle = cycle;
+    cf.pool = cycle->pool;
+    cf.log = cycle->log;
+    cf.conf_file = &file;
+    ngx_shm_zone_t *zone = ngx_shared_memory_add(&cf, &name, 8 * ngx_pagesize,
+                                                 &ngx_resolua_core_module);
+    if (zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+    zone->init = run_init;
+    zone->data = cycle;
+    return NGX_CONF_OK;
+}
+
+
+/* A reload without a master: nginx starts no threads for the new cycle's pools,
+   and waits for them when it ends. */
+static ngx_int_t
+start_threads(ngx_cycle_t *cycle)
+{
+    const ngx_cycle_t *before = cycle->old_cycle;
+    return ngx_process == NGX_PROCESS_SINGLE && before != NULL &&
+                   !ngx_is_init_cycle(before)
+               ? ngx_thread_pool_module.init_process(cycle)
+               : NGX_OK;
 }
 
 
 static ngx_int_t
 init_module(ngx_cycle_t *cycle)
 {
-    const resolua_core_conf_t *conf = resolua_core_conf(cycle);
-    lua_State *before = resolua_vm;
-    lua_State *L = resolua_vm_new(cycle, &conf->path, &conf->cpath);
-    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(cycle->pool, 0);
-    if (L == NULL || cleanup == NULL) {
-        return NGX_ERROR;
-    }
-    cleanup->handler = close_vm;
-    cleanup->data = L;
-    resolua_vm = L;
-    if (resolua_errlog_init(cycle, conf->capture_size > 0
-                                       ? (size_t) conf->capture_size
-                                       : 0) != NGX_OK) {
-        return NGX_ERROR;
-    }
-    resolua_socket_conf_use(&conf->sockets);
-    resolua_regex_limits(conf->regex_cache_max, conf->regex_match_limit);
-    resolua_thread_limit(conf->thread_cache_max);
-    resolua_request_trim(conf->malloc_trim);
-    resolua_timer_limits(conf->max_pending_timers, conf->max_running_timers);
-    if (run_all(&conf->init, RESOLUA_INIT) != NGX_OK) {
-        resolua_vm = before;
-        return NGX_ERROR;
-    }
-    return NGX_OK;
+    vm_t *vm = resolua_core_conf(cycle)->vm;
+    vm->before = NULL;
+    return start_threads(cycle);
 }
 
 
@@ -184,7 +279,7 @@ static ngx_command_t commands[] = {
 static ngx_core_module_t core_module_ctx = {
     ngx_string("resolua"),
     create_conf,
-    NULL,
+    init_conf,
 };
 
 ngx_module_t ngx_resolua_core_module = {

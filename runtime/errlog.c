@@ -74,6 +74,20 @@ forget(void *data)
 }
 
 
+void *
+resolua_errlog_current(void)
+{
+    return lines;
+}
+
+
+void
+resolua_errlog_restore(void *current)
+{
+    lines = current;
+}
+
+
 ngx_int_t
 resolua_errlog_init(ngx_cycle_t *cycle, size_t size)
 {

@@ -8,7 +8,11 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-/* In init_module: keeps up to size octets of lines; 0: none. */
+/* While a cycle is made: keeps up to size octets of lines; 0: none. */
 ngx_int_t resolua_errlog_init(ngx_cycle_t *cycle, size_t size);
+
+/* What is kept for the cycle before, for when the new one is refused. */
+void *resolua_errlog_current(void);
+void resolua_errlog_restore(void *current);
 
 #endif
