@@ -27,8 +27,9 @@ fill_name(http_ctx_t *ctx, http_code_t *code, ngx_str_t *name)
 }
 
 
+/* NGX_ERROR: pushes why not. */
 static ngx_int_t
-push_file(http_ctx_t *ctx, http_code_t *code, char **path)
+find_path(http_ctx_t *ctx, http_code_t *code, char **path)
 {
     ngx_str_t name;
     *path = NULL;
@@ -40,8 +41,7 @@ push_file(http_ctx_t *ctx, http_code_t *code, char **path)
         return NGX_ERROR;
     }
     *ngx_cpymem(*path, name.data, name.len) = '\0';
-    return resolua_code_push_file(resolua_vm, *path,
-                                  http_loc_conf(ctx->request)->code_cache);
+    return NGX_OK;
 }
 
 
@@ -49,11 +49,15 @@ ngx_int_t
 http_code_push(http_ctx_t *ctx, http_code_t *code)
 {
     const int is_file = code->code->path.len > 0;
-    const ngx_flag_t cache = http_loc_conf(ctx->request)->code_cache;
     char *path = (char *) code->code->path.data;
-    const ngx_int_t rc = is_file && (code->file != NULL || !cache)
-                             ? push_file(ctx, code, &path)
-                             : resolua_code_push(resolua_vm, code->code);
+    ngx_int_t rc = code->file != NULL ? find_path(ctx, code, &path) : NGX_OK;
+    if (rc == NGX_OK && !http_loc_conf(ctx->request)->code_cache) {
+        rc = resolua_code_push_fresh(resolua_vm, &ctx->base, code->code,
+                                     is_file ? path : NULL);
+    } else if (rc == NGX_OK) {
+        rc = code->file != NULL ? resolua_code_push_file(resolua_vm, path, 1)
+                                : resolua_code_push(resolua_vm, code->code);
+    }
     if (rc == NGX_OK) {
         return NGX_OK;
     }

@@ -1,10 +1,13 @@
 #include "runtime/code.h"
 
-static ngx_int_t
-load_once(lua_State *L, resolua_code_t *code)
+ngx_int_t
+resolua_code_load(lua_State *L, const resolua_code_t *code, const char *path)
 {
-    const int rc = code->path.len > 0
-                       ? luaL_loadfile(L, (char *) code->path.data)
+    if (path == NULL && code->path.len > 0) {
+        path = (char *) code->path.data;
+    }
+    const int rc = path != NULL
+                       ? luaL_loadfile(L, path)
                        : luaL_loadbuffer(L, (char *) code->source.data,
                                          code->source.len, code->chunk_name);
     return rc == 0 ? NGX_OK : NGX_ERROR;
@@ -18,7 +21,7 @@ resolua_code_push(lua_State *L, resolua_code_t *code)
         lua_rawgeti(L, LUA_REGISTRYINDEX, code->ref);
         return NGX_OK;
     }
-    if (load_once(L, code) != NGX_OK) {
+    if (resolua_code_load(L, code, NULL) != NGX_OK) {
         return NGX_ERROR;
     }
     if (code->path.len == 0 || code->cache) {

@@ -16,6 +16,15 @@ typedef struct {
 /* Pushes the chunk as a function.  NGX_ERROR: pushes the message instead. */
 ngx_int_t resolua_code_push(lua_State *L, resolua_code_t *code);
 
+/* Loads the chunk, or the file of that path in its place; pushes as above. */
+ngx_int_t resolua_code_load(lua_State *L, const resolua_code_t *code,
+                            const char *path);
+
+/* The same with the request's own globals, for lua_code_cache off: made by its
+   first chunk, gone with it. */
+ngx_int_t resolua_code_push_fresh(lua_State *L, resolua_request_t *r,
+                                  const resolua_code_t *code, const char *path);
+
 /* Another file of the same directive (a name with variables); path is
    zero-terminated.  Pushes as above; the function is kept by its path. */
 ngx_int_t resolua_code_push_file(lua_State *L, const char *path,

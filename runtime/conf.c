@@ -153,14 +153,29 @@ resolua_conf_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+static char *
+warn_of_no_cache(ngx_conf_t *cf, void *post, void *flag)
+{
+    (void) post;
+    if (*(const ngx_flag_t *) flag == 0) {
+        ngx_conf_log_error(NGX_LOG_ALERT, cf, 0,
+                           "lua_code_cache is off; this will hurt performance");
+    }
+    return NGX_CONF_OK;
+}
+
+ngx_conf_post_t resolua_conf_code_cache_post = {warn_of_no_cache};
+
+
 char *
 resolua_conf_code_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    ngx_flag_t *cache = &resolua_core_conf(cf->cycle)->code_cache;
+    const ngx_str_t *value = cf->args->elts;
     (void) cmd;
     (void) conf;
-    const ngx_str_t *value = cf->args->elts;
-    resolua_core_conf(cf->cycle)->code_cache = value[1].len == 2;
-    return NGX_CONF_OK;
+    *cache = value[1].len == 2;
+    return warn_of_no_cache(cf, NULL, cache);
 }
 
 

@@ -23,6 +23,10 @@ char *resolua_conf_number(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *resolua_conf_flag(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *resolua_conf_code_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
+/* For ngx_conf_set_flag_slot: warns of lua_code_cache off in a server {} or
+   location {}. */
+extern ngx_conf_post_t resolua_conf_code_cache_post;
+
 /* *_by_lua_block, _file in one context, e.g.
    RESOLUA_CODE_COMMANDS("log", NGX_STREAM_SRV_CONF, resolua_conf_code,
                          NGX_STREAM_SRV_CONF_OFFSET, offsetof(conf_t, log)) */

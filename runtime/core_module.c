@@ -180,15 +180,23 @@ init_conf(ngx_cycle_t *cycle, void *conf)
 
 
 /* A reload without a master: nginx starts no threads for the new cycle's pools,
-   and waits for them when it ends. */
+   and waits for them when it ends.  A signal that comes meanwhile is for this
+   thread, which it wakes. */
 static ngx_int_t
 start_threads(ngx_cycle_t *cycle)
 {
-    const ngx_cycle_t *before = cycle->old_cycle;
-    return ngx_process == NGX_PROCESS_SINGLE && before != NULL &&
-                   !ngx_is_init_cycle(before)
-               ? ngx_thread_pool_module.init_process(cycle)
-               : NGX_OK;
+    const ngx_cycle_t *old = cycle->old_cycle;
+    sigset_t all;
+    sigset_t before;
+    if (ngx_process != NGX_PROCESS_SINGLE || old == NULL ||
+        ngx_is_init_cycle(old)) {
+        return NGX_OK;
+    }
+    (void) sigfillset(&all);
+    (void) pthread_sigmask(SIG_BLOCK, &all, &before);
+    const ngx_int_t rc = ngx_thread_pool_module.init_process(cycle);
+    (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
 }
 
 

@@ -76,6 +76,7 @@ resolua_request_init(resolua_request_t *r, const resolua_host_t *host,
     r->pool = pool;
     r->log = log;
     r->ctx_ref = LUA_NOREF;
+    r->globals_ref = LUA_NOREF;
     r->sockets = &resolua_socket_defaults;
     ngx_queue_init(&r->ready);
 }
@@ -154,4 +155,7 @@ resolua_request_end(resolua_request_t *r)
         c->handler(c->data);
     }
     resolua_request_forget_ctx(r);
+    if (r->globals_ref != LUA_NOREF && resolua_vm != NULL) {
+        luaL_unref(resolua_vm, LUA_REGISTRYINDEX, r->globals_ref);
+    }
 }

@@ -98,6 +98,7 @@ struct resolua_request_s {
     resolua_cleanup_t *cleanups;
     const resolua_socket_conf_t *sockets; /* borrowed (socket.h) */
     int ctx_ref;              /* ngx.ctx in the registry, or LUA_NOREF */
+    int globals_ref;          /* the same: its own, lua_code_cache is off */
     ngx_int_t exit_code;      /* what ngx.exit was given */
     ngx_uint_t live;          /* light threads that have not ended */
     ngx_int_t entry_rc;       /* how the entry has ended ... */

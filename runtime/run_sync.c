@@ -52,7 +52,9 @@ resolua_run_function_sync(resolua_request_t *r, int nargs, ngx_uint_t phase,
     if (r != NULL) {
         r->exited = 0;
     }
+    const int globals = resolua_globals_enter(resolua_vm, r);
     const ngx_int_t rc = call_sync(r, nargs, phase, nresults);
+    resolua_globals_leave(resolua_vm, globals);
     if (r != NULL) {
         r->exited = exited;
         r->exit_code = exit_code;

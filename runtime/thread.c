@@ -183,7 +183,8 @@ entry_keep(resolua_thread_t *t)
         free_entries = NULL;
         free_count = 0;
     }
-    if (!t->has_returned || free_count >= free_max) {
+    if (!t->has_returned || free_count >= free_max ||
+        t->request->globals_ref != LUA_NOREF) {
         return 0;
     }
     lua_settop(L, 0);
@@ -469,6 +470,10 @@ resolua_run_function(resolua_request_t *r, int nargs, ngx_uint_t phase)
         return NGX_ERROR;
     }
     lua_xmove(resolua_vm, t->L, nargs + 1);
+    if (r->globals_ref != LUA_NOREF) {
+        lua_rawgeti(t->L, LUA_REGISTRYINDEX, r->globals_ref);
+        lua_replace(t->L, LUA_GLOBALSINDEX);
+    }
     r->phase = phase;
     r->entry = t;
     r->exited = 0;

@@ -14,6 +14,7 @@ enum {
     RESOLUA_LUA_FOLDER "/?.lua;" RESOLUA_LUA_FOLDER                            \
                        "/?/init.lua;" RESOLUA_LUA_MADE_FOLDER "/?.lua"
 
+const char resolua_vm_own_path[] = OWN_PATH;
 lua_State *resolua_vm;
 ngx_cycle_t *resolua_vm_cycle;
 _Thread_local resolua_request_t *resolua_running;

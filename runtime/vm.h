@@ -41,6 +41,9 @@ void resolua_vm_preload(lua_State *L, const char *name, lua_CFunction open);
    text, as error() takes any value. */
 const char *resolua_error_text(lua_State *L);
 
+/* Where our own Lua modules lie, as in package.path. */
+extern const char resolua_vm_own_path[];
+
 /* For C functions: the running request, or the Lua error "no request found". */
 resolua_request_t *resolua_request(lua_State *L);
 

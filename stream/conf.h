@@ -18,6 +18,7 @@ typedef struct {
     dns_server_conf_t dns;
     resolua_socket_conf_t sockets;
     ngx_flag_t check_client_abort;
+    ngx_flag_t code_cache;
     ngx_msec_t tcp_idle_timeout;
     ngx_msec_t tcp_read_timeout; /* of a whole query */
     ngx_msec_t tcp_send_timeout; /* of 64 KiB, the most that an answer has */

@@ -37,6 +37,7 @@ create_srv_conf(ngx_conf_t *cf)
     dns_server_conf_init(&conf->dns);
     resolua_socket_conf_init(&conf->sockets);
     conf->check_client_abort = NGX_CONF_UNSET;
+    conf->code_cache = NGX_CONF_UNSET;
     conf->tcp_idle_timeout = NGX_CONF_UNSET_MSEC;
     conf->tcp_read_timeout = NGX_CONF_UNSET_MSEC;
     conf->tcp_send_timeout = NGX_CONF_UNSET_MSEC;
@@ -78,6 +79,8 @@ merge_srv_conf(ngx_conf_t *cf, void *outer, void *inner)
     ngx_conf_merge_value(conf->express, prev->express, 1);
     dns_server_conf_merge(&conf->dns, &prev->dns);
     ngx_conf_merge_value(conf->check_client_abort, prev->check_client_abort, 0);
+    ngx_conf_merge_value(conf->code_cache, prev->code_cache,
+                         resolua_core_conf(cf->cycle)->code_cache);
     ngx_conf_merge_msec_value(conf->tcp_idle_timeout, prev->tcp_idle_timeout,
                               IDLE_TIMEOUT);
     ngx_conf_merge_msec_value(conf->tcp_read_timeout, prev->tcp_read_timeout,
@@ -265,6 +268,9 @@ static ngx_command_t commands[] = {
     {ngx_string("lua_check_client_abort"), SRV | NGX_CONF_FLAG,
      ngx_conf_set_flag_slot, NGX_STREAM_SRV_CONF_OFFSET,
      offsetof(stream_conf_t, check_client_abort), NULL},
+    {ngx_string("lua_code_cache"), NGX_STREAM_SRV_CONF | NGX_CONF_FLAG,
+     ngx_conf_set_flag_slot, NGX_STREAM_SRV_CONF_OFFSET,
+     offsetof(stream_conf_t, code_cache), &resolua_conf_code_cache_post},
     {ngx_string("lua_add_variable"), NGX_STREAM_MAIN_CONF | NGX_CONF_TAKE1,
      variable_add, 0, 0, NULL},
     RESOLUA_VM_COMMANDS(NGX_STREAM_MAIN_CONF),

@@ -22,4 +22,6 @@ for _, name in ipairs { "ngx.pipe", "ngx.re", "ngx.req", "ngx.resp", "tablepool"
     end
 end
 
+require "resolua.fresh" -- sees what there is before any script runs
+
 return true

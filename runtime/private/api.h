@@ -46,6 +46,11 @@ void resolua_pipe_exit_process(void);
 void resolua_ssl_setup(lua_State *L);
 void resolua_dict_setup(lua_State *L, ngx_cycle_t *cycle);
 
+/* While something of the request runs on L, the request's own globals are L's,
+   if it has any.  enter() gives what leave() takes. */
+int resolua_globals_enter(lua_State *L, const resolua_request_t *r);
+void resolua_globals_leave(lua_State *L, int before);
+
 /* "content_by_lua*" */
 const char *resolua_phase_directive(ngx_uint_t phase);
 
