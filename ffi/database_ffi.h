@@ -82,6 +82,25 @@ dns_ffi_listing_skipped(const struct dns_ffi_listing *listing);
 DNS_EXPORT const char *
 dns_ffi_listing_error(const struct dns_ffi_listing *listing);
 
+/* What a database keeps of a zone beside its records, as JSON
+   (store/database.h); apex NULL: of all zones; json NULL: to be read, else it
+   is set.  json: copied.  The job's result DNS_FFI_EUNKNOWN: nothing of the
+   kind. */
+struct dns_ffi_beside;
+
+DNS_EXPORT int dns_ffi_beside_new(struct dns_ffi_database *database,
+                                  const uint8_t *apex, const char *json,
+                                  struct dns_ffi_beside **out);
+DNS_EXPORT void dns_ffi_beside_free(struct dns_ffi_beside *beside);
+
+/* The job. */
+DNS_EXPORT int dns_ffi_beside_run(void *beside);
+
+/* What was read, or ""; why it failed.  Borrowed until it is freed. */
+DNS_EXPORT const char *dns_ffi_beside_text(const struct dns_ffi_beside *beside);
+DNS_EXPORT const char *
+dns_ffi_beside_error(const struct dns_ffi_beside *beside);
+
 /* A copy of a database's zones in the embedded store (store/mirror.h). database
    with marks_rows; both stay the caller's. */
 struct dns_ffi_mirror;

@@ -404,3 +404,68 @@ store_database_read_parked(store_database_t *db, const dns_name_t *apex,
 
     return read_part(db, &what, out, error);
 }
+
+static bool
+has_beside(const store_database_t *db)
+{
+    return db->driver->read_beside != NULL && db->options.layout.zones == NULL;
+}
+
+/* A connection that was kept may have gone away: once more on a new one. */
+static dns_status_t
+read_beside(store_database_t *db, const dns_name_t *apex, char **out)
+{
+    const bool was_kept = db->link != NULL;
+    dns_status_t status = database_connect(db);
+
+    if (status == DNS_OK) {
+        status = db->driver->read_beside(db, apex, out);
+    }
+
+    if (status == DNS_ESTORE && was_kept) {
+        database_close(db);
+        status = database_connect(db);
+
+        if (status == DNS_OK) {
+            status = db->driver->read_beside(db, apex, out);
+        }
+    }
+
+    return status;
+}
+
+dns_status_t
+store_database_read_beside(store_database_t *db, const dns_name_t *apex,
+                           char **out, char *error)
+{
+    if (!has_beside(db)) {
+        return DNS_EUNKNOWN;
+    }
+
+    begin_call(db, error);
+    return end_call(db, read_beside(db, apex, out));
+}
+
+dns_status_t
+store_database_write_beside(store_database_t *db, const dns_name_t *apex,
+                            const char *json, char *error)
+{
+    char *before = NULL;
+
+    if (!has_beside(db)) {
+        return DNS_EUNKNOWN;
+    }
+
+    begin_call(db, error);
+
+    /* By reading first the connection is known to be there. */
+    dns_status_t status = read_beside(db, apex, &before);
+
+    free(before);
+
+    if (status == DNS_OK) {
+        status = db->driver->write_beside(db, apex, json);
+    }
+
+    return end_call(db, status);
+}

@@ -92,6 +92,36 @@ DNS_EXPORT DNS_MUST_USE dns_status_t
 store_database_read_parked(store_database_t *database, const dns_name_t *apex,
                            store_nodes_t *out, char *error);
 
+/*
+ * What a database keeps of a zone beside its records (PowerDNS's layout of
+ * MySQL alone): its columns in domains, metadata, comments.  apex NULL: the
+ * columns of all zones.  *out: owned, free():
+ *
+ *     {"domains":[{"name","type","account",...}],
+ *      "metadata":[{"kind","content"}],
+ *      "comments":[{"name","type","modified_at","account","comment"}]}
+ *
+ * DNS_EUNKNOWN: this store keeps nothing of the kind.  DNS_ENOTFOUND: no such
+ * zone.
+ */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_database_read_beside(store_database_t *database, const dns_name_t *apex,
+                           char **out, char *error);
+
+/*
+ * Sets some of that in one transaction; what is not named stays:
+ *
+ *     {"domain":{"type":"MASTER","account":"acme"},
+ *      "metadata":{"SOA-EDIT-API":["INCREASE"]},
+ *      "comments":[{"name","type","comments":[{"modified_at","account",
+ *                                              "content"}]}]}
+ *
+ * A kind's list and a set's list replace what there was.
+ */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+store_database_write_beside(store_database_t *database, const dns_name_t *apex,
+                            const char *json, char *error);
+
 /* Commits as store/edit.h says, in one transaction: other readers see all of it
    or nothing.  zones_changed: a zone has come or gone. */
 DNS_EXPORT DNS_MUST_USE dns_status_t

@@ -564,6 +564,8 @@ const database_driver_t database_mysql = {
     .write = my_write_node,
     .read_parked = my_read_parked,
     .write_parked = my_write_parked,
+    .read_beside = my_read_beside,
+    .write_beside = my_write_beside,
     .commit = my_commit,
     .abort = my_abort,
 };

@@ -113,7 +113,11 @@ function api.serve(options)
         return http.send_error(503, reason)
     end
 
-    return serve({ store = store, grant = grant }, parts)
+    return serve({
+        store = store,
+        grant = grant,
+        folder = access.folder(options or {}),
+    }, parts)
 end
 
 return api

@@ -157,6 +157,49 @@ function Database:edit(zone)
     return store_module.edit_of(out[0], apex, self)
 end
 
+-- Runs a job over what lies beside records; json nil: reads.
+local function beside(self, zone, json)
+    local out = ffi.new("struct dns_ffi_beside *[1]")
+    local status = C.dns_ffi_beside_new(self.handle,
+        zone and wire_of(zone, 3) or nil, json, out)
+    if status ~= 0 then
+        return store_module.failure(status)
+    end
+
+    local found = ffi.gc(out[0], C.dns_ffi_beside_free)
+    status = store_module.run_job(C.dns_ffi_beside_run, found)
+    if status == ffi.C.DNS_FFI_EUNKNOWN then
+        return nil, "nothing beside records is kept here", "unknown"
+    end
+    if status ~= 0 then
+        return store_module.failure(status,
+            ffi.string(C.dns_ffi_beside_error(found)))
+    end
+
+    return ffi.string(C.dns_ffi_beside_text(found))
+end
+
+--- What the database keeps beside a zone's records, as JSON
+-- (store/database.h).
+-- @tparam string|nil zone nil: a part of it, of all zones
+-- @treturn string|nil
+-- @treturn string reason
+-- @treturn string kind "unknown": it keeps nothing of the kind
+function Database:read_beside(zone)
+    return beside(self, zone)
+end
+
+--- Sets some of it.
+-- @tparam string zone
+-- @tparam string json
+-- @treturn boolean|nil
+-- @treturn string reason
+-- @treturn string kind
+function Database:write_beside(zone, json)
+    local done, reason, kind = beside(self, zone, json)
+    return done and true, reason, kind
+end
+
 -- An edit of the zone has been committed.  Its copy is made before the edit is
 -- acknowledged.
 function Database:committed(edit)

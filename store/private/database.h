@@ -48,6 +48,12 @@ typedef struct {
     /* *generation: of the zone as the transaction leaves it; 0: it is gone. */
     dns_status_t (*commit)(store_database_t *db, uint64_t *generation);
     void (*abort)(store_database_t *db);
+
+    /* As store/database.h has them; NULL: there is nothing beside records. */
+    dns_status_t (*read_beside)(store_database_t *db, const dns_name_t *apex,
+                                char **out);
+    dns_status_t (*write_beside)(store_database_t *db, const dns_name_t *apex,
+                                 const char *json);
 } database_driver_t;
 
 extern const database_driver_t database_mysql;

@@ -67,6 +67,10 @@ dns_status_t my_clear(store_database_t *db);
 dns_status_t my_drop(store_database_t *db);
 dns_status_t my_write_node(store_database_t *db, const dns_name_t *name,
                            const dns_node_t *old, const dns_node_t *node);
+dns_status_t my_read_beside(store_database_t *db, const dns_name_t *apex,
+                            char **out);
+dns_status_t my_write_beside(store_database_t *db, const dns_name_t *apex,
+                             const char *json);
 dns_status_t my_commit(store_database_t *db, uint64_t *generation);
 dns_status_t my_read_parked(store_database_t *db, const store_edit_t *only,
                             store_nodes_t *out);

@@ -147,3 +147,95 @@ def test_a_new_zone_is_made_in_the_store_that_is_listed_first(zones, start,
         assert has_zone(zones, zone) == (first != "embedded")
     assert server.http("/dns/zones/new.test/a/A", "PUT",
                        '{"records": ["192.0.2.2"]}').status == 201
+
+
+API = "/api/v1/servers/localhost/zones"
+
+
+@pytest.fixture
+def pdns_tables(zones, start):
+    """A zone of PowerDNS's with all that lies beside its records."""
+    zones.clear()
+    zones.db.run("DELETE FROM comments; DELETE FROM domainmetadata")
+    zones.make("b.test", [("www", "A", 60, "192.0.2.80")])
+    zones.db.run(
+        "UPDATE domains SET type='MASTER', account='acme' WHERE name='b.test';"
+        "INSERT INTO comments (domain_id,name,type,modified_at,account,comment)"
+        " SELECT id,'www.b.test','A',1,'me','from the table' FROM domains;"
+        "INSERT INTO domainmetadata (domain_id,kind,content) SELECT id,"
+        "'SOA-EDIT-API','INCEPTION-INCREMENT' FROM domains;"
+        "INSERT INTO domainmetadata (domain_id,kind,content) SELECT id,"
+        "'ALLOW-AXFR-FROM','192.0.2.9' FROM domains")
+    return start(TWO % f"dns_store {zones.url()};"
+                 "dns_store lmdb path=@FOLDER@/data;")
+
+
+def beside(zones):
+    return zones.db.run(
+        "SELECT name,type,account FROM domains ORDER BY name;"
+        "SELECT kind,content FROM domainmetadata ORDER BY kind,content;"
+        "SELECT name,type,account,comment FROM comments ORDER BY name,comment"
+    ).splitlines()
+
+
+@pytest.mark.parametrize("zones", ["mysql"], indirect=True)
+def test_what_lies_beside_records_is_shown_and_kept(zones, pdns_tables):
+    """Kind, account, comments and metadata of PowerDNS's tables."""
+    server = pdns_tables
+    before = beside(zones)
+    zone = server.http(f"{API}/b.test.").json()
+    assert (zone["kind"], zone["account"]) == ("Master", "acme")
+    assert zone["soa_edit_api"] == "INCEPTION-INCREMENT"
+    [www] = [r for r in zone["rrsets"] if r["name"] == "www.b.test."]
+    assert [(c["account"], c["content"], c["modified_at"])
+            for c in www["comments"]] == [("me", "from the table", 1)]
+    [listed] = server.http(API).json()
+    assert (listed["kind"], listed["account"]) == ("Master", "acme")
+    axfr = server.http(f"{API}/b.test./metadata/ALLOW-AXFR-FROM").json()
+    assert axfr["metadata"] == ["192.0.2.9"]
+    zone = server.http(ZONE).json()
+    assert (zone["kind"], zone["account"]) == ("Master", "acme")
+    assert zone["metadata"] == {"ALLOW-AXFR-FROM": ["192.0.2.9"]}
+    assert zone["comments"] == [{
+        "name": "www.b.test", "type": 1, "account": "me",
+        "comment": "from the table", "modified_at": 1}]
+
+    text = server.http(ZONE, headers={"Accept": "text/dns"}).text
+    assert server.http(ZONE, "PUT", text).status == 200
+    patch(server, {"name": "www", "type": "A", "records": ["192.0.2.81"]})
+    assert server.http(f"{API}/b.test.", "PATCH", json.dumps({"rrsets": [{
+        "name": "www.b.test.", "type": "A", "ttl": 60, "changetype": "REPLACE",
+        "records": [{"content": "192.0.2.82"}]}]})).status == 204
+    assert beside(zones) == before
+
+
+@pytest.mark.parametrize("zones", ["mysql"], indirect=True)
+def test_what_lies_beside_records_is_written(zones, pdns_tables):
+    server = pdns_tables
+    assert server.http(f"{API}/b.test.", "PUT", json.dumps({
+        "kind": "Native", "account": "bob's", "api_rectify": True,
+        "soa_edit_api": "INCREASE"})).status == 204
+    assert server.http(f"{API}/b.test.", "PATCH", json.dumps({"rrsets": [{
+        "name": "www.b.test.", "type": "A", "changetype": "REPLACE",
+        "comments": [{"content": "it's new", "account": "me"}]}]})).status == 204
+    assert server.http(f"{API}/b.test./metadata/ALLOW-AXFR-FROM", "PUT",
+                       '{"metadata": ["192.0.2.7", "192.0.2.8"]}').status == 200
+    assert server.http(f"{API}/b.test./metadata/X-MINE", "PUT",
+                       '{"metadata": ["a"]}').status == 200
+    assert server.http(API, "POST", json.dumps({
+        "name": "c.test.", "kind": "Master", "account": "carol",
+        "nameservers": ["ns1.b.test."]})).status == 201
+    found = beside(zones)
+    for row in ("b.test\tNATIVE\tbob's", "c.test\tMASTER\tcarol",
+                "API-RECTIFY\t1", "SOA-EDIT-API\tINCREASE", "X-MINE\ta",
+                "ALLOW-AXFR-FROM\t192.0.2.7", "ALLOW-AXFR-FROM\t192.0.2.8",
+                "www.b.test\tA\tme\tit's new"):
+        assert row in found, found
+    assert "192.0.2.9" not in str(found)
+    assert "from the table" not in str(found)
+    zone = server.http(f"{API}/c.test.").json()
+    assert (zone["kind"], zone["account"]) == ("Master", "carol")
+    assert server.http(f"{API}/b.test./metadata/X-MINE", "DELETE").status == 204
+    assert "X-MINE\ta" not in beside(zones)
+    assert server.http(f"{API}/b.test.", "DELETE").status == 204
+    assert not [row for row in beside(zones) if "b.test" in row]

@@ -4,6 +4,7 @@
 
 local dns = require "dns"
 local attributes = require "dns.api.attributes"
+local beside = require "dns.api.beside"
 local http = require "dns.api.http"
 local json = require "dns.api.json"
 
@@ -20,11 +21,43 @@ local REFUSED = { ["SOA-EDIT-API"] = true, ["API-RECTIFY"] = true,
 
 local metadata = {}
 
+-- Those of a database before those of the file.
+local function merge(kept, found)
+    local out = {}
+    for _, fields in ipairs { kept or {}, found or {} } do
+        for field, value in pairs(fields) do
+            out[field] = value
+        end
+    end
+
+    return out
+end
+
 --- The attributes of a zone: a table to be read.
--- @tparam table context with folder
+-- @tparam table context with store and folder
 -- @tparam string zone
 function metadata.of(context, zone)
-    return attributes.open(context.folder):of(name_of.normalize(zone))
+    local kept = attributes.open(context.folder):of(name_of.normalize(zone))
+    local found, reason = beside.of(context.store, zone)
+    if reason then
+        ngx.log(ngx.ERR, "what the database keeps of the zone ", zone,
+            " beside its records cannot be read: ", reason)
+    end
+
+    return found and merge(kept, found) or kept
+end
+
+--- The attributes of all zones that the list of zones shows, by name.
+-- @tparam table context
+-- @treturn function (name) gives a table to be read
+function metadata.of_all(context)
+    local kept = attributes.open(context.folder):all()
+    local found = beside.all(context.store)
+
+    return function(name)
+        return found[name] and merge(kept[name], found[name]) or kept[name]
+            or {}
+    end
 end
 
 local function check_kept(zone, ok, reason)
@@ -45,8 +78,21 @@ end
 -- @tparam table fields
 -- @treturn boolean|nil nil after an error was sent: an edit before it stands
 function metadata.set(context, zone, fields)
-    return check_kept(zone, attributes.open(context.folder):set(
-        name_of.normalize(zone), fields))
+    local rest, reason = beside.set(context.store, zone, fields)
+    if not rest then
+        return check_kept(zone, nil, reason)
+    end
+
+    -- What the database keeps from now on is not looked up in the file.
+    local file, name = attributes.open(context.folder), name_of.normalize(zone)
+    local kept = file:of(name)
+    for field in pairs(fields) do
+        if rest[field] == nil and kept[field] ~= nil then
+            rest[field] = json.null
+        end
+    end
+
+    return check_kept(zone, file:set(name, rest))
 end
 
 --- Forgets a zone that is gone.

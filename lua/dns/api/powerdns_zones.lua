@@ -3,7 +3,6 @@
 
 local dns = require "dns"
 local access = require "dns.api.access"
-local attributes = require "dns.api.attributes"
 local changes = require "dns.api.changes"
 local http = require "dns.api.http"
 local json = require "dns.api.json"
@@ -142,13 +141,13 @@ end
 
 local function list_zones(context, found)
     local store, out = context.store, json.list {}
-    local kept = attributes.open(context.folder):all()
+    local attributes_of_zone = metadata.of_all(context)
     local looks = is_quick(store) and wants("dnssec")
     for i, zone in ipairs(found) do
         local name = name_of.normalize(zone.name)
         if context.grant:reads(name) then
             out[#out + 1] = json.raw(json.encode(zone_table(zone,
-                kept[name] or {}, looks and is_signed(store, zone))))
+                attributes_of_zone(name), looks and is_signed(store, zone))))
         end
         walk.pause(i)
     end

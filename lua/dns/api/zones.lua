@@ -6,6 +6,7 @@ local access = require "dns.api.access"
 local changes = require "dns.api.changes"
 local http = require "dns.api.http"
 local json = require "dns.api.json"
+local metadata = require "dns.api.powerdns_metadata"
 local walk = require "dns.api.walk"
 
 local name_of = dns.name
@@ -133,15 +134,47 @@ local function all_records(store, zone)
     return parts, found
 end
 
-local function send_records(found, parts)
+-- What is kept of the zone beside its records, as members of its object.
+local function members_beside(context, zone)
+    local kept, out = metadata.of(context, zone), {}
+    local values = { kind = kept.kind, account = kept.account, metadata = {},
+        comments = json.list {} }
+    for field, value in pairs(kept) do
+        local class, rest = field:match("^(%l+):(.*)$")
+        if class == "metadata" then
+            values.metadata[rest] = json.list(value)
+        elseif class == "comments" then
+            local owner, type_name = rest:match("^(.*)/([^/]*)$")
+            for _, comment in ipairs(value) do
+                table.insert(values.comments, {
+                    name = owner,
+                    type = dns.type[type_name] or type_name,
+                    account = comment.account,
+                    comment = comment.content,
+                    modified_at = comment.modified_at,
+                })
+            end
+        end
+    end
+    for _, name in ipairs { "kind", "account", "metadata", "comments" } do
+        local value = values[name]
+        if value and (type(value) ~= "table" or next(value) ~= nil) then
+            out[#out + 1] = (',"%s":%s'):format(name, json.encode(value))
+        end
+    end
+
+    return table.concat(out)
+end
+
+local function send_records(context, found, parts)
     if http.is_known(changes.zone_etag(found)) then
         return nil
     end
 
     return http.send(200, "application/json",
-        ('{"name":%s,"serial":%d,"records":[%s]}\n'):format(
+        ('{"name":%s,"serial":%d%s,"records":[%s]}\n'):format(
             json.encode(found.name), found.serial,
-            table.concat(parts, ",\n")))
+            members_beside(context, found.name), table.concat(parts, ",\n")))
 end
 
 local function get_text(store, zone)
@@ -156,7 +189,8 @@ local function get_text(store, zone)
     return http.send(200, "text/dns", text)
 end
 
-local function get_page(store, zone, limit, after)
+local function get_page(context, zone, limit, after)
+    local store = context.store
     local found, reason, kind = store:zone(zone)
     if not found then
         return http.send_store_error("zone", reason, kind)
@@ -170,10 +204,10 @@ local function get_page(store, zone, limit, after)
         link_next("/dns/zones/" .. ngx.escape_uri(found.name), limit, last)
     end
 
-    return send_records(found, parts)
+    return send_records(context, found, parts)
 end
 
-local function get(store, zone)
+local function get(store, zone, _, context)
     ngx.header["Vary"] = "Accept"
     local accept = http.header("Accept")
     if accept and accept:find("text/dns", 1, true) then
@@ -185,7 +219,7 @@ local function get(store, zone)
         return nil
     end
     if limit < math.huge or after then
-        return get_page(store, zone, math.min(limit, PAGE_MAX), after)
+        return get_page(context, zone, math.min(limit, PAGE_MAX), after)
     end
 
     local parts, found, kind = all_records(store, zone)
@@ -193,7 +227,7 @@ local function get(store, zone)
         return http.send_store_error("zone", found, kind)
     end
 
-    return send_records(found, parts)
+    return send_records(context, found, parts)
 end
 
 -- A step of an edit that stops where the request's conditions do not hold.
@@ -392,7 +426,7 @@ function zones.serve(context, zone)
         return access.send_denied("replace or remove the zone")
     end
 
-    return handler(context.store, zone, grant)
+    return handler(context.store, zone, grant, context)
 end
 
 return zones
