@@ -103,11 +103,27 @@ add(dns_ancestors_t *a, uint64_t hash, bool *is_new)
     return 2 * a->count > a->slot_count ? grow(a) : DNS_OK;
 }
 
+/* Owners are in the same table, by other hashes than what is above names. */
+static uint64_t
+owner_hash(uint64_t hash)
+{
+    return ~hash | 1;
+}
+
 dns_status_t
 dns_ancestors_add(dns_ancestors_t *a, const dns_name_t *owner)
 {
     if (!dns_name_is_within(owner->octets, a->apex.octets)) {
         return DNS_OK;
+    }
+
+    bool is_new_owner;
+    dns_status_t added =
+        add(a, owner_hash(hash_of(a, owner->octets, owner->size)),
+            &is_new_owner);
+
+    if (added != DNS_OK || !is_new_owner) {
+        return added;
     }
 
     for (unsigned n = owner->label_count; n-- > a->apex.label_count;) {
@@ -123,6 +139,15 @@ dns_ancestors_add(dns_ancestors_t *a, const dns_name_t *owner)
     }
 
     return DNS_OK;
+}
+
+bool
+dns_ancestors_knows(const dns_ancestors_t *a, const dns_name_t *name)
+{
+    uint64_t hash = hash_of(a, name->octets, name->size);
+
+    return *find_slot(a->slots, a->slot_count, owner_hash(hash)) != 0 ||
+           *find_slot(a->slots, a->slot_count, hash) != 0;
 }
 
 bool

@@ -3,7 +3,8 @@
 
 /*
  * Which names of a zone have something below them, made of its owner names:
- * what tells an empty non-terminal from a name that is absent.
+ * what tells an empty non-terminal from a name that is absent.  And which names
+ * are owners.
  */
 
 #include <stdbool.h>
@@ -23,12 +24,16 @@ DNS_EXPORT DNS_MUST_USE dns_status_t dns_ancestors_new(dns_ancestors_t **out,
                                                        const uint8_t *key);
 DNS_EXPORT void dns_ancestors_free(dns_ancestors_t *ancestors);
 
-/* Adds all names above an owner up to the apex.  One outside the zone is left
-   out.  DNS_ENOMEM. */
+/* Adds an owner, and all names above it up to the apex.  One outside the zone
+   is left out.  DNS_ENOMEM. */
 DNS_EXPORT DNS_MUST_USE dns_status_t
 dns_ancestors_add(dns_ancestors_t *ancestors, const dns_name_t *owner);
 
-/* name: lower case. */
+/* Is name an owner that was added, or above one?  name: lower case. */
+DNS_EXPORT bool dns_ancestors_knows(const dns_ancestors_t *ancestors,
+                                    const dns_name_t *name);
+
+/* Has name something below it?  name: lower case. */
 DNS_EXPORT bool dns_ancestors_has(const dns_ancestors_t *ancestors,
                                   const dns_name_t *name);
 

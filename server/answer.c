@@ -197,23 +197,39 @@ dns_server_error(const dns_server_call_t *call, int rcode)
 }
 
 
+/* A database (of the zone apex) or an upstream (NULL) has to be asked. */
 static dns_server_verdict_t
-answer_from_cache(dns_server_call_t *call, const dns_answer_options_t *options)
+ask_in_turn(dns_server_call_t *call, const dns_name_t *apex)
+{
+    const ngx_int_t rc =
+        dns_fairness_admit(&worker.query.qname, apex, &call->share);
+    if (rc == NGX_OK || call->transport != DNS_OVER_UDP) {
+        return DNS_SERVER_ASK;
+    }
+    dns_counts.shed++;
+    return DNS_SERVER_DROP;
+}
+
+
+static dns_server_verdict_t
+answer_from_cache(dns_server_call_t *call, const dns_answer_options_t *options,
+                  const dns_name_t *apex)
 {
     call->size = dns_server_cache_get(dns_server_view(call), call,
                                       &worker.query, options);
     call->may_keep = 1;
-    return call->size > 0 ? DNS_SERVER_SEND : DNS_SERVER_ASK;
+    return call->size > 0 ? DNS_SERVER_SEND : ask_in_turn(call, apex);
 }
 
 
 /* A networked store has to be asked: no zone of ours is deeper than its zone.
    DS is the parent's business, which may be in another store. */
 static ngx_uint_t
-is_remote(const dns_query_t *query)
+is_remote(const dns_query_t *query, const dns_name_t **zone)
 {
     const dns_name_t *apex;
     dns_zone_t own;
+    *zone = NULL;
     if (query->qclass == DNS_CLASS_IN && dns_remote_is_starting()) {
         return 1;
     }
@@ -221,6 +237,7 @@ is_remote(const dns_query_t *query)
         dns_remote_find(&query->qname, &apex) != DNS_REMOTE_YES) {
         return 0;
     }
+    *zone = apex;
     return query->qtype == DNS_TYPE_DS ||
            worker.source.ops->find_zone(worker.source.data, &query->qname,
                                         DNS_NAME_LABELS_MAX + 1,
@@ -256,8 +273,9 @@ answer_from_zones(dns_server_call_t *call)
     dns_server_options(call, &worker.query, octets, &options);
     const size_t limit =
         dns_query_response_limit(&worker.query, conf->udp_size);
-    if (dns_remote_count > 0 && is_remote(&worker.query)) {
-        return answer_from_cache(call, &options);
+    const dns_name_t *apex = NULL;
+    if (dns_remote_count > 0 && is_remote(&worker.query, &apex)) {
+        return answer_from_cache(call, &options, apex);
     }
     const dns_status_t status =
         dns_answer(&worker.query, &worker.source, &options, call->out, limit,
@@ -265,7 +283,7 @@ answer_from_zones(dns_server_call_t *call)
     if (status == DNS_ENOTFOUND) {
         return dns_remote_count > 0 ||
                        dns_server_may_forward(call, &worker.query)
-                   ? answer_from_cache(call, &options)
+                   ? answer_from_cache(call, &options, NULL)
                    : send_error(call, DNS_RCODE_REFUSED);
     }
     if (status != DNS_OK) {

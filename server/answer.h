@@ -39,6 +39,8 @@ typedef struct {
     size_t size;              /* set: octets of the answer */
     ngx_uint_t skip_hooks;    /* the hooks have seen it */
     ngx_uint_t may_keep;      /* set: what Lua answers may be cached */
+    dns_share_t *share;       /* set with DNS_SERVER_ASK: the name is strange
+                                 (server/fairness.h); NULL: it is known */
     struct dns_server_ask_s *pending; /* set with DNS_SERVER_ASK: what Lua has
                                          begun; goes to dns_server_ask() or
                                          dns_server_ask_cancel() */

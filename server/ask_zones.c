@@ -113,5 +113,6 @@ ask_zones(dns_server_ask_t *ask)
     ask->rounds = 0;
     ask->has_ticket = 0;
     dns_remote_begin(&ask->fetch);
+    ask->fetch.job.share = ask->share;
     return go_on(ask);
 }

@@ -50,6 +50,7 @@ typedef struct {
     time_t cache_ttl_min;     /* seconds */
     time_t cache_ttl_max;
     time_t serve_stale; /* seconds; 0: off */
+    ngx_flag_t flood_limit;
     ngx_shm_zone_t *statistics;
     ngx_shm_zone_t *cache; /* NULL: none */
 } dns_main_conf_t;

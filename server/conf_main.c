@@ -7,6 +7,7 @@
 #include "server/conf.h"
 #include "server/descriptors.h"
 #include "server/explain.h"
+#include "server/fairness.h"
 #include "server/private/remote.h"
 #include "server/statistics.h"
 
@@ -44,6 +45,7 @@ create_conf(ngx_cycle_t *cycle)
     conf->cache_ttl_min = NGX_CONF_UNSET;
     conf->cache_ttl_max = NGX_CONF_UNSET;
     conf->serve_stale = NGX_CONF_UNSET;
+    conf->flood_limit = NGX_CONF_UNSET;
     return conf;
 }
 
@@ -57,6 +59,7 @@ init_conf(ngx_cycle_t *cycle, void *data)
     ngx_conf_init_value(conf->cache_ttl_min, 0);
     ngx_conf_init_value(conf->cache_ttl_max, TTL_MAX);
     ngx_conf_init_value(conf->serve_stale, 0);
+    ngx_conf_init_value(conf->flood_limit, 1);
     if (conf->serve_stale > 0 && conf->cache_size == 0) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                       "dns_serve_stale needs dns_cache: it gives what is kept");
@@ -310,6 +313,7 @@ init_process(ngx_cycle_t *cycle)
     if (ngx_process == NGX_PROCESS_WORKER ||
         ngx_process == NGX_PROCESS_SINGLE) {
         dns_descriptors_bound(cycle);
+        dns_fairness_open((ngx_uint_t) dns_main_conf(cycle)->flood_limit);
         dns_server_open(cycle);
         dns_server_cache_open(cycle);
         dns_remote_open(cycle);
@@ -339,6 +343,9 @@ static ngx_command_t commands[] = {
     {ngx_string("dns_cache_ttl"),
      NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE2, set_cache_ttl, 0, 0,
      NULL},
+    {ngx_string("dns_flood_limit"),
+     NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot, 0,
+     offsetof(dns_main_conf_t, flood_limit), NULL},
     {ngx_string("dns_serve_stale"),
      NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1, set_stale, 0, 0, NULL},
     {ngx_string("dns_forward_max_queries"),

@@ -51,6 +51,20 @@ dns_remote_find(const dns_name_t *name, const dns_name_t **apex)
 }
 
 
+ngx_int_t
+dns_remote_knows(const dns_name_t *name, const dns_name_t *apex)
+{
+    for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
+        const dns_ancestors_t *names =
+            remote_below_last(&remote_stores[i], apex);
+        if (names != NULL) {
+            return dns_ancestors_knows(names, name) ? NGX_OK : NGX_DECLINED;
+        }
+    }
+    return NGX_AGAIN;
+}
+
+
 /* The kept answer goes with the zone that holds the name; DS is its parent's,
    whose changes do not touch that. */
 uint32_t
@@ -68,6 +82,7 @@ dns_remote_begin(dns_remote_t *fetch)
 {
     ngx_memzero(fetch, offsetof(dns_remote_t, job));
     fetch->job.data = fetch;
+    fetch->job.share = NULL;
     fetch->began = ngx_current_msec;
     fetch->wanted = 0;
     fetch->is_held = 0;

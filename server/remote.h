@@ -25,6 +25,7 @@
 #include "dns/engine.h"
 #include "dns/fetched.h"
 #include "server/conf.h"
+#include "server/fairness.h"
 
 enum {
     DNS_REMOTE_STORES_MAX = 24, /* each node and replica is one */
@@ -62,6 +63,11 @@ ngx_uint_t dns_remote_is_starting(void);
 dns_remote_where_t dns_remote_find(const dns_name_t *name,
                                    const dns_name_t **apex);
 
+/* By the owner names that the zone's store has told last, which is not for
+   answers: NGX_OK: the name is one of them, or above one; NGX_DECLINED: it is
+   not; NGX_AGAIN: they have not been told.  apex: of dns_remote_find(). */
+ngx_int_t dns_remote_knows(const dns_name_t *name, const dns_name_t *apex);
+
 typedef struct remote_store_s remote_store_t;
 typedef struct remote_list_s remote_list_t;
 typedef struct remote_link_s remote_link_t;
@@ -83,6 +89,8 @@ struct remote_job_s {
     ngx_msec_t timeout; /* until then */
     ngx_msec_t started; /* when it got its connection */
     unsigned retries;
+    dns_share_t *share; /* it is of a strange name (server/fairness.h); or NULL
+                         */
     unsigned is_queued : 1;
     unsigned is_alone : 1; /* not in a batch with others: it is too large */
 };

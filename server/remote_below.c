@@ -29,6 +29,14 @@ struct remote_below_s {
 };
 
 
+static ngx_uint_t
+slot_number(const dns_name_t *apex)
+{
+    return ngx_crc32_short((u_char *) apex->octets, apex->size) %
+           REMOTE_BELOW_SLOTS;
+}
+
+
 static remote_below_t *
 slot_of(remote_store_t *store, const dns_name_t *apex)
 {
@@ -36,11 +44,7 @@ slot_of(remote_store_t *store, const dns_name_t *apex)
         store->below = ngx_calloc(REMOTE_BELOW_SLOTS * sizeof(*store->below),
                                   ngx_cycle->log);
     }
-    return store->below == NULL
-               ? NULL
-               : &store->below[ngx_crc32_short((u_char *) apex->octets,
-                                               apex->size) %
-                               REMOTE_BELOW_SLOTS];
+    return store->below == NULL ? NULL : &store->below[slot_number(apex)];
 }
 
 
@@ -73,6 +77,15 @@ remote_below_find(remote_store_t *store, const dns_zone_t *zone)
     const remote_below_t *below = slot_of(store, &zone->apex);
     return below != NULL && is_current(below, store, zone) ? below->known
                                                            : NULL;
+}
+
+
+const dns_ancestors_t *
+remote_below_last(const remote_store_t *store, const dns_name_t *apex)
+{
+    const remote_below_t *below =
+        store->below != NULL ? &store->below[slot_number(apex)] : NULL;
+    return below != NULL && is_same_zone(below, apex) ? below->known : NULL;
 }
 
 

@@ -9,6 +9,7 @@ enum {
     SETTLED_ROUNDS = 2, /* of listing the zones */
     SKIP_PROBES = 16,
     RETRIES_MAX = 3, /* of a job, on connections that have done none */
+    KNOWN_SHARE = 4, /* of the queue, this part is not for strange names */
 };
 
 
@@ -135,10 +136,13 @@ fail_waiting(remote_store_t *store, const char *error)
 {
     ngx_queue_t failing;
     ngx_queue_init(&failing);
-    while (!ngx_queue_empty(&store->waiting)) {
-        ngx_queue_t *q = ngx_queue_head(&store->waiting);
-        ngx_queue_remove(q);
-        ngx_queue_insert_tail(&failing, q);
+    if (!ngx_queue_empty(&store->waiting)) {
+        ngx_queue_add(&failing, &store->waiting);
+        ngx_queue_init(&store->waiting);
+    }
+    if (!ngx_queue_empty(&store->strange)) {
+        ngx_queue_add(&failing, &store->strange);
+        ngx_queue_init(&store->strange);
     }
     while (!ngx_queue_empty(&failing)) {
         remote_job_t *job =
@@ -281,10 +285,11 @@ free_link(remote_store_t *store)
 static remote_job_t *
 first_waiting(remote_store_t *store)
 {
-    return ngx_queue_empty(&store->waiting)
+    ngx_queue_t *waiting =
+        ngx_queue_empty(&store->waiting) ? &store->strange : &store->waiting;
+    return ngx_queue_empty(waiting)
                ? NULL
-               : ngx_queue_data(ngx_queue_head(&store->waiting), remote_job_t,
-                                queue);
+               : ngx_queue_data(ngx_queue_head(waiting), remote_job_t, queue);
 }
 
 
@@ -386,19 +391,36 @@ remote_job_begin(remote_job_t *job)
 }
 
 
+/* Strange names leave a part of the queue to others. */
+static ngx_uint_t
+has_place(const remote_store_t *store, const remote_job_t *job)
+{
+    const ngx_uint_t queue = store->conf->queue;
+    if (job->share == NULL) {
+        return store->waiting_count < queue;
+    }
+    if (store->waiting_count < queue - queue / KNOWN_SHARE) {
+        return 1;
+    }
+    dns_fairness_refused(job->share);
+    return 0;
+}
+
+
 void
 remote_job_submit(remote_job_t *job)
 {
     remote_store_t *store = job->store;
     remote_job_begin(job);
     if ((store->back_off.timer_set && store->ready_count == 0) ||
-        store->waiting_count >= store->conf->queue) {
+        !has_place(store, job)) {
         ngx_queue_init(&job->queue); /* no connection may take it any more */
         ngx_post_event(&job->event, &ngx_posted_events);
         return;
     }
     job->is_queued = 1;
-    ngx_queue_insert_tail(&store->waiting, &job->queue);
+    ngx_queue_insert_tail(
+        job->share != NULL ? &store->strange : &store->waiting, &job->queue);
     store->waiting_count++;
     ngx_add_timer(&job->event, job->timeout);
     if (!store->pump.posted) { /* with what else comes in this turn */
@@ -419,6 +441,7 @@ remote_pool_open(remote_store_t *store)
 {
     ngx_queue_init(&store->links);
     ngx_queue_init(&store->waiting);
+    ngx_queue_init(&store->strange);
     store->back_off.handler = on_pump;
     store->back_off.data = store;
     store->back_off.log = worker_log();

@@ -5,7 +5,16 @@
 
 extern ngx_module_t ngx_resolua_dns_module;
 
-enum { COUNTERS = sizeof(dns_statistics_t) / sizeof(uint64_t) };
+enum { COUNTERS = sizeof(dns_statistics_t) / sizeof(uint64_t), SOCKETS = 256 };
+
+/* In shared memory. */
+typedef struct {
+    dns_statistics_t counts;
+    struct {
+        uint64_t inode; /* 0: free */
+        uint64_t dropped;
+    } sockets[SOCKETS];
+} shared_t;
 
 dns_statistics_t dns_counts;
 
@@ -22,7 +31,7 @@ init_zone(ngx_shm_zone_t *zone, void *before)
         zone->data = slab->data;
         return NGX_OK;
     }
-    zone->data = slab->data = ngx_slab_calloc(slab, sizeof(dns_statistics_t));
+    zone->data = slab->data = ngx_slab_calloc(slab, sizeof(shared_t));
     return zone->data != NULL ? NGX_OK : NGX_ERROR;
 }
 
@@ -67,6 +76,44 @@ dns_statistics_flush(void)
 }
 
 
+/* Its place: NULL: there is none left. */
+static uint64_t *
+dropped_of(shared_t *all, uint64_t inode)
+{
+    for (ngx_uint_t i = 0; i < SOCKETS; i++) {
+        uint64_t *at = &all->sockets[(inode + i) % SOCKETS].inode;
+        uint64_t before = 0;
+        if (__atomic_compare_exchange_n(at, &before, inode, 0, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED) ||
+            before == inode) {
+            return &all->sockets[(inode + i) % SOCKETS].dropped;
+        }
+    }
+    return NULL;
+}
+
+
+void
+dns_statistics_kernel(ngx_socket_t fd, uint32_t dropped)
+{
+    struct stat info;
+    shared_t *all = (shared_t *) shared();
+    uint64_t *known = all != NULL && fstat(fd, &info) == 0
+                          ? dropped_of(all, info.st_ino)
+                          : NULL;
+    if (known == NULL) {
+        return;
+    }
+    uint64_t before = __atomic_load_n(known, __ATOMIC_RELAXED);
+    const int32_t more = (int32_t) (dropped - (uint32_t) before);
+    if (more > 0 &&
+        __atomic_compare_exchange_n(known, &before, dropped, 0,
+                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+        dns_counts.kernel_dropped += (uint32_t) more;
+    }
+}
+
+
 void
 dns_statistics_get(dns_statistics_t *out)
 {
@@ -85,8 +132,19 @@ get(lua_State *L)
     dns_statistics_t all;
     const uint64_t *value = (const uint64_t *) &all;
     static const char *const names[COUNTERS] = {
-        "udp",    "tcp",     "tls",      "https",       "cache_hits", "zone",
-        "errors", "ignored", "sessions", "send_errors", "dropped",
+        "udp",
+        "tcp",
+        "tls",
+        "https",
+        "cache_hits",
+        "zone",
+        "errors",
+        "ignored",
+        "sessions",
+        "send_errors",
+        "dropped",
+        "shed",
+        "kernel_dropped",
     };
     dns_statistics_get(&all);
     lua_createtable(L, 0, COUNTERS);

@@ -25,6 +25,9 @@ typedef struct {
     uint64_t sessions;    /* went to Lua: hooks, networked stores, forwarder */
     uint64_t send_errors; /* answers that the system did not take */
     uint64_t dropped;     /* datagrams lost for want of memory */
+    uint64_t shed; /* strange names that were not asked for (fairness.h) */
+    uint64_t kernel_dropped; /* datagrams that the receive buffers had no room
+                                for, and so no worker has seen */
 } dns_statistics_t;
 
 extern dns_statistics_t dns_counts;
@@ -33,6 +36,10 @@ extern dns_statistics_t dns_counts;
 ngx_int_t dns_statistics_conf(ngx_conf_t *cf);
 
 void dns_statistics_flush(void);
+
+/* What the kernel has dropped at the socket since that was made: workers that
+   share a socket count it once. */
+void dns_statistics_kernel(ngx_socket_t fd, uint32_t dropped);
 
 /* The sum of all workers; all zero where DNS is not served. */
 void dns_statistics_get(dns_statistics_t *out);

@@ -109,8 +109,8 @@ refuse(const ngx_connection_t *listener)
 
 /* Several workers may wait for the datagrams of one socket: as nginx does, the
    system wakes one of them. */
-static ngx_int_t
-watch_datagrams(const ngx_listening_t *ls)
+ngx_int_t
+accept_watch_datagrams(const ngx_listening_t *ls)
 {
     ngx_event_t *rev = ls->connection->read;
     ngx_uint_t flags = 0;
@@ -132,7 +132,7 @@ watch_all_datagrams(ngx_cycle_t *cycle)
     ngx_int_t rc = NGX_OK;
     for (ngx_uint_t i = 0; i < cycle->listening.nelts; i++) {
         if (ls[i].type == SOCK_DGRAM && ls[i].connection != NULL &&
-            watch_datagrams(&ls[i]) != NGX_OK) {
+            accept_watch_datagrams(&ls[i]) != NGX_OK) {
             rc = NGX_ERROR;
         }
     }

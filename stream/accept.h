@@ -19,6 +19,9 @@
 /* In each worker, when nginx has set up its listeners. */
 ngx_int_t accept_init_process(ngx_cycle_t *cycle);
 
+/* A UDP listener of the worker is in the event loop from here on. */
+ngx_int_t accept_watch_datagrams(const ngx_listening_t *ls);
+
 /* True at most once in a while: for what clients can cause over and over.
    last: 0 at first. */
 ngx_uint_t accept_may_log(time_t *last);

@@ -1,5 +1,6 @@
 #include "stream/datagram.h"
 
+#include <linux/sock_diag.h>
 #include <poll.h>
 
 #include "server/statistics.h"
@@ -90,6 +91,22 @@ datagram_get(unsigned i, datagram_t *d)
     d->client_size = m->msg_namelen;
     d->is_cut = (m->msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
                 m->msg_namelen == 0 || m->msg_namelen > sizeof(ngx_sockaddr_t);
+}
+
+
+ngx_uint_t
+datagram_queue(ngx_socket_t fd, datagram_queue_t *queue)
+{
+    uint32_t values[SK_MEMINFO_VARS];
+    socklen_t size = sizeof(values);
+    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, values, &size) == -1 ||
+        size <= SK_MEMINFO_DROPS * sizeof(values[0])) {
+        return 0;
+    }
+    *queue = (datagram_queue_t){.waiting = values[SK_MEMINFO_RMEM_ALLOC],
+                                .room = values[SK_MEMINFO_RCVBUF],
+                                .dropped = values[SK_MEMINFO_DROPS]};
+    return 1;
 }
 
 
@@ -219,11 +236,13 @@ send_all(ngx_socket_t fd, struct mmsghdr *messages, unsigned count,
 }
 
 
-void
+unsigned
 datagram_send(ngx_socket_t fd, ngx_log_t *log)
 {
-    send_all(fd, out, out_count, log);
+    const unsigned count = out_count;
+    send_all(fd, out, count, log);
     out_count = 0;
+    return count;
 }
 
 

@@ -40,6 +40,15 @@ unsigned datagram_receive(ngx_socket_t fd, ngx_uint_t is_wildcard,
 
 void datagram_get(unsigned i, datagram_t *out);
 
+/* What the kernel says of a socket's datagrams; 0: it could not be asked. */
+typedef struct {
+    uint32_t waiting; /* octets of memory of those that wait ... */
+    uint32_t room;    /* ... of so many */
+    uint32_t dropped; /* datagrams, since the socket was made */
+} datagram_queue_t;
+
+ngx_uint_t datagram_queue(ngx_socket_t fd, datagram_queue_t *queue);
+
 /* The address that datagram i was sent to: fills in the IP address of *local,
    the listener's own wildcard address. */
 void datagram_local(unsigned i, struct sockaddr *local);
@@ -48,8 +57,8 @@ void datagram_local(unsigned i, struct sockaddr *local);
 uint8_t *datagram_reply_room(void);
 void datagram_reply(unsigned i, size_t size);
 
-/* Sends what was put since the receive. */
-void datagram_send(ngx_socket_t fd, ngx_log_t *log);
+/* Sends what was put since the receive; gives how many these were. */
+unsigned datagram_send(ngx_socket_t fd, ngx_log_t *log);
 
 /* Where a late reply goes; local NULL: from the socket's own address. */
 typedef struct {

@@ -12,6 +12,8 @@
 enum {
     BATCHES_MAX = 4, /* in one wake-up: others wait too; the listener is
                         level-triggered, so the rest is not forgotten */
+    LATE_MAX = DATAGRAM_BATCH, /* in one wake-up, queries that take long */
+    PAUSE_MS = 1,
     RECEIVE_BUFFER = 1 << 20, /* octets, where the configuration has none */
 };
 
@@ -161,9 +163,9 @@ handle(const ngx_listening_t *ls, unsigned number, left_t *left)
 }
 
 
-/* Gives how many datagrams there were. */
+/* Gives how many datagrams there were; *late: and queries that take long. */
 static unsigned
-handle_batch(lane_t *lane, ngx_connection_t *listener)
+handle_batch(lane_t *lane, ngx_connection_t *listener, unsigned *late)
 {
     const ngx_listening_t *ls = lane->listening;
     const unsigned count =
@@ -178,7 +180,8 @@ handle_batch(lane_t *lane, ngx_connection_t *listener)
         handle(ls, i, &left);
     }
     dns_server_end();
-    datagram_send(listener->fd, listener->log);
+    dns_fairness_in_place(datagram_send(listener->fd, listener->log));
+    *late += left.count;
     for (unsigned i = 0; i < left.count; i++) {
         if (left.ask[i] != NULL) {
             late_begin(lane, left.number[i], left.ask[i]);
@@ -190,18 +193,79 @@ handle_batch(lane_t *lane, ngx_connection_t *listener)
 }
 
 
+/* Is the receive buffer half full, and what did not fit? */
+static void
+look_at_queue(lane_t *lane, ngx_socket_t fd)
+{
+    datagram_queue_t queue;
+    if (!datagram_queue(fd, &queue)) {
+        return;
+    }
+    lane->looked_at = ngx_time();
+    lane->is_pressed = queue.waiting > queue.room / 2;
+    dns_fairness_press(lane->is_pressed);
+    dns_statistics_kernel(fd, queue.dropped);
+}
+
+
+/* False: nothing more waits. */
+static ngx_uint_t
+handle_batches(lane_t *lane, ngx_connection_t *listener)
+{
+    unsigned late = 0;
+    dns_fairness_press(lane->is_pressed);
+    for (unsigned i = 0; i < BATCHES_MAX && late < LATE_MAX; i++) {
+        const ngx_uint_t is_full =
+            handle_batch(lane, listener, &late) == DATAGRAM_BATCH;
+        if (i == 0 &&
+            (is_full || lane->is_pressed || lane->looked_at != ngx_time())) {
+            look_at_queue(lane, listener->fd);
+        }
+        if (!is_full) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+
+/* Under a flood a wake-up for each few datagrams costs more than they do: they
+   gather for a moment. */
+static void
+pause_reading(lane_t *lane, ngx_event_t *rev)
+{
+    if (!rev->active ||
+        ngx_del_event(rev, NGX_READ_EVENT, NGX_DISABLE_EVENT) == NGX_OK) {
+        ngx_add_timer(&lane->pause, PAUSE_MS);
+    }
+}
+
+
 static void
 on_readable(ngx_event_t *ev)
 {
     ngx_connection_t *listener = ev->data;
     lane_t *lane = listener->data;
     ev->ready = 0;
-    for (unsigned i = 0; i < BATCHES_MAX; i++) {
-        if (handle_batch(lane, listener) < DATAGRAM_BATCH) {
-            break;
-        }
+    if (!handle_batches(lane, listener) && dns_fairness_is_flooded()) {
+        pause_reading(lane, ev);
     }
     dns_statistics_flush();
+}
+
+
+static void
+on_pause_end(ngx_event_t *ev)
+{
+    const lane_t *lane = ev->data;
+    ngx_connection_t *listener = lane->listening->connection;
+    if (listener->fd == (ngx_socket_t) -1) {
+        return; /* a graceful end has begun */
+    }
+    on_readable(listener->read);
+    if (!lane->pause.timer_set) {
+        (void) accept_watch_datagrams(lane->listening);
+    }
 }
 
 
@@ -301,6 +365,10 @@ take(ngx_cycle_t *cycle, ngx_listening_t *ls)
     }
     lane->listening = ls;
     lane->held_fd = (ngx_socket_t) -1;
+    lane->pause.handler = on_pause_end;
+    lane->pause.data = lane;
+    lane->pause.log = cycle->log;
+    lane->pause.cancelable = 1;
     ls->connection->data = lane;
     ls->connection->read->handler = on_readable;
     return NGX_OK;

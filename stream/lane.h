@@ -17,7 +17,10 @@ typedef struct {
                                  closes the listener at a graceful end while they
                                  still owe their answers */
     ngx_uint_t holders;       /* sessions and late answers that use it */
+    ngx_event_t pause;        /* until this nothing is read */
+    time_t looked_at;         /* when the kernel was asked for the queue */
     unsigned is_borrowed : 1; /* it is the listener's own */
+    unsigned is_pressed : 1;  /* the receive buffer was half full */
 } lane_t;
 
 /* In the master, which may enlarge the listeners' receive buffers. */

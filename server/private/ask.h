@@ -31,6 +31,7 @@ struct dns_server_ask_s {
     ask_step_t step;
     dns_remote_t fetch;
     unsigned rounds;                 /* that stores were asked */
+    dns_share_t *share; /* in which it is counted as under way, or NULL */
     dns_server_answered_pt answered; /* NULL: the client is gone */
     void *data;
     struct dns_ffi_hook hook;

@@ -120,7 +120,8 @@ struct remote_store_s {
     ngx_queue_t links;
     ngx_uint_t link_count;
     ngx_uint_t ready_count;
-    ngx_queue_t waiting; /* jobs */
+    ngx_queue_t waiting; /* jobs ... */
+    ngx_queue_t strange; /* ... and those of strange names, which wait behind */
     ngx_event_t pump;    /* posted: they are given to links */
     ngx_uint_t waiting_count;
 
@@ -249,6 +250,10 @@ const dns_ancestors_t *remote_below_find(remote_store_t *store,
    with DNS_OK.  NGX_DECLINED: it is not told for this zone: ask for each name.
  */
 ngx_int_t remote_below_wait(remote_job_t *job, const dns_zone_t *zone);
+
+/* The last listing of a zone's names, however old; NULL: none. */
+const dns_ancestors_t *remote_below_last(const remote_store_t *store,
+                                         const dns_name_t *apex);
 void remote_below_close(remote_store_t *store);
 
 /* The list to answer by; NULL: it is not known, or known to be old. */

@@ -68,6 +68,23 @@ names_between_owner_and_apex_are_there(void **state)
 }
 
 static void
+owners_and_what_is_above_them_are_known(void **state)
+{
+    dns_ancestors_t *a = ancestors_of("zone.test");
+    const dns_name_t owner = name_of("a.b.zone.test");
+    const dns_name_t above = name_of("b.zone.test");
+    const dns_name_t absent = name_of("c.b.zone.test");
+
+    (void) state;
+    add(a, "a.b.zone.test");
+    assert_true(dns_ancestors_knows(a, &owner));
+    assert_true(dns_ancestors_knows(a, &above));
+    assert_false(dns_ancestors_knows(a, &absent));
+    assert_false(dns_ancestors_has(a, &owner));
+    dns_ancestors_free(a);
+}
+
+static void
 names_outside_are_left_out(void **state)
 {
     dns_ancestors_t *a = ancestors_of("example.test.");
@@ -109,6 +126,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_between_owner_and_apex_are_there),
+        cmocka_unit_test(owners_and_what_is_above_them_are_known),
         cmocka_unit_test(names_outside_are_left_out),
         cmocka_unit_test(many_names_are_all_there),
     };

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 
+import flood
 import forwarders
 import scale
 import scripted
@@ -161,7 +162,8 @@ def parse_arguments():
     parser.add_argument("root", type=pathlib.Path)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--tables", default=",".join([*TABLES, *stores.TABLES]))
+    parser.add_argument("--tables", default=",".join([*TABLES, *stores.TABLES,
+                                          *flood.TABLES]))
     parser.add_argument("--only", default="")
     parser.add_argument("--dnsperf", action="store_true")
     parser.add_argument("--scale", action="store_true")
@@ -255,7 +257,9 @@ def main():
     try:
         bench = Bench(arguments, folder)
         for name in filter(None, arguments.tables.split(",")):
-            if name in stores.TABLES:
+            if name in flood.TABLES:
+                flood.run(bench, name, packet)
+            elif name in stores.TABLES:
                 stores.run(bench, name)
             else:
                 bench.table(name)

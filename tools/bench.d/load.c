@@ -4,11 +4,12 @@
  * reply's id, question, rcode and number of answers, and prints one line of
  * JSON.
  *
- * usage: load ADDR PORT SECONDS OUTSTANDING RATE FILE
+ * usage: load ADDR PORT SECONDS OUTSTANDING RATE FILE [LOST_MS]
  *   RATE     queries per second; 0: as many as are answered
  *   FILE     queries: size u16, rcode u8, answers u8 (255: any), packet,
  *            again and again; integers in the machine's order.  rcode 254: any
  *            datagram is a reply, for servers that do not speak DNS
+ *   LOST_MS  a query without a reply for so long is given up (1000)
  */
 
 #include <arpa/inet.h>
@@ -30,7 +31,6 @@ enum {
     QUERY_MAX = 512,
     REPLY_MAX = 4096,
     HEADER_SIZE = 12,
-    LOST_AFTER_US = 1000000,
     BUCKETS = 20000, /* of the latency histogram, 10 us each */
     BUCKET_US = 10,
 };
@@ -56,6 +56,7 @@ typedef struct {
 } client_t;
 
 static client_t clients[SOCKETS];
+static int64_t lost_after_us = 1000000;
 static query_t *queries;
 static size_t query_count;
 static size_t next_query;
@@ -268,7 +269,7 @@ forget_lost(client_t *c, int64_t now)
     for (int i = 0; i < SLOTS_MAX; i++) {
         slot_t *slot = &c->slots[i];
 
-        if (slot->query != NULL && now - slot->sent_at > LOST_AFTER_US) {
+        if (slot->query != NULL && now - slot->sent_at > lost_after_us) {
             slot->query = NULL;
             c->free_slots[c->free_count++] = i;
             lost_count++;
@@ -293,7 +294,7 @@ run(double seconds, double rate)
 {
     int64_t begin = now_us();
     int64_t end = begin + (int64_t) (seconds * 1e6);
-    int64_t sweep_at = begin + LOST_AFTER_US;
+    int64_t sweep_at = begin + lost_after_us;
 
     for (int64_t now = begin; now < end; now = now_us()) {
         int moved = 0;
@@ -312,7 +313,7 @@ run(double seconds, double rate)
         }
 
         if (now > sweep_at) {
-            sweep_at = now + LOST_AFTER_US;
+            sweep_at = now + lost_after_us;
 
             for (int i = 0; i < SOCKETS; i++) {
                 forget_lost(&clients[i], now);
@@ -341,10 +342,14 @@ percentile(double share)
 int
 main(int argc, char **argv)
 {
-    if (argc != 7) {
-        fprintf(stderr,
-                "usage: load ADDR PORT SECONDS OUTSTANDING RATE FILE\n");
+    if (argc != 7 && argc != 8) {
+        fprintf(stderr, "usage: load ADDR PORT SECONDS OUTSTANDING RATE FILE "
+                        "[LOST_MS]\n");
         return 1;
+    }
+
+    if (argc == 8) {
+        lost_after_us = 1000 * atoi(argv[7]);
     }
 
     int slots = atoi(argv[4]) / SOCKETS;

@@ -17,7 +17,7 @@ PORT = 15390
 class MariaDb:
     """PowerDNS's layout with the zone bench.test."""
 
-    def __init__(self, bench):
+    def __init__(self, bench, origin="bench.test"):
         self.folder = bench.folder / "mariadb"
         self.folder.mkdir()
         self.bench = bench
@@ -35,7 +35,7 @@ class MariaDb:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while self.run("SELECT 1", check=False) != 0:
             time.sleep(0.1)
-        self.fill()
+        self.fill(origin)
 
     def run(self, sql, check=True):
         return subprocess.run(
@@ -43,11 +43,11 @@ class MariaDb:
             input=sql, text=True, check=check, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL).returncode
 
-    def fill(self):
+    def fill(self, origin):
         schema = (self.bench.root / "sql/mysql/schema.sql").read_text()
         self.run("CREATE DATABASE dns; CREATE USER bench@'%' IDENTIFIED BY"
                  f" 'bench'; GRANT ALL ON dns.* TO bench@'%'; USE dns; {schema}")
-        load(self.bench, self.url)
+        load(self.bench, self.url, origin)
 
     url = f"mysql://bench:bench@{HOST}:{PORT}/dns"
 
@@ -61,7 +61,7 @@ class Redis:
 
     url = f"redis://{HOST}:{PORT}"
 
-    def __init__(self, bench):
+    def __init__(self, bench, origin="bench.test"):
         folder = bench.folder / "redis"
         folder.mkdir()
         self.process = subprocess.Popen(
@@ -71,7 +71,7 @@ class Redis:
         while subprocess.run(["redis-cli", "-p", str(PORT), "ping"],
                              capture_output=True).returncode != 0:
             time.sleep(0.05)
-        load(bench, self.url)
+        load(bench, self.url, origin)
 
     def benchmark(self):
         """Its own load generator: HMGETs of as many fields as a query needs."""
@@ -87,10 +87,10 @@ class Redis:
         self.process.wait(30)
 
 
-def load(bench, url):
+def load(bench, url, origin):
     subprocess.run(
         [bench.root / "tools/resolua", "--store", url, "zone", "load",
-         bench.zone, "--origin", "bench.test"], check=True,
+         bench.zone, "--origin", origin], check=True,
         stdout=subprocess.DEVNULL,
         env={**os.environ, "RESOLUA_BUILD": str(bench.build)})
 

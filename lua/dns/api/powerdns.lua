@@ -98,6 +98,8 @@ local STATISTICS = {
     ["sessions"] = "sessions",
     ["send-errors"] = "send_errors",
     ["dropped-queries"] = "dropped",
+    ["kernel-dropped-queries"] = "kernel_dropped",
+    ["shed-queries"] = "shed",
     ["uptime"] = "uptime",
 }
 

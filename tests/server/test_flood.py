@@ -1,0 +1,195 @@
+"""A flood of random names in one zone leaves other zones, and the names that
+the zone has, as they were."""
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import threading
+import time
+
+import dns.exception
+import dns.message
+import dns.rcode
+import pytest
+
+from resolua_server import HOST, wait_for
+from stores import texts
+from stream_conf import start_dns
+# pylint: disable=unused-import
+from test_stores_failure import (  # noqa: F401  (fixtures)
+    Setting, mysql, redis, setting)
+from upstream import Upstream
+
+NUMBERS = """
+        server {
+            listen 127.0.0.1:@NUMBERS@;
+            content_by_lua_block {
+                local numbers = require("dns.statistics").get()
+                for name, value in pairs(numbers) do
+                    ngx.say(name, " ", value)
+                end
+            }
+        }"""
+
+
+def numbers(server):
+    with socket.create_connection((HOST, server.port("NUMBERS"))) as s:
+        text = b"".join(iter(lambda: s.recv(4096), b"")).decode()
+    return {line.split()[0]: int(line.split()[1])
+            for line in text.splitlines()}
+
+
+class Flood:
+    """Sends random names of a zone, and takes no answer, while it stands."""
+
+    def __init__(self, server, zone, pause=0.005):
+        self.server = server
+        self.zone = zone
+        self.pause = pause
+        self.sent = 0
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        rng = random.Random(5)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.connect((HOST, self.server.port("DNS")))
+            while not self.stopped.is_set():
+                for _ in range(50):
+                    name = f"{rng.getrandbits(60):x}.{self.zone}"
+                    s.send(dns.message.make_query(name, "A").to_wire())
+                self.sent += 50
+                time.sleep(self.pause)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        self.thread.join()
+
+
+def answer(server, name):
+    """As a client that asks again."""
+    def ask():
+        with contextlib.suppress(dns.exception.Timeout):
+            return server.query(name, timeout=0.5, rd=True)
+    return wait_for(ask, 60, f"an answer for {name}")
+
+
+def others_are_answered(server, name, count):
+    """Each at the first try."""
+    for _ in range(count):
+        assert len(server.query(name, timeout=10).answer) > 0
+
+
+def test_known_names_go_first(setting):  # noqa: F811
+    """The store takes long for each question, and few may wait for it."""
+    server = setting.serve("timeout=10s poll=1s ttl_cap=1h queue=64",
+                           server="}" + NUMBERS.strip().removesuffix("}"))
+    for i in range(20):  # none of them is in the cache
+        setting.zones.set(f"{setting.kind}.test", f"k{i}", "A", 60,
+                          f"192.0.2.{i + 1}")
+    setting.warm_up()
+    assert setting.ask("calm").rcode() == dns.rcode.NXDOMAIN  # names are told
+    before = server.workers_memory()
+    setting.proxy.delay = 0.05
+    setting.proxy.mode = "delay"
+    with Flood(server, f"{setting.kind}.test") as flood:
+        wait_for(lambda: flood.sent > 500)
+        for i in range(20):
+            others_are_answered(server, "www.lmdb.test", 10)
+            assert texts(setting.ask(f"k{i}", timeout=20)) == [
+                f"192.0.2.{i + 1}"]
+        wait_for(lambda: numbers(server)["shed"] > 1000, 30)
+    assert server.workers_memory() - before < 64 << 20
+    setting.proxy.mode = "pass"
+    wait_for(lambda: answer(server, f"calm2.{setting.kind}.test").rcode()
+             == dns.rcode.NXDOMAIN)
+    server.wait_for_log("questions a second for names that do not exist")
+
+
+def test_a_stopped_store_keeps_places_for_known_names(setting):  # noqa: F811
+    server = setting.serve("timeout=2s poll=10s ttl_cap=1h queue=64")
+    setting.warm_up()
+    assert setting.ask("calm").rcode() == dns.rcode.NXDOMAIN
+    setting.fail("hole")
+    with Flood(server, f"{setting.kind}.test") as flood:
+        for _ in range(20):
+            others_are_answered(server, "www.lmdb.test", 10)
+            others_are_answered(server, f"www.{setting.other.kind}.test", 1)
+        assert flood.sent > 500
+    setting.proxy.mode = "pass"
+    wait_for(lambda: texts(setting.ask(timeout=10)) == ["192.0.2.80"], 20)
+
+
+class Resolver(Upstream):
+    """Has names with few letters; takes its time for all."""
+
+    def _answer(self, query):
+        name = query.question[0].name
+        self.fault = "nxdomain" if len(name.labels[0]) > 5 else None
+        return super()._answer(query)
+
+
+@pytest.fixture
+def upstream():
+    server = Resolver()
+    yield server
+    server.stop()
+
+
+def test_forwarded_names_that_are_known_go_first(start, upstream):
+    server = start_dns(start, f"dns_forward {upstream.address};",
+                       more=NUMBERS)
+    known = [f"h{i}.up.test" for i in range(30)]
+    for name in known:
+        assert texts(server.query(name, rd=True)) == ["192.0.0.1"]
+    with Flood(server, "up.test"):
+        others_are_answered(server, "www.example.test", 300)
+        wait_for(lambda: numbers(server)["shed"] > 100, 60)
+        for name in known:
+            assert texts(answer(server, name)) == ["192.0.0.1"]
+        # Who asks again is no random name: the first try may be lost.
+        assert texts(answer(server, "new.up.test")) == ["192.0.0.1"]
+        others_are_answered(server, "www.example.test", 100)
+
+
+def kernel_drops(port):
+    with open("/proc/net/udp") as table:
+        for line in table:
+            words = line.split()
+            if words[1].endswith(f":{port:04X}"):
+                return int(words[-1])
+    raise KeyError(port)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_the_kernel_drops_is_counted(start, workers):
+    server = start_dns(start, listen="rcvbuf=16k", more=NUMBERS,
+                       workers=workers)
+    wire = dns.message.make_query("mail.example.test", "A").to_wire()
+    pids = server.worker_pids()
+    for _ in range(3):
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.connect((HOST, server.port("DNS")))
+            for _ in range(500):
+                s.send(wire)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+        def is_counted():
+            answer(server, "mail.example.test")
+            dropped = kernel_drops(server.port("DNS"))
+            return dropped > 0 and (
+                numbers(server)["kernel_dropped"] == dropped)
+        wait_for(is_counted, 20)
+    server.reload()
+    server.query("mail.example.test")
+    assert numbers(server)["kernel_dropped"] == kernel_drops(
+        server.port("DNS"))
