@@ -9,10 +9,12 @@
    it. */
 ngx_int_t resolua_job_configure(ngx_cycle_t *cycle);
 
-/* (job, argument) from Lua: calls the C function `int job(void *)`, a cdata, on
-   another thread with argument, a cdata or nil, while the coroutine sleeps, and
-   returns its result.  Where no coroutine may sleep it is called at once.  The
-   argument lives until the job has ended, even when the request does not. */
+/* (job, argument, owner) from Lua: calls the C function `int job(void *)`, a
+   cdata, on another thread with argument, a cdata or nil, while the coroutine
+   sleeps, and returns its result.  Where no coroutine may sleep it is called at
+   once.  The argument lives until the job has ended, even when the request does
+   not.  owner, a cdata or nil: its jobs have one thread, and wait for one
+   another; nil is returned for one that has waited too long. */
 int resolua_job_run(lua_State *L);
 
 #endif

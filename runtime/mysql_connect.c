@@ -114,6 +114,9 @@ fail_connect(tcp_t *tcp, mysql_session_t *s)
     const char *number = strrchr(text, '(');
     if (mysql_is_lost(code)) {
         text = "closed";
+    } else if (code == CR_PLUGIN_NOT_ALLOWED) {
+        /* libmariadb's text quotes what is in its buffer by then. */
+        text = "the server asks for the password in clear text";
     } else if ((code == CR_CONNECTION_ERROR || code == CR_CONN_HOST_ERROR) &&
                number != NULL && atoi(number + 1) > 0) {
         resolua_peer_errno(&tcp->peer, atoi(number + 1));

@@ -1,6 +1,8 @@
 /* Connecting with TLS.  libmariadb blocks in the handshake, also where its
    calls do not block otherwise; it does so on a thread of nginx's pool. */
 
+#include "runtime/mysql.h"
+
 #include "runtime/private/mysql.h"
 
 #include <ngx_thread_pool.h>
@@ -12,10 +14,22 @@ typedef struct {
     mysql_session_t *session; /* owned */
     tcp_t *tcp;               /* NULL: it does not wait any more */
     in_port_t port;
+    unsigned timeout; /* ms, of the whole connecting */
     char path[sizeof(struct sockaddr_un)]; /* "": a host */
 } connecting_t;
 
 static ngx_str_t pool_name = ngx_string("default");
+
+void (*resolua_mysql_bound)(unsigned timeout_ms);
+
+
+static void
+set_bound(unsigned timeout_ms)
+{
+    if (resolua_mysql_bound != NULL) {
+        resolua_mysql_bound(timeout_ms);
+    }
+}
 
 
 /* The socket is closed before the thread is done. */
@@ -49,10 +63,12 @@ connect_there(void *data, ngx_log_t *log)
     const int is_unix = connecting->path[0] != '\0';
     const char *host = s->name.data != NULL ? (char *) s->name.data : s->host;
     (void) log;
+    set_bound(connecting->timeout);
     s->connected = mysql_real_connect(
         s->link, is_unix ? NULL : host, (char *) s->user.data,
         (char *) s->password.data, (char *) s->database.data, connecting->port,
         is_unix ? connecting->path : NULL, MYSQL_CLIENT_FLAGS);
+    set_bound(0);
 }
 
 
@@ -124,6 +140,7 @@ task_new(tcp_t *tcp, mysql_session_t *s, const char *path)
     connecting->session = s;
     connecting->tcp = tcp;
     connecting->port = tcp->port;
+    connecting->timeout = (unsigned) ngx_max(tcp->connect_timeout, 1);
     if (path != NULL) {
         ngx_cpystrn((u_char *) connecting->path, (u_char *) path,
                     sizeof(connecting->path));

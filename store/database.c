@@ -7,6 +7,7 @@
 
 #include "dns/siphash.h"
 #include "store/private/database.h"
+#include "store/private/deadline.h"
 #include "store/private/records.h"
 
 enum { TEXTS = 15 }; /* of the options, besides hosts */
@@ -161,9 +162,11 @@ database_connect(store_database_t *db)
     }
 
     for (unsigned i = 0; i < o->host_count && status == DNS_ESTORE; i++) {
+        deadline_narrow(o->timeout_ms / o->host_count); /* the next has time */
         status = db->driver->connect(db, o->hosts[i], o->ports[i]);
     }
 
+    deadline_narrow(0);
     return status;
 }
 
@@ -236,6 +239,7 @@ static void
 begin_call(store_database_t *db, char *error)
 {
     pthread_mutex_lock(&db->lock);
+    deadline_begin(db->options.timeout_ms);
     db->error = error;
     error[0] = '\0';
 }
@@ -247,6 +251,7 @@ end_call(store_database_t *db, dns_status_t status)
         database_close(db);
     }
 
+    deadline_end();
     pthread_mutex_unlock(&db->lock);
     return status;
 }

@@ -41,7 +41,8 @@ typedef struct {
     bool is_tls;          /* Redis: with ca_file; MySQL has TLS with it alone */
     const char *tls_name; /* Redis: in the server's certificate; NULL: any */
     bool is_cluster;      /* Redis: the hosts are some of a cluster's nodes */
-    unsigned timeout_ms;  /* of connecting and of each round trip */
+    unsigned timeout_ms;  /* of a call as a whole; what has to move many octets
+                             has longer, as long as they do move */
     store_mysql_layout_t layout; /* texts are copied; zones NULL: PowerDNS's,
                                     which alone can be edited */
     bool marks_rows; /* a zone's generation in listings changes with any of

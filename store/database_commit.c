@@ -4,6 +4,7 @@
 
 #include "dns/type.h"
 #include "store/private/database.h"
+#include "store/private/deadline.h"
 #include "store/private/parked.h"
 
 enum { TRIES = 20 }; /* where another one's transaction came first */
@@ -349,6 +350,7 @@ store_database_commit(store_database_t *db, store_edit_t *edit,
     }
 
     pthread_mutex_lock(&db->lock);
+    deadline_begin(db->options.timeout_ms);
     db->error = error;
     status = commit(&w);
 
@@ -358,6 +360,7 @@ store_database_commit(store_database_t *db, store_edit_t *edit,
         error[0] = '\0';
     }
 
+    deadline_end();
     pthread_mutex_unlock(&db->lock);
     *zones_changed = w.zones_changed;
     return status;

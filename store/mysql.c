@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "store/mysql_guard.h"
 #include "store/private/mysql.h"
 #include "store/private/records.h"
 
@@ -112,6 +113,7 @@ store_mysql_new(store_mysql_t **out, const store_mysql_options_t *options,
         return DNS_ENOMEM;
     }
 
+    store_mysql_guard();
     db->options = *options;
     db->records = records;
     db->names = calloc(STORE_MYSQL_NAMES_MAX, sizeof(*db->names));
@@ -222,7 +224,7 @@ static void
 fail(store_mysql_t *db)
 {
     db->is_gone = is_lost(mysql_errno(db->link));
-    store_mysql_end(db, DNS_ESTORE, mysql_error(db->link));
+    store_mysql_end(db, DNS_ESTORE, store_mysql_reason(db->link));
 }
 
 static void
@@ -477,12 +479,33 @@ finish_fetch(store_mysql_t *db)
     }
 }
 
+/* libmariadb takes as many parameters as the server says. */
+static bool
+has_our_parameters(const store_mysql_t *db)
+{
+    const unsigned names = store_mysql_statement_names(db->statement);
+    const unsigned each = !store_mysql_is_below(db->statement) ? 1
+                          : db->options.layout.zones == NULL   ? 3
+                                                               : 2;
+
+    return mysql_stmt_param_count(db->statements[db->statement]) ==
+           names * each;
+}
+
 /* A table without the column of reversed names is asked by its names. */
 static void
 finish_prepare(store_mysql_t *db)
 {
     db->state = MYSQL_EXECUTING;
     db->is_prepared[db->statement] = db->result == 0;
+
+    if (db->result == 0 && !has_our_parameters(db)) {
+        db->is_gone = true; /* it does not speak MySQL */
+        store_mysql_end(db, DNS_ESTORE,
+                        "the server tells another number of parameters than "
+                        "the statement has");
+        return;
+    }
 
     if (db->result == 0) {
         return;
@@ -569,9 +592,11 @@ store_mysql_connect(store_mysql_t *db)
     const store_mysql_options_t *o = &db->options;
 
     begin(db, MYSQL_CONNECTING);
+    store_mysql_bound(o->timeout_ms);
     db->connected =
         mysql_real_connect(db->link, o->host, o->user, o->password, o->database,
                            o->port, o->host == NULL ? o->unix_socket : NULL, 0);
+    store_mysql_bound(0);
     advance(db);
 }
 

@@ -119,8 +119,7 @@ DNS_EXPORT uint64_t store_mysql_skipped(const store_mysql_t *db);
 /* The jobs.  zones, sets: borrowed until the job is done. */
 DNS_EXPORT void store_mysql_begin_connect(store_mysql_t *db);
 
-/* Connects at once and blocks, timeout_ms and a second at most for each step of
-   it, for a thread of its own: with ca_file libmariadb blocks anyway. */
+/* Connects at once and blocks, timeout_ms at most, for a thread of its own: with ca_file libmariadb blocks anyway. */
 DNS_EXPORT void store_mysql_connect(store_mysql_t *db);
 
 /* The socket of a connection that stands. */

@@ -8,6 +8,7 @@
 
 #include "dns/rdata_text.h"
 #include "dns/type.h"
+#include "store/mysql_guard.h"
 #include "store/private/mysql_database.h"
 #include "store/private/parked.h"
 
@@ -15,7 +16,7 @@ dns_status_t
 my_fail(store_database_t *db)
 {
     db->is_overtaken = mysql_errno(my_of(db)) == ER_LOCK_DEADLOCK;
-    return database_fail(db, DNS_ESTORE, mysql_error(my_of(db)));
+    return database_fail(db, DNS_ESTORE, store_mysql_reason(my_of(db)));
 }
 
 static void
@@ -36,8 +37,11 @@ static void
 set_options(MYSQL *mysql, const store_database_options_t *o)
 {
     unsigned seconds = (o->timeout_ms + 999) / 1000;
+    unsigned no = 0;
     my_bool yes = 1;
 
+    /* A server could else ask for any file of ours. */
+    mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &no);
     mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
     mysql_options(mysql, MYSQL_OPT_READ_TIMEOUT, &seconds);
     mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &seconds);
@@ -55,6 +59,8 @@ connect_to(store_database_t *db, const char *host, uint16_t port)
 {
     const store_database_options_t *o = &db->options;
     my_link_t *link = calloc(1, sizeof(*link));
+
+    store_mysql_guard();
 
     if (link == NULL || (link->mysql = mysql_init(NULL)) == NULL) {
         free(link);

@@ -289,35 +289,6 @@ store_mysql_fill(store_mysql_t *db, bool below)
 }
 
 static void
-bind_column(mysql_row_t *row, unsigned column, enum enum_field_types type,
-            void *buffer, size_t size)
-{
-    row->binds[column] = (MYSQL_BIND){.buffer_type = type,
-                                      .buffer = buffer,
-                                      .buffer_length = (unsigned long) size,
-                                      .length = &row->sizes[column],
-                                      .is_null = &row->is_null[column]};
-}
-
-static void
-bind_row(mysql_row_t *row)
-{
-    bind_column(row, COLUMN_NAME, MYSQL_TYPE_STRING, row->name,
-                sizeof(row->name));
-    bind_column(row, COLUMN_TYPE, MYSQL_TYPE_STRING, row->type,
-                sizeof(row->type));
-    bind_column(row, COLUMN_TTL, MYSQL_TYPE_LONGLONG, &row->ttl,
-                sizeof(row->ttl));
-    bind_column(row, COLUMN_CONTENT, MYSQL_TYPE_STRING, row->content,
-                sizeof(row->content));
-    bind_column(row, COLUMN_PRIO, MYSQL_TYPE_LONGLONG, &row->prio,
-                sizeof(row->prio));
-    bind_column(row, COLUMN_ID, MYSQL_TYPE_LONGLONG, &row->id, sizeof(row->id));
-    bind_column(row, COLUMN_ZONE, MYSQL_TYPE_LONG, &row->zone_id,
-                sizeof(row->zone_id));
-}
-
-static void
 skip(store_mysql_t *db, const char *reason)
 {
     mysql_row_t *row = &db->row;
@@ -498,9 +469,9 @@ read_row(store_mysql_t *db)
 
 /* Columns that the statement does not have are NULL. */
 static dns_status_t
-bind_result(store_mysql_t *db, MYSQL_STMT *statement)
+check_columns(store_mysql_t *db, const MYSQL_STMT *statement)
 {
-    const unsigned columns = mysql_stmt_field_count(statement);
+    const unsigned columns = statement->field_count;
     const unsigned needed =
         store_mysql_is_below(db->statement) ? 1 : COLUMNS_MIN;
 
@@ -511,34 +482,30 @@ bind_result(store_mysql_t *db, MYSQL_STMT *statement)
         return DNS_ESTORE;
     }
 
-    bind_row(&db->row);
-    memset(db->row.is_null, 1, sizeof(db->row.is_null));
-    return mysql_stmt_bind_result(statement, db->row.binds) == 0 ? DNS_OK
-                                                                 : DNS_ESTORE;
+    return DNS_OK;
 }
 
 dns_status_t
 store_mysql_read_rows(store_mysql_t *db)
 {
-    MYSQL_STMT *statement = db->statements[db->statement];
+    const MYSQL_STMT *statement = db->statements[db->statement];
 
-    if (mysql_stmt_num_rows(statement) > STORE_MYSQL_ROWS_MAX) {
+    if (statement->result.rows > STORE_MYSQL_ROWS_MAX) {
         return DNS_ELIMIT;
     }
 
-    dns_status_t status = bind_result(db, statement);
+    dns_status_t status = check_columns(db, statement);
 
-    while (status == DNS_OK) {
-        memset(db->row.sizes, 0, sizeof(db->row.sizes));
-
-        int result = mysql_stmt_fetch(statement); /* stored: does not wait */
-
-        if (result == MYSQL_NO_DATA) {
-            return DNS_OK;
+    /* They are stored: nothing waits. */
+    for (const MYSQL_ROWS *row = statement->result.data;
+         row != NULL && status == DNS_OK; row = row->next) {
+        if (!mysql_row_take(&db->row, statement, row)) {
+            snprintf(db->error, sizeof(db->error),
+                     "a row that is not as its columns were told");
+            return DNS_ESTORE;
         }
 
-        status = result != 0 && result != MYSQL_DATA_TRUNCATED ? DNS_ESTORE
-                                                               : read_row(db);
+        status = read_row(db);
     }
 
     return status;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "store/private/records.h"
+#include "store/private/redis_reader.h"
 
 enum { GROUP_MAX = 32 }; /* fields in a command */
 
@@ -52,7 +53,7 @@ store_redis_new(store_redis_t **out, const store_redis_options_t *options,
     db->reader = redisReaderCreate();
     db->jobs = calloc(STORE_REDIS_JOBS_MAX, sizeof(*db->jobs));
 
-    if (db->reader == NULL || db->jobs == NULL) {
+    if (!redis_bound_reader(db->reader) || db->jobs == NULL) {
         store_redis_free(db);
         return DNS_ENOMEM;
     }
@@ -494,7 +495,7 @@ store_redis_feed(store_redis_t *db, const char *octets, size_t size)
     while (db->count > 0) {
         void *reply = NULL;
 
-        if (redisReaderGetReply(db->reader, &reply) != REDIS_OK) {
+        if (redis_read_reply(db->reader, &reply) != REDIS_OK) {
             return DNS_ESTORE;
         }
 

@@ -8,6 +8,9 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "store/private/deadline.h"
+#include "store/private/redis_reader.h"
+
 enum { CONNECTING_MS_MAX = 2000 }; /* another host may be there */
 
 static redis_link_t *
@@ -106,7 +109,6 @@ static dns_status_t
 log_in(store_database_t *db)
 {
     const store_database_options_t *o = &db->options;
-    redisContext *redis = redis_of(db);
     dns_status_t status = DNS_OK;
 
     if (o->password != NULL) {
@@ -128,7 +130,6 @@ log_in(store_database_t *db)
         status = check_role(db);
     }
 
-    redisSetTimeout(redis, timeval_of(o->timeout_ms));
     return status;
 }
 
@@ -137,8 +138,10 @@ static dns_status_t
 open_node(store_database_t *db, redis_node_t *node)
 {
     const store_database_options_t *o = &db->options;
-    const struct timeval timeout = timeval_of(
-        o->timeout_ms < CONNECTING_MS_MAX ? o->timeout_ms : CONNECTING_MS_MAX);
+    const int left = deadline_left();
+    const struct timeval timeout =
+        timeval_of(left >= 0 && left < CONNECTING_MS_MAX ? (unsigned) left + 1
+                                                         : CONNECTING_MS_MAX);
 
     node->redis =
         node->address[0] == '\0'
@@ -154,7 +157,11 @@ open_node(store_database_t *db, redis_node_t *node)
         return database_fail(db, DNS_ESTORE, node->redis->errstr);
     }
 
-    redisSetTimeout(node->redis, timeout);
+    if (!redis_set_nonblocking(node) ||
+        !redis_bound_reader(node->redis->reader)) {
+        return database_fail(db, DNS_ESTORE, "no connection without blocking");
+    }
+
     return o->is_tls ? redis_tls_open(db, node) : DNS_OK;
 }
 

@@ -128,6 +128,14 @@ list_keys(store_database_t *db, const redisReply *keys, store_listing_t *out)
     return status;
 }
 
+static bool
+is_scan(const redisReply *reply)
+{
+    return reply->elements == 2 &&
+           reply->element[0]->type == REDIS_REPLY_STRING &&
+           reply->element[1]->type == REDIS_REPLY_ARRAY;
+}
+
 /* The zones of the node in use. */
 static dns_status_t
 list_node(store_database_t *db, void *data)
@@ -146,9 +154,13 @@ list_node(store_database_t *db, void *data)
                        pattern),
             REDIS_REPLY_ARRAY);
 
-        if (reply == NULL || reply->elements != 2) {
-            freeReplyObject(reply);
+        if (reply == NULL) {
             return DNS_ESTORE;
+        }
+
+        if (!is_scan(reply)) {
+            freeReplyObject(reply);
+            return database_fail(db, DNS_ESTORE, "not a reply to SCAN");
         }
 
         snprintf(cursor, sizeof(cursor), "%s", reply->element[0]->str);
@@ -230,7 +242,8 @@ take_fields(store_database_t *db, const redisReply *reply, store_nodes_t *out)
     for (size_t i = 0; status == DNS_OK && i + 1 < reply->elements; i += 2) {
         const redisReply *field = reply->element[i];
 
-        if (store_redis_name(field->str, field->len, &db->apex, name)) {
+        if (field->type == REDIS_REPLY_STRING &&
+            store_redis_name(field->str, field->len, &db->apex, name)) {
             status = take_field(db, name, reply->element[i + 1], out);
         } else if (strcmp(field->str, STORE_PARKED_FIELD) != 0) {
             db->skipped++;

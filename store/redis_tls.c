@@ -1,24 +1,13 @@
-/* TLS for who may block, under hiredis, which formats and parses: this version
-   of it reads and writes sockets alone. */
+/* TLS for who may block, under hiredis, which formats and parses. */
 
 #include "store/private/redis_database.h"
 
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
+#include <poll.h>
 
-enum { READ_SIZE = 16 * 1024 }; /* octets: a record of TLS */
-
-static void
-set_error(redisContext *redis, const char *text)
-{
-    redis->err = REDIS_ERR_IO;
-    snprintf(redis->errstr, sizeof(redis->errstr), "%s", text);
-}
+#include "store/private/deadline.h"
 
 static dns_status_t
 check_certificate(store_database_t *db, SSL *ssl)
@@ -29,6 +18,32 @@ check_certificate(store_database_t *db, SSL *ssl)
                ? DNS_OK
                : database_fail(db, DNS_ESTORE,
                                X509_verify_cert_error_string(result));
+}
+
+bool
+redis_tls_wait(const redis_node_t *node, int result)
+{
+    switch (SSL_get_error(node->ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+        return deadline_wait(node->redis->fd, POLLIN);
+    case SSL_ERROR_WANT_WRITE:
+        return deadline_wait(node->redis->fd, POLLOUT);
+    default:
+        return false;
+    }
+}
+
+static bool
+shake_hands(const redis_node_t *node)
+{
+    int result;
+
+    do {
+        ERR_clear_error();
+        result = SSL_connect(node->ssl);
+    } while (result != 1 && redis_tls_wait(node, result));
+
+    return result == 1;
 }
 
 static dns_status_t
@@ -43,8 +58,7 @@ connect_ssl(store_database_t *db, redis_node_t *node)
 
     SSL_set_verify(node->ssl, SSL_VERIFY_PEER, NULL);
 
-    if (SSL_set_fd(node->ssl, node->redis->fd) != 1 ||
-        SSL_connect(node->ssl) != 1) {
+    if (SSL_set_fd(node->ssl, node->redis->fd) != 1 || !shake_hands(node)) {
         dns_status_t status = check_certificate(db, node->ssl);
 
         return status == DNS_OK
@@ -85,86 +99,4 @@ redis_tls_close(redis_node_t *node)
 {
     SSL_free(node->ssl);
     node->ssl = NULL;
-}
-
-static bool
-write_all(const redis_node_t *node)
-{
-    redisContext *redis = node->redis;
-    const size_t size = sdslen(redis->obuf);
-    size_t written;
-
-    if (size == 0) {
-        return true;
-    }
-
-    ERR_clear_error();
-
-    if (SSL_write_ex(node->ssl, redis->obuf, size, &written) != 1 ||
-        written != size) {
-        set_error(redis, "writing over TLS failed");
-        return false;
-    }
-
-    sdsclear(redis->obuf);
-    return true;
-}
-
-static bool
-read_some(const redis_node_t *node)
-{
-    redisContext *redis = node->redis;
-    char octets[READ_SIZE];
-    size_t size;
-
-    errno = 0;
-    ERR_clear_error();
-
-    if (SSL_read_ex(node->ssl, octets, sizeof(octets), &size) != 1) {
-        set_error(redis,
-                  errno == EAGAIN ? "timeout" : "the connection is lost");
-        return false;
-    }
-
-    redisReaderFeed(redis->reader, octets, size);
-    return true;
-}
-
-redisReply *
-redis_next_reply(store_database_t *db)
-{
-    const redis_node_t *node = ((redis_link_t *) db->link)->node;
-    redisContext *redis = node->redis;
-    void *reply = NULL;
-
-    if (node->ssl == NULL) {
-        return redisGetReply(redis, &reply) == REDIS_OK ? reply : NULL;
-    }
-
-    for (bool is_good = redis->err == 0 && write_all(node); is_good;
-         is_good = read_some(node)) {
-        if (redisReaderGetReply(redis->reader, &reply) != REDIS_OK) {
-            set_error(redis, redis->reader->errstr);
-            return NULL;
-        }
-
-        if (reply != NULL) {
-            return reply;
-        }
-    }
-
-    return NULL;
-}
-
-redisReply *
-redis_call(store_database_t *db, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-
-    const int status = redisvAppendCommand(redis_of(db), format, arguments);
-
-    va_end(arguments);
-    return status == REDIS_OK ? redis_next_reply(db) : NULL;
 }

@@ -170,6 +170,11 @@ keep_unread(store_database_t *db, const redisReply *field,
     char *json = NULL;
     dns_status_t status;
 
+    if (field->type != REDIS_REPLY_STRING ||
+        value->type != REDIS_REPLY_STRING) {
+        return database_fail(db, DNS_ESTORE, "not a reply to HGETALL");
+    }
+
     if (store_redis_name(field->str, field->len, &db->apex, name)) {
         status = store_records_unread_json(db->records, value->str, value->len,
                                            &json);

@@ -43,9 +43,10 @@ local function listing(self, apex, name)
     end
 
     local found = ffi.gc(out[0], C.dns_ffi_listing_free)
-    status = store_module.run_job(C.dns_ffi_listing_run, found)
+    local busy
+    status, busy = store_module.run_job(C.dns_ffi_listing_run, found, self.owner)
     if status ~= 0 then
-        local reason = ffi.string(C.dns_ffi_listing_error(found))
+        local reason = busy or ffi.string(C.dns_ffi_listing_error(found))
         if status == ffi.C.DNS_FFI_ENOTFOUND then
             reason = "no such zone"
         end
@@ -326,8 +327,10 @@ function database.open(where)
         return nil, library.status_text(status)
     end
 
+    local handle = ffi.gc(out[0], C.dns_ffi_database_free)
     return setmetatable({
-        handle = ffi.gc(out[0], C.dns_ffi_database_free),
+        handle = handle,
+        owner = handle, -- of its jobs
         name = where.name or where.scheme,
         on_commit = where.on_commit,
     }, Database)

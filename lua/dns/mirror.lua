@@ -68,12 +68,15 @@ function Mirror:run(zone)
     end
 
     local run = ffi.gc(out[0], C.dns_ffi_mirror_run_free)
-    status = store_module.run_job(C.dns_ffi_mirror_run, run)
+    local busy
+    status, busy = store_module.run_job(C.dns_ffi_mirror_run, run,
+        self.source.owner)
 
     local numbers = ffi.new("struct dns_ffi_mirror_report")
     local reason = ffi.string(C.dns_ffi_mirror_report(run, numbers))
     if status ~= 0 then
-        return nil, reason ~= "" and reason or library.status_text(status)
+        return nil, busy or reason ~= "" and reason
+            or library.status_text(status)
     end
 
     return {

@@ -283,19 +283,30 @@ end
 --- How blocking work is done; inside nginx another thread does it.
 local run_job = run_here
 
+-- The status of a job of an owner, one after another; and why it was not begun.
+local function run_for(owner, job, argument)
+    local status = run_job(job, argument, owner)
+    if not status then
+        return ffi.C.DNS_FFI_ESTORE, "what was asked before keeps the store busy"
+    end
+
+    return status
+end
+
 --- Checks and writes all of it or nothing; durable when it returns.
 -- @treturn boolean|nil
 -- @treturn string reason
 -- @treturn string kind
 function Edit:commit()
-    local status = run_job(C.dns_ffi_edit_commit, self.handle)
+    local status, busy = run_for(self.store.owner, C.dns_ffi_edit_commit,
+        self.handle)
     -- A database may have done what it could not say any more.
-    if self.store.committed
+    if self.store.committed and not busy
         and (status == 0 or status == ffi.C.DNS_FFI_ESTORE) then
         self.store:committed(self)
     end
     if status ~= 0 then
-        return failure(status, self:reason())
+        return failure(status, busy or self:reason())
     end
 
     return true
@@ -565,8 +576,8 @@ local store = {
 }
 
 --- Runs a job, `int job(void *)` in C, which may block; gives its result.
-function store.run_job(job, argument)
-    return run_job(job, argument)
+function store.run_job(job, argument, owner)
+    return run_for(owner, job, argument)
 end
 
 --- Opens the store in a folder, which is made if it is not there.
@@ -608,8 +619,9 @@ function store.zone_of_file(path, origin, include_folder)
     return name_of.from_memory(library.name, size)
 end
 
---- Sets how commits are run: run(job, argument) calls the C function
--- `int job(void *)` somewhere and returns its result.
+--- Sets how commits are run: run(job, argument, owner) calls the C
+-- function `int job(void *)` somewhere and returns its result; jobs of one owner
+-- one after another, or nil for what would wait too long.
 function store.set_runner(run)
     run_job = run
 end

@@ -46,10 +46,14 @@ typedef struct {
     int64_t ttl;
     int64_t prio;
     uint64_t id;
-    MYSQL_BIND binds[MYSQL_COLUMNS];
     unsigned long sizes[MYSQL_COLUMNS];
-    my_bool is_null[MYSQL_COLUMNS];
+    bool is_null[MYSQL_COLUMNS];
 } mysql_row_t;
+
+/* The next row of those that are stored; of at most MYSQL_COLUMNS columns.
+   false: it is damaged. */
+bool mysql_row_take(mysql_row_t *row, const MYSQL_STMT *statement,
+                    const MYSQL_ROWS *packet);
 
 typedef enum {
     MYSQL_IDLE,
@@ -123,7 +127,7 @@ char *store_mysql_fetch_text(const store_mysql_t *db, unsigned statement);
    records of names, or what is below names.  DNS_ENOTFOUND: nothing. */
 DNS_MUST_USE dns_status_t store_mysql_fill(store_mysql_t *db, bool below);
 
-/* Binds the row and puts all stored rows into the set. */
+/* Puts all stored rows into the set. */
 DNS_MUST_USE dns_status_t store_mysql_read_rows(store_mysql_t *db);
 
 /* Puts the names of the listing of owners into owners. */

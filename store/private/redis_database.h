@@ -2,7 +2,7 @@
 #define STORE_PRIVATE_REDIS_DATABASE_H
 
 /* Redis for who may block: redis_connect.c finds the server that has a zone,
-   redis_database.c reads and writes. */
+   redis_io.c sends and receives, redis_database.c reads and writes. */
 
 #include <hiredis.h>
 
@@ -58,6 +58,13 @@ redisReply *redis_call(store_database_t *db, const char *format, ...);
 
 /* The next reply, after what was appended is sent. */
 redisReply *redis_next_reply(store_database_t *db);
+
+/* After it has been connected. */
+bool redis_set_nonblocking(const redis_node_t *node);
+
+/* After a call of TLS that gave result: waits for what it wants.  false: it has
+   failed, or the deadline is over. */
+bool redis_tls_wait(const redis_node_t *node, int result);
 
 /* TLS over the node's connection, with the server's certificate checked. */
 dns_status_t redis_tls_open(store_database_t *db, redis_node_t *node);

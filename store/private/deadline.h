@@ -1,0 +1,32 @@
+#ifndef STORE_PRIVATE_DEADLINE_H
+#define STORE_PRIVATE_DEADLINE_H
+
+/*
+ * The end of a call to a networked store by who may block, of this thread: it
+ * holds for all that the call does, however slowly a server's octets come.
+ * Octets earn time, so that large zones may take long, and a server that sends
+ * one at a time may not.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* timeout_ms: without octets. */
+void deadline_begin(unsigned timeout_ms);
+void deadline_end(void);
+
+/* A part of the call that has less time, such as to connect to one of several
+   hosts; 0: it is over. */
+void deadline_narrow(unsigned timeout_ms);
+
+/* So many octets have come or gone. */
+void deadline_moved(size_t octets);
+
+/* Milliseconds; 0: it is over; -1: there is none. */
+int deadline_left(void);
+
+/* Waits for events of poll() until the deadline; false: it is over, with errno
+   ETIMEDOUT. */
+bool deadline_wait(int fd, short events);
+
+#endif
