@@ -76,10 +76,17 @@ show_progress() { # LOG
 }
 
 # build PRESET [TARGET]: the whole log when it goes wrong.  One build at a time;
-# ninja configures again by itself where that is needed.
+# ninja configures again by itself where that is needed.  A user who cannot write
+# to the source tree runs what its owner has built.
 build() {
     local folder=$top/build/$1 target=${2:+--target $2} log status=0
-    mkdir -p "$folder"
+    mkdir -p "$folder" 2>/dev/null || true
+    if ! [ -w "$folder" ]; then
+        [ ! -e "$folder/lib/libresolua.so" ] || return 0
+        fail "$folder: this user cannot write there, and nothing is built; build as the owner of $top"
+    fi
+    [ -e "$folder/build.ninja" ] ||
+        echo "building for the first time, which takes some minutes: first the configuration"
     log=$(mktemp)
     (
         cd "$top" || exit
@@ -89,6 +96,8 @@ build() {
         # shellcheck disable=SC2086
         cmake --build --preset "$1" $target
     ) 2>&1 | show_progress "$log" || status=1
+    # With sudo in a user's source tree, the next build is that user's.
+    [ "$(id -u)" != 0 ] || [ -O "$top" ] || chown -Rh --reference="$top" "$top/build"
     if [ "$status" != 0 ]; then
         cat "$log" >&2
         rm -f "$log"

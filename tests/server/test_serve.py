@@ -104,18 +104,20 @@ def test_dig_is_not_recursive_without_forwarder(server):
 
 
 class Serve:
-    def __init__(self, folder, *words, port=None, cwd=None):
+    def __init__(self, folder, *words, port=None, cwd=None,
+                 program=ROOT / "tools/serve", user=None, **variables):
         self.dns = port or free_port()
         self.http = free_port()
         self.folder = folder
         self.output = folder / "serve.out"
         self.process = subprocess.Popen(
-            [ROOT / "tools/serve", "--dns", f"{HOST}:{self.dns}",
+            [program, "--dns", f"{HOST}:{self.dns}",
              "--http", f"{HOST}:{self.http}", "--data", folder / "data",
              "--workers", "1", *words],
             stdout=self.output.open("wb"), stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL, env=environment(), cwd=cwd,
-            start_new_session=True)
+            stdin=subprocess.DEVNULL, env={**environment(), **variables},
+            cwd=cwd, start_new_session=True, user=user, group=user and
+            pwd.getpwnam(user).pw_gid, extra_groups=user and [])
 
     def text(self):
         return self.output.read_text(errors="replace")
@@ -271,12 +273,71 @@ def test_serve_runs_a_configuration_of_ones_own(serve, tmp_path):
 
 
 def test_serve_locks_its_folder(serve):
-    serve().wait()
+    one = serve()
+    one.wait()
     two = serve()
     assert two.process.wait(60) == 1
-    assert two.text().splitlines() == [
-        f"serve: --data {two.folder}/data: another tools/serve runs on this"
-        " folder"]
+    (line,) = two.text().splitlines()
+    said, pids = line.split(": processes ")
+    assert said == (f"serve: --data {two.folder}/data: another tools/serve runs"
+                    " on this folder, or nginx that it left")
+    assert str(one.process.pid) in pids.split()
+    assert str(two.process.pid) not in pids.split()
+
+
+def test_nginx_ends_with_a_killed_serve(serve):
+    for sig in (signal.SIGKILL, signal.SIGHUP):
+        one = serve()
+        one.wait()
+        one.process.send_signal(sig)
+        one.process.wait(20)
+        wait_for(lambda: not accepts_tcp(one.dns), what="nginx's end")
+        two = serve(port=one.dns)
+        two.wait()
+        assert "192.0.2.80" in dig(two.dns, "www.example.test")
+        assert two.stop() == 0
+
+
+STRANGE = ["two words", "it's", 'a "quote"', "a&b|c", "back\\slash",
+           "-dash", "$dollar {brace};#"]
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_serve_in_a_folder_of_a_strange_name(serve, tmp_path, name):
+    where = tmp_path / name
+    where.mkdir()
+    conf = where / "own.conf"
+    conf.write_text((ROOT / "conf/nginx.conf").read_text())
+    one = serve("--data", "./da ta" if name[0] != "-" else name, "--conf",
+                "own.conf", cwd=where)
+    one.wait()
+    assert "192.0.2.80" in dig(one.dns, "www.example.test")
+    data = where / ("da ta" if name[0] != "-" else name)
+    assert (data / "run/nginx.conf").exists()
+    assert one.stop() == 0
+
+
+def test_serve_by_a_link_and_with_cdpath(serve, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "serve").symlink_to(ROOT / "tools/serve")
+    one = serve("--data", "link/data", cwd=tmp_path,
+                program=tmp_path / "serve", CDPATH=str(tmp_path))
+    one.wait()
+    assert "192.0.2.80" in dig(one.dns, "www.example.test")
+    assert (tmp_path / "real/data/data.mdb").exists()
+    assert one.stop() == 0
+
+
+def test_serve_leaves_a_linked_run_folder_alone(serve, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/nginx.pid").write_text("another's")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/run").symlink_to(tmp_path / "run")
+    one = serve()
+    assert one.process.wait(60) == 1
+    assert "run in it is a link" in one.text()
+    assert [f.name for f in (tmp_path / "run").iterdir()] == ["nginx.pid"]
 
 
 def test_serve_loads_the_sample_zone_after_a_failed_edit(serve, tmp_path):
@@ -319,8 +380,7 @@ def test_workers_of_root_are_the_owner_of_the_folder(serve, open_folder,
     user = "www-data" if owner == "root" else owner
     if os.getuid() != 0:
         pytest.skip("only root can choose who the workers are")
-    if subprocess.run(["runuser", "-u", user, "--", "test", "-r",
-                       ROOT / "lua/dns.lua"]).returncode != 0:
+    if not can_read_the_tree(user):
         pytest.skip(f"{user} cannot read the source tree")
     (open_folder / "data").mkdir()
     shutil.chown(open_folder / "data", owner)
@@ -342,6 +402,28 @@ def test_workers_of_root_are_the_owner_of_the_folder(serve, open_folder,
     assert "192.0.2.8" in reply.stdout
     assert (open_folder / "data/data.mdb").stat().st_uid == uid
     assert one.stop() == 0
+
+
+def can_read_the_tree(user):
+    return subprocess.run(["runuser", "-u", user, "--", "test", "-r",
+                           ROOT / "lua/dns.lua"]).returncode == 0
+
+
+def test_a_folder_that_root_used_is_still_its_owners(serve, open_folder):
+    if os.getuid() != 0 or not can_read_the_tree("nobody"):
+        pytest.skip("only root can become nobody, who has to read the tree")
+    (open_folder / "data").mkdir()
+    shutil.chown(open_folder / "data", "nobody")
+    (open_folder / "link").symlink_to("data")
+    one = serve("--data", open_folder / "link", folder=open_folder)
+    one.wait()
+    assert "warning" not in one.text()
+    assert one.stop() == 0
+    # nobody cannot write to the tree: it runs what root has built.
+    two = serve(folder=open_folder, user="nobody")
+    two.wait()
+    assert "192.0.2.80" in dig(two.dns, "www.example.test")
+    assert two.stop() == 0
 
 
 def test_workers_stay_root_where_others_cannot_go(serve, open_folder):
