@@ -313,7 +313,7 @@ store_records_change_json(store_records_t *records,
 {
     json_t *root = change->text == NULL
                        ? NULL
-                       : json_loadb(change->text, change->size, 0, NULL);
+                       : records_load_json(change->text, change->size, NULL);
     char *text = malloc(TEXT_SIZE);
     dns_rrset_t set;
     dns_rrset_t other;

@@ -335,6 +335,13 @@ read_entry(store_records_t *r, const store_json_t *json, const char *key,
     }
 }
 
+json_t *
+records_load_json(const char *text, size_t size, json_error_t *error)
+{
+    return json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL,
+                      error);
+}
+
 static json_t *
 load(const store_json_t *json)
 {
@@ -345,8 +352,7 @@ load(const store_json_t *json)
         return NULL;
     }
 
-    json_t *root = json_loadb(json->text, json->size,
-                              JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    json_t *root = records_load_json(json->text, json->size, &error);
 
     if (root == NULL) {
         complain(json, "JSON", error.text);
@@ -422,7 +428,7 @@ dns_status_t
 store_records_unread_json(store_records_t *r, const char *text, size_t size,
                           char **out)
 {
-    json_t *root = json_loadb(text, size, 0, NULL);
+    json_t *root = records_load_json(text, size, NULL);
     const char *key;
     json_t *value;
     void *next;

@@ -85,12 +85,20 @@ bool
 store_redis_name(const char *field, size_t size, const dns_name_t *apex,
                  uint8_t *name)
 {
+    char sought[DNS_NAME_TEXT_SIZE];
+    dns_name_t found;
+
     if (size == 1 && field[0] == '@') {
         memcpy(name, apex->octets, apex->size);
         return true;
     }
 
-    return dns_name_from_text(name, field, size, apex->octets, NULL) ==
-               DNS_OK &&
-           dns_name_is_within(name, apex->octets);
+    if (dns_name_from_text(name, field, size, apex->octets, NULL) != DNS_OK ||
+        !dns_name_is_within(name, apex->octets)) {
+        return false;
+    }
+
+    dns_name_set(&found, name);
+    store_redis_field(&found, apex, sought);
+    return strlen(sought) == size && memcmp(sought, field, size) == 0;
 }

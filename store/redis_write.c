@@ -147,18 +147,21 @@ keep_field(store_database_t *db, const char *field, char *json)
     redis_link_t *link = db->link;
     redis_kept_t *kept =
         realloc(link->kept, (link->kept_count + 1) * sizeof(*kept));
+    dns_status_t status =
+        kept == NULL ? DNS_ENOMEM : put_field(db, field, json);
 
-    if (kept == NULL || strlen(field) >= sizeof(kept->field)) {
-        link->kept = kept == NULL ? link->kept : kept;
+    link->kept = kept == NULL ? link->kept : kept;
+
+    /* What is too long for a name is no name that the edit could set. */
+    if (status != DNS_OK || strlen(field) >= sizeof(kept->field)) {
         free(json);
-        return kept == NULL ? DNS_ENOMEM : DNS_OK;
+        return status;
     }
 
-    link->kept = kept;
     kept += link->kept_count++;
     strcpy(kept->field, field);
     kept->json = json;
-    return put_field(db, field, json);
+    return DNS_OK;
 }
 
 /* What of a field could not be shown to whoever replaces the zone. */

@@ -106,6 +106,62 @@ def test_what_cannot_be_read_stays_beside_an_added_record(zones, server):
         assert "other.b.test.: its field in Redis" in reply.json()["error"]
 
 
+# Fields of a zone in Redis, and the text of www/TXT that is served of each.
+ODD_FIELDS = {
+    "nul": (r'{"txt":[{"ttl":60,"text":"a\u0000b"}]}', [r'"a\000b"']),
+    "twice": ('{"txt":[{"text":"a"}],"txt":[{"text":"b"}]}', []),
+    "inside": ('{"txt":[{"text":"a","text":"b"}]}', []),
+    "UPPER": ('{"txt":[{"ttl":60,"text":"a"}]}', []),
+    "abs.b.test.": ('{"txt":[{"ttl":60,"text":"a"}]}', []),
+    "x" * 2000: ('{"txt":[{"ttl":60,"text":"a"}]}', []),
+}
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory):
+    one = open_zones("redis", tmp_path_factory.mktemp("fields"))
+    yield one
+    one.db.stop()
+
+
+def test_fields_in_redis_that_others_write_otherwise(redis, start):
+    """What is shown is what look-ups find; an edit loses none of the rest."""
+    redis.clear()
+    redis.make("b.test", [("www", "A", 60, "192.0.2.80")])
+    for field, (text, _) in ODD_FIELDS.items():
+        redis.db.run("HSET", "b.test.", field, text)
+    server = start(STORE_CONF % redis.url())
+    wait_for_answer(server, "www.b.test", "A", ["192.0.2.80"])
+
+    shown = server.http(ZONE).json()["records"]
+    for field, (_, expected) in ODD_FIELDS.items():
+        name = field.lower().removesuffix(".b.test.") + ".b.test"
+        assert [r["record"] for r in shown if r["name"] == name] == expected
+        if len(field) < 64:
+            answer = server.query(name, "TXT").answer
+            assert [str(r) for s in answer for r in s] == expected, field
+
+    def unread():
+        return {field: redis.db.run("HGET", "b.test.", field)
+                for field, (_, expected) in ODD_FIELDS.items()
+                if not expected}
+
+    before = unread()
+    text = server.http(ZONE, headers={"Accept": "text/dns"}).text
+    reply = server.http(ZONE, "PUT", text)
+    assert reply.status == 200, reply.text
+    assert unread() == before
+    assert server.http(ZONE).json()["records"] == shown
+    for name in ("nul", "upper", "abs"):
+        patch(server, {"name": name, "type": "A", "records": ["192.0.2.1"]})
+    for name in ("twice", "inside"):
+        reply = server.http(f"{ZONE}/{name}/A", "PUT",
+                            json.dumps({"records": ["192.0.2.1"]}))
+        assert reply.status == 409 and name in reply.text
+    assert unread() == before
+    assert server.http(ZONE + "/nul/TXT").json()["records"] == [r'"a\000b"']
+
+
 TWO = """
 %s
 stream { server { listen 127.0.0.1:@DNS@ udp; dns_serve on; } }
