@@ -289,6 +289,24 @@ def test_disabled_records(server):
     assert find(server, name, "A") is None
 
 
+def test_a_disabled_record_that_another_way_serves(server):
+    """It is shown once, so that a tool can put back what it was shown."""
+    name = "d.example.test."
+    change = with_records(rrset(name, "A", "REPLACE", "192.0.2.1"),
+                          off("192.0.2.2"), off("192.0.2.3"))
+    for value in ({"change": "add", "records": ["192.0.2.2"]},
+                  {"ttl": 60, "records": ["192.0.2.1", "192.0.2.2"]}):
+        assert patch(server, change).status == 204
+        assert send(server, "PATCH", "/dns/zones/example.test", {"rrsets": [
+            {"name": name, "type": "A", **value}]}).status == 200
+        found = find(server, name, "A")
+        assert sorted((r["content"], r["disabled"])
+                      for r in found["records"]) == [
+            ("192.0.2.1", False), ("192.0.2.2", False), ("192.0.2.3", True)]
+        assert patch(server, {**found, "changetype": "REPLACE"}).status == 204
+        assert find(server, name, "A") == found
+
+
 def test_disabled_records_outlast_reload_text_and_restart(server):
     name = "d.example.test."
     assert patch(server, with_records(rrset(name, "A", "REPLACE"),
@@ -364,6 +382,24 @@ def test_an_alias_stays_an_alias(server):
     assert kinds() == []
     assert patch(server, rrset(name, "ALIAS", "EXTEND", "c.test.")).status == 204
     assert kinds() == ["ALIAS"]
+
+    # Both at once: neither is done, for one would be lost.
+    both = (rrset(name, "ALIAS", "REPLACE", "a.test."),
+            rrset(name, "CNAME", "REPLACE", "b.test."))
+    for changes in (both, both[::-1], (
+            rrset(name, "ALIAS", "EXTEND", "a.test."), both[1])):
+        reply = patch(server, *changes)
+        assert reply.status == 422 and "rrsets[1].type: " in reply.text
+        assert records(server, name, "ALIAS") == [("c.test.", False)]
+    for number, method in ((1, "PUT"), (2, "POST")):
+        zone = server.http(ZONE).json()
+        zone["rrsets"] += both
+        zone["name"] = ("example.test.", "new.test.")[number - 1]
+        if method == "POST":
+            zone = json.loads(json.dumps(zone).replace("example.test.",
+                                                       "new.test."))
+        path = ZONE if method == "PUT" else ZONES
+        assert send(server, method, path, zone).status == 422
 
     # An edit of the CNAME by another way ends it.
     assert server.http("/dns/zones/example.test/al/CNAME", "PUT", json.dumps(

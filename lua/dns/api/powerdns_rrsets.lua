@@ -56,14 +56,22 @@ end
 -- belongs to, the rest behind all.
 local function collector(attributes, beside, only_owner, only_type)
     local out, last, owner, rtype = json.list {}, nil, nil, nil
-    local self, written = {}, {}
+    local self, written, is_served = {}, {}, {}
 
     local function begin(name, type_name, ttl)
         last = new_rrset(name, type_name, ttl, attributes)
         written = attributes[contents.field(name, type_name)] or {}
+        is_served = {}
     end
 
+    -- What is disabled may be served all the same, by an edit of another way. It
+    -- is shown once, for a set with the same record twice cannot be put back.
     local function add(content, is_disabled)
+        if is_disabled and is_served[content] then
+            return
+        end
+
+        is_served[content] = not is_disabled
         last.records[#last.records + 1] = {
             content = written[content] or content,
             disabled = is_disabled,
@@ -333,6 +341,20 @@ local function parse_rrset(value, zone, changetype)
     return not wrong and change or nil, wrong
 end
 
+-- An ALIAS is answered as a CNAME, and a name has one of these.  Gives what is
+-- wrong with a change behind those that were looked at before, or nil.
+local function wrong_alias(change, aliases)
+    if change.type ~= CNAME or #change.records == 0
+        or change.action == "drop" then
+        return nil
+    end
+
+    local before = aliases[change.owner]
+    aliases[change.owner] = change.type_name
+    return before and before ~= change.type_name
+        and "type: a name cannot have both an ALIAS and a CNAME" or nil
+end
+
 --- Changes from "rrsets".
 -- @tparam table list
 -- @tparam string zone
@@ -348,7 +370,7 @@ function rrsets.parse(list, zone, changetype)
     end
 
     zone = name_of.normalize(zone)
-    local out, seen = {}, {}
+    local out, seen, aliases = {}, {}, {}
     for i, value in ipairs(list) do
         if type(value) ~= "table" then
             return nil, ("rrsets[%d]: not an object"):format(i - 1)
@@ -366,6 +388,7 @@ function rrsets.parse(list, zone, changetype)
         if key and seen[key] then
             return nil, ("rrsets[%d]: duplicate rrset"):format(i - 1)
         end
+        wrong = wrong or wrong_alias(change, aliases)
         if wrong then
             return nil, ("rrsets[%d].%s"):format(i - 1, wrong)
         end
