@@ -68,6 +68,7 @@ typedef struct {
     size_t page_size;
     size_t pages;       /* that the file has whole */
     size_t free_behind; /* free ones behind its end */
+    size_t walked;      /* pages; more than there are is a circle */
 } file_t;
 
 static bool
@@ -118,7 +119,7 @@ count_free(file_t *file, const uint8_t *list, size_t size)
         memcpy(&count, list, sizeof(count));
     }
 
-    if (size / sizeof(size_t) < count + 1) {
+    if (count >= size / sizeof(size_t)) {
         return false;
     }
 
@@ -136,7 +137,7 @@ count_free(file_t *file, const uint8_t *list, size_t size)
 static bool
 count_free_at(file_t *file, size_t page, size_t size)
 {
-    uint8_t *list = malloc(size);
+    uint8_t *list = size / file->page_size < file->pages ? malloc(size) : NULL;
     const bool is_read =
         list != NULL &&
         read_at(file, list, size, page, sizeof(page_header_t)) &&
@@ -170,7 +171,7 @@ walk_node(file_t *file, const uint8_t *page, size_t at, unsigned depth)
 
     const size_t value_at = at + sizeof(node) + node.key_size;
     const bool is_big = (node.flags & BIG_FLAG) != 0;
-    size_t big;
+    size_t big = 0;
 
     if (value_at + (is_big ? sizeof(big) : number) > file->page_size) {
         return false;
@@ -186,7 +187,8 @@ static bool
 walk(file_t *file, size_t number, unsigned depth)
 {
     page_header_t header;
-    uint8_t *page = depth < DEPTH_MAX ? malloc(file->page_size) : NULL;
+    const bool goes_on = depth < DEPTH_MAX && file->walked++ < file->pages;
+    uint8_t *page = goes_on ? malloc(file->page_size) : NULL;
     bool is_whole = page != NULL && number < file->pages &&
                     read_at(file, page, file->page_size, number, 0);
 
@@ -195,7 +197,8 @@ walk(file_t *file, size_t number, unsigned depth)
         is_whole = header.number == number && header.lower <= file->page_size;
     }
 
-    for (size_t at = sizeof(header); is_whole && at < header.lower; at += 2) {
+    for (size_t at = sizeof(header); is_whole && at + 1 < header.lower;
+         at += 2) {
         uint16_t offset;
 
         memcpy(&offset, page + at, sizeof(offset));
