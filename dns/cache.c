@@ -144,8 +144,11 @@ kind_of(const dns_query_t *query, uint32_t view)
 {
     uint32_t flags = query->flags & (DNS_FLAG_RD | DNS_FLAG_CD);
 
+    /* Who sets DO is told AD in any case (RFC 6840 section 5.8). */
     if (query->edns.is_present && query->edns.dnssec_ok) {
         flags |= 1;
+    } else {
+        flags |= query->flags & DNS_FLAG_AD;
     }
 
     return pair(view * 2654435761u + flags,
@@ -463,7 +466,8 @@ lifetime(const dns_response_t *response, const dns_cache_rules_t *rules)
     uint32_t ttl = response->ttl;
 
     ttl = ttl < rules->ttl_min ? rules->ttl_min : ttl;
-    return ttl > rules->ttl_max ? rules->ttl_max : ttl;
+    ttl = ttl > rules->ttl_max ? rules->ttl_max : ttl;
+    return ttl > response->keep_max ? response->keep_max : ttl;
 }
 
 void

@@ -62,10 +62,10 @@ typedef struct {
 } dns_cache_clock_t;
 
 /*
- * Keeps a response for later queries of its kind: name, type, class, DO, RD and
- * CD, and view, a number that tells servers with other upstreams apart.  wire
- * is what response was scanned from.  Nothing is kept if the response may not
- * be, or another worker writes to the same place.
+ * Keeps a response for later queries of its kind: name, type, class, DO, AD, RD
+ * and CD, and view, a number that tells servers with other upstreams apart.
+ * wire is what response was scanned from.  Nothing is kept if the response may
+ * not be, or another worker writes to the same place.
  */
 DNS_EXPORT void dns_cache_put(dns_cache_t *cache, const dns_query_t *query,
                               uint32_t view, const dns_cache_ticket_t *ticket,

@@ -451,6 +451,9 @@ answer_question(answering_t *a, opt_options_t *opt)
     }
 
     answer->in_zone = true;
+    answer->asks_parent = a->query->qtype == DNS_TYPE_DS &&
+                          a->name->label_count > 0 &&
+                          a->zone.apex.label_count == a->name->label_count;
     answer->zone_id = a->zone.id;
     answer->generation = a->zone.generation;
     status = answer_chain(a, &rcode);

@@ -65,6 +65,9 @@ typedef struct {
     bool in_zone;      /* false: no zone holds the name, rcode REFUSED */
     bool leaves_zones; /* the CNAME chain ended at a name that no zone
                           holds: the forwarder may go on from there */
+    bool asks_parent;  /* DS of a zone's apex whose parent no zone is: who
+                          offers recursion asks upstreams instead (RFC 4035
+                          section 3.1.4.1) */
     unsigned need_count;
     dns_need_t needs[DNS_NEEDS_MAX];
 } dns_answer_t;

@@ -98,6 +98,67 @@ dns_ffi_ask_is_answered_by(const struct dns_ffi_ask *ask, const uint8_t *wire,
     return memcmp(question.owner, ask->name, ask->name_size) == 0 ? 1 : 2;
 }
 
+int
+dns_ffi_answer_follow(const uint8_t *wire, size_t size, const uint8_t *name,
+                      uint16_t type, uint8_t *target, size_t *target_size)
+{
+    dns_message_t m;
+    dns_message_record_t record;
+    uint8_t rdata[DNS_RDATA_MAX];
+    uint16_t rdata_size;
+    int found = 0;
+
+    if (dns_message_open(&m, wire, size) != DNS_OK) {
+        return 0;
+    }
+
+    while (dns_message_next(&m, &record) == DNS_OK &&
+           record.section <= DNS_ANSWER) {
+        if (record.section != DNS_ANSWER ||
+            !dns_name_equal(record.owner, name)) {
+            continue;
+        }
+
+        if (record.type == type || type == DNS_TYPE_ANY) {
+            return 1;
+        }
+
+        if (record.type == DNS_TYPE_CNAME && found == 0 &&
+            dns_message_rdata(&m, &record, rdata, &rdata_size) == DNS_OK &&
+            rdata_size > 0 && rdata_size <= DNS_NAME_MAX) {
+            memcpy(target, rdata, rdata_size);
+            lower_octets(target, rdata_size);
+            *target_size = rdata_size;
+            found = 2;
+        }
+    }
+
+    return found;
+}
+
+int
+dns_ffi_answer_is_denial(const uint8_t *wire, size_t size)
+{
+    dns_message_t m;
+    dns_message_record_t record;
+
+    if (dns_message_open(&m, wire, size) != DNS_OK) {
+        return 0;
+    }
+
+    if ((m.flags & DNS_RCODE_MASK) == DNS_RCODE_NXDOMAIN) {
+        return 1;
+    }
+
+    while (dns_message_next(&m, &record) == DNS_OK) {
+        if (record.section == DNS_AUTHORITY && record.type == DNS_TYPE_SOA) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
 /* The upstream's record behind the others; false: it does not fit. */
 static dns_status_t
 relay_record(dns_writer_t *w, const dns_message_t *m,

@@ -136,6 +136,7 @@ dns_response_scan(dns_response_t *r, const dns_query_t *query,
 
     memset(r, 0, offsetof(dns_response_t, ttl_at));
     r->ttl = UINT32_MAX;
+    r->keep_max = UINT32_MAX;
 
     if (size > UINT16_MAX || dns_message_open(&m, wire, size) != DNS_OK ||
         (m.flags & DNS_FLAG_QR) == 0 || m.counts[DNS_QUESTION] != 1 ||

@@ -16,9 +16,12 @@ typedef struct {
     size_t size;    /* octets without the OPT record, where it was last */
     uint16_t rcode; /* with the OPT's upper bits */
     bool is_truncated;
-    bool may_be_kept; /* whole, NOERROR or NXDOMAIN, with a TTL to go by */
-    uint32_t ttl;     /* seconds that it may be kept: the lowest TTL; of a
-                         negative answer as RFC 2308 section 5 says */
+    bool may_be_kept;  /* whole, NOERROR or NXDOMAIN, with a TTL to go by */
+    uint32_t ttl;      /* seconds that it may be kept: the lowest TTL; of a
+                          negative answer as RFC 2308 section 5 says */
+    uint32_t keep_max; /* seconds that it may be kept at most, whatever
+                          the rules of the cache say: the caller's;
+                          UINT32_MAX at first */
     uint16_t additional_count; /* records of that section without the OPT */
     unsigned ttl_count;
     uint16_t ttl_at[DNS_RESPONSE_TTLS_MAX]; /* offsets of the TTLs */

@@ -220,6 +220,17 @@ DNS_EXPORT int dns_ffi_ask_write(struct dns_ffi_ask *ask, uint8_t *out);
 DNS_EXPORT int dns_ffi_ask_is_answered_by(const struct dns_ffi_ask *ask,
                                           const uint8_t *wire, size_t size);
 
+/* What the answer section says of a name: 1: it has records of the type (of
+   any, for ANY); 2: it is an alias, whose target goes to target (255 octets,
+   lower case; the size is *target_size); 0: neither. */
+DNS_EXPORT int dns_ffi_answer_follow(const uint8_t *wire, size_t size,
+                                     const uint8_t *name, uint16_t type,
+                                     uint8_t *target, size_t *target_size);
+
+/* 1: the response denies what was asked: NXDOMAIN, or a SOA in the authority
+   section (RFC 2308); 0: not. */
+DNS_EXPORT int dns_ffi_answer_is_denial(const uint8_t *wire, size_t size);
+
 /* A client's query, as far as Lua needs to know it. */
 struct dns_ffi_query {
     int16_t rcode; /* 0: well formed; -1: send nothing; else send this error */

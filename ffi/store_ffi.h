@@ -78,6 +78,7 @@ struct dns_ffi_answer {
     uint16_t rcode;
     uint8_t in_zone;      /* 0: no zone holds the name: forward it */
     uint8_t leaves_zones; /* the chain of CNAMEs ends outside the zones */
+    uint8_t asks_parent;  /* DS of an apex whose parent no zone is */
     uint8_t is_truncated;
     uint8_t is_final; /* 1: out is what to send; 0: no zone holds the name and
                          the query is well formed */

@@ -17,7 +17,9 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "dns/engine.h"
 #include "dns/query.h"
+#include "dns/type.h"
 #include "server/client.h"
 #include "server/conf.h"
 #include "server/remote.h"
@@ -82,6 +84,16 @@ dns_server_view(const dns_server_call_t *call)
 /* May a name that no zone holds be asked of the server's upstreams? */
 ngx_uint_t dns_server_may_forward(const dns_server_call_t *call,
                                   const dns_query_t *query);
+
+/* Is the zones' answer left, for an upstream knows the parent of the zone?  Who
+   asks without RD wants what is here. */
+static inline ngx_uint_t
+dns_server_asks_parent(const dns_server_call_t *call, const dns_query_t *query,
+                       const dns_answer_t *answer)
+{
+    return answer->asks_parent && (query->flags & DNS_FLAG_RD) != 0 &&
+           dns_server_may_forward(call, query);
+}
 
 /* Why the server refuses a name that no zone holds (RFC 8914). */
 dns_ede_t dns_server_refusal(const dns_server_call_t *call);

@@ -33,16 +33,20 @@ static resolua_socket_conf_t quiet;
 static void ended(resolua_request_t *r, ngx_int_t rc);
 
 
-/* What dns.service.answer returned: octets or nil. */
+/* What dns.service.answer returned: octets or nil; seconds, or nil, that the
+   answer may be kept at most. */
 static void
 results(resolua_request_t *r, lua_State *L)
 {
-    const dns_server_ask_t *ask = r->data;
+    dns_server_ask_t *ask = r->data;
     size_t size = 0;
     if (ask->step != ASK_SERVICE) {
         return;
     }
     const char *octets = lua_tolstring(L, 1, &size);
+    ask->keep_max = lua_type(L, 2) == LUA_TNUMBER
+                        ? (uint32_t) lua_tonumber(L, 2)
+                        : UINT32_MAX;
     ask_answer.size = octets != NULL && size <= ASK_ANSWER_MAX ? size : 0;
     if (ask_answer.size > 0) {
         ngx_memcpy(ask_answer.octets, octets, ask_answer.size);
@@ -123,6 +127,8 @@ ask_take(const dns_server_call_t *call, ngx_log_t *log)
         ask->ticket = dns_cache_ticket(dns_server_cache, &ask->query, NULL, 0);
     }
     ask->step = ASK_QUERY_HOOK;
+    ask->has_ticket = 0;
+    ask->keep_max = UINT32_MAX;
     ask->hook.forward_size = 0;
     ask->hook.new_name_size = 0;
     return ask;
@@ -171,6 +177,24 @@ put_stale(dns_server_ask_t *ask)
 }
 
 
+/* Answers with records of a networked store's zone go with that zone. */
+static void
+keep(dns_server_ask_t *ask, dns_response_t *response)
+{
+    response->keep_max = ask->keep_max;
+    if (ask->has_ticket) {
+        if (!dns_remote_is_of_one_zone(&ask->fetch)) {
+            return;
+        }
+        response->keep_max =
+            ngx_min(response->keep_max,
+                    dns_remote_ttl_cap(&ask->fetch, ask->query.qtype));
+    }
+    dns_server_cache_put(dns_server_view(&ask->call), &ask->query, &ask->ticket,
+                         response, ask_answer.octets);
+}
+
+
 /* Keeps the answer for others and gives it the OPT that this client is due. */
 static void
 complete(dns_server_ask_t *ask)
@@ -190,8 +214,7 @@ complete(dns_server_ask_t *ask)
         return;
     }
     if (ask->call.may_keep) {
-        dns_server_cache_put(dns_server_view(&ask->call), query, &ask->ticket,
-                             &response, ask_answer.octets);
+        keep(ask, &response);
     }
     if (query->edns.is_present &&
         ask_answer.size - response.size == DNS_OPT_SIZE) {

@@ -29,8 +29,7 @@ keep(const dns_server_ask_t *ask)
                           ask_answer.size) != DNS_OK) {
         return;
     }
-    response.ttl = ngx_min(response.ttl,
-                           dns_remote_ttl_cap(&ask->fetch, ask->query.qtype));
+    response.keep_max = dns_remote_ttl_cap(&ask->fetch, ask->query.qtype);
     dns_server_cache_put(dns_server_view(&ask->call), &ask->query, &ask->ticket,
                          &response, ask_answer.octets);
 }
@@ -66,8 +65,9 @@ on_fetched(void *data, dns_status_t status)
 static ngx_int_t
 take_answer(dns_server_ask_t *ask, const dns_answer_t *answer)
 {
-    if (answer->leaves_zones &&
-        dns_server_may_forward(&ask->call, &ask->query)) {
+    if (dns_server_asks_parent(&ask->call, &ask->query, answer) ||
+        (answer->leaves_zones &&
+         dns_server_may_forward(&ask->call, &ask->query))) {
         dns_remote_end(&ask->fetch);
         return ask_service(ask);
     }

@@ -18,6 +18,7 @@ typedef struct {
     unsigned rounds; /* that stores were asked */
     ngx_uint_t is_final;
     ngx_uint_t leaves_zones;
+    ngx_uint_t asks_parent;
     uint8_t packet[PACKET_MAX];
     uint8_t out[65535];
 } lua_answer_t;
@@ -38,13 +39,16 @@ push_result(lua_State *L, lua_answer_t *a, ngx_int_t rc)
                                           DNS_EDE_NO_REACHABLE_AUTHORITY);
         a->is_final = 1;
         a->leaves_zones = 0;
+        a->asks_parent = 0;
     }
     lua_pushlstring(L, (const char *) a->out, a->call.size);
-    lua_createtable(L, 0, 2);
+    lua_createtable(L, 0, 3);
     lua_pushinteger(L, (lua_Integer) a->is_final);
     lua_setfield(L, -2, "is_final");
     lua_pushinteger(L, (lua_Integer) a->leaves_zones);
     lua_setfield(L, -2, "leaves_zones");
+    lua_pushinteger(L, (lua_Integer) a->asks_parent);
+    lua_setfield(L, -2, "asks_parent");
     return 2;
 }
 
@@ -82,6 +86,7 @@ go_on(lua_answer_t *a)
     case DNS_OK:
         a->call.size = answer->size;
         a->leaves_zones = answer->leaves_zones;
+        a->asks_parent = answer->asks_parent;
         a->is_final = 1;
         return NGX_OK;
     case DNS_NEEDS:
@@ -124,6 +129,7 @@ answer_new(lua_State *L)
     a->rounds = 0;
     a->is_final = 0;
     a->leaves_zones = 0;
+    a->asks_parent = 0;
     ngx_memzero(&a->call, sizeof(a->call));
     a->call.conf = &conf;
     a->call.packet = a->packet;

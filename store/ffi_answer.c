@@ -55,6 +55,7 @@ dns_ffi_store_answer(struct dns_ffi_store *store, const uint8_t *packet,
     answer->rcode = (uint16_t) result.rcode;
     answer->in_zone = result.in_zone;
     answer->leaves_zones = result.leaves_zones;
+    answer->asks_parent = result.asks_parent;
     answer->is_truncated = result.is_truncated;
     answer->is_final = result.in_zone;
     return DNS_OK;

@@ -29,6 +29,11 @@ local NOT_READY, NOT_AUTHORITATIVE = 14, 20
 local NO_REACHABLE, NETWORK_ERROR = 22, 23
 
 local UDP_LIMIT = 1232 -- octets, DNS flag day 2020
+local RECORDS, ALIAS = 1, 2 -- of dns_ffi_answer_follow
+local QUESTIONS_MAX = 4 -- to upstreams behind the first, for one chain
+local OPEN_TIME = 5 -- seconds that a chain without its end is kept
+
+local target_size = ffi.new("size_t[1]")
 
 local service = {}
 
@@ -191,6 +196,198 @@ local function ask_of(query)
     return ask
 end
 
+-- The upstream's response as one to the client's packet.
+local function relay(packet, response, limit)
+    local size = C.dns_ffi_relay(packet, #packet, response, #response,
+        library.octets, limit)
+
+    return size >= 0 and ffi.string(library.octets, size) or nil
+end
+
+local function answer_from_zones(packet, transport)
+    local wire, result
+    if settings.answer_zones then
+        wire, result = settings.answer_zones(packet, transport)
+    elseif settings.folder then
+        local store, reason = open_embedded()
+        if not store then
+            return nil, nil, reason
+        end
+        wire, result = store:answer(packet, transport)
+        if not wire then
+            return nil, nil, result
+        end
+    end
+
+    return result and result.is_final ~= 0 and wire or nil, result
+end
+
+local function may_forward(query)
+    return query.class_code == CLASS_IN and query.type ~= AXFR
+        and query.type ~= IXFR
+end
+
+-- A chain of aliases on its way through upstreams and zones.  Fields: name (of
+-- its last link: wire form, lower case), message (the answer so far), seen (names
+-- by their wire form), forward, query, route, keep (seconds that the answer may be
+-- kept at most; nil: as its TTLs say).
+
+local function add_name(chain, name)
+    chain.is_closed = chain.seen[name] or false
+    chain.seen[name] = true
+    chain.name = name
+end
+
+-- The records that are of the chain's names so far.
+local function own_records(chain, records)
+    local out, names = {}, {}
+    for name in pairs(chain.seen) do
+        if name ~= chain.name then
+            names[dns.name.from_wire(name):lower()] = true
+        end
+    end
+    for _, record in ipairs(records) do
+        if names[record.name:lower()] then
+            out[#out + 1] = record
+        end
+    end
+
+    return out
+end
+
+-- What follows on the answer so far, which ends in an alias.
+local function append(chain, message)
+    local answer = chain.message
+    for _, record in ipairs(message.answers) do
+        answer.answers[#answer.answers + 1] = record
+    end
+    answer.rcode = message.rcode
+    answer.authorities, answer.additionals = message.authorities, {}
+    answer.ad = answer.ad and message.ad
+end
+
+-- The zones' answer for the chain's last name: nil where no zone holds it, and
+-- false where the zone's store has failed.
+local function ask_zones(chain)
+    if chain.route.forward_only then
+        return nil
+    end
+
+    local wire, result, failure = answer_from_zones(assert(dns.encode {
+        rd = true,
+        questions = { {
+            name = dns.name.from_wire(chain.name), type = chain.query.type,
+        } },
+        edns = chain.query.dnssec_ok ~= 0 and { dnssec_ok = true } or nil,
+    }), HTTPS)
+    if failure then
+        return false
+    end
+
+    return wire, result
+end
+
+local function ask_upstream(chain)
+    local ask = ask_of(chain.query)
+    ask.name_size = #chain.name
+    ffi.copy(ask.name, chain.name, #chain.name)
+
+    return chain.forward:ask(ask, chain.route)
+end
+
+-- Where an upstream's response leads from the chain's last name: "end", "zone"
+-- (with the zones' answer), or "open": the response ends in an alias.
+local function walk(chain, response)
+    while not chain.is_closed do
+        local kind = C.dns_ffi_answer_follow(response, #response, chain.name,
+            chain.query.type, library.name, target_size)
+        if kind == RECORDS then
+            return "end"
+        elseif kind ~= ALIAS then
+            break
+        end
+
+        add_name(chain, ffi.string(library.name, target_size[0]))
+        local wire, result = ask_zones(chain)
+        if wire ~= nil then
+            return "zone", wire, result
+        end
+    end
+
+    return C.dns_ffi_answer_is_denial(response, #response) == 1 and "end"
+        or "open"
+end
+
+-- The zones' answer to the chain's last name goes in the place of what an
+-- upstream says of it.  Where it ends in an alias that no zone holds, that is the
+-- chain's last name.
+local function take_zone(chain, wire, result)
+    local message = wire and dns.decode(wire)
+    chain.keep = 0 -- edits of the zone must be seen
+    if not message then
+        chain.message.rcode = SERVFAIL
+        return false
+    end
+
+    append(chain, message)
+    local last = message.answers[#message.answers]
+    if result.leaves_zones == 0 or not last or last.type ~= CNAME then
+        return false
+    end
+
+    add_name(chain, last.rdata:lower())
+    return not chain.is_closed
+end
+
+-- Goes on from a response that is part of the chain's message already.
+local function follow(chain, response)
+    for _ = 1, QUESTIONS_MAX do
+        local place, wire, result = walk(chain, response)
+        if place == "end" then
+            return
+        elseif place == "zone" then
+            chain.message.answers = own_records(chain, chain.message.answers)
+            if not take_zone(chain, wire, result) then
+                return
+            end
+        end
+
+        response = not chain.is_closed and ask_upstream(chain)
+        local message = response and dns.decode(response)
+        if not message or message.rcode == SERVFAIL then
+            break
+        end
+        append(chain, message)
+        if #message.answers == 0 then
+            if C.dns_ffi_answer_is_denial(response, #response) == 1 then
+                return
+            end
+            break
+        end
+    end
+
+    -- The target's records are missing: for a moment only.
+    chain.keep = math.min(chain.keep or OPEN_TIME, OPEN_TIME)
+end
+
+local function new_chain(forward, query, route, message)
+    local name = ffi.string(query.name, query.name_size)
+
+    return {
+        name = name,
+        seen = { [name] = true },
+        message = message,
+        forward = forward,
+        query = query,
+        route = route,
+    }
+end
+
+local function is_alias(response, query)
+    return C.dns_ffi_answer_follow(response, #response, query.name, query.type,
+        library.name, target_size) == ALIAS
+end
+
 local function forward_query(forward, packet, query, route)
     local response, err = forward:ask(ask_of(query), route)
     if not response then
@@ -200,13 +397,25 @@ local function forward_query(forward, packet, query, route)
         return error_response(packet, SERVFAIL, forward, NO_REACHABLE)
     end
 
-    local size = C.dns_ffi_relay(packet, #packet, response, #response,
-        library.octets, query.limit)
-    if size < 0 then
+    local has_alias = is_alias(response, query)
+    local wire = relay(packet, response,
+        has_alias and ffi.C.DNS_FFI_MESSAGE_MAX or query.limit)
+    if not wire then
         return error_response(packet, SERVFAIL, forward, NETWORK_ERROR)
     end
+    if not has_alias then
+        return wire
+    end
 
-    return ffi.string(library.octets, size)
+    local message = dns.decode(wire)
+    if not message or message.tc then
+        return relay(packet, response, query.limit)
+    end
+
+    local chain = new_chain(forward, query, route, message)
+    follow(chain, response)
+    return dns.encode(chain.message, query.limit)
+        or relay(packet, response, query.limit), chain.keep
 end
 
 -- The zones gave a chain of CNAMEs that ends at a name that no zone holds: the
@@ -218,47 +427,19 @@ local function continue_chain(forward, wire, query, route)
         return wire
     end
 
-    local ask = ask_of(query)
-    ask.name_size = #last.rdata
-    ffi.copy(ask.name, last.rdata, #last.rdata)
-
-    local response = forward:ask(ask, route)
+    local chain = new_chain(forward, query, route, answer)
+    add_name(chain, last.rdata:lower())
+    local response = not chain.is_closed and ask_upstream(chain)
     local rest = response and dns.decode(response)
     if not rest then
-        return wire
+        return wire, OPEN_TIME
     end
 
-    for _, record in ipairs(rest.answers) do
-        answer.answers[#answer.answers + 1] = record
-    end
     answer.ra = true
-    answer.rcode = rest.rcode
-    answer.authorities, answer.additionals = {}, {}
-
-    return dns.encode(answer, query.limit) or wire
-end
-
-local function may_forward(query)
-    return query.class_code == CLASS_IN and query.type ~= AXFR
-        and query.type ~= IXFR
-end
-
-local function answer_from_zones(packet, transport)
-    local wire, result
-    if settings.answer_zones then
-        wire, result = settings.answer_zones(packet, transport)
-    else
-        local store, reason = open_embedded()
-        if not store then
-            return nil, nil, settings.folder and reason
-        end
-        wire, result = store:answer(packet, transport)
-    end
-    if not wire then
-        return nil, nil, result
-    end
-
-    return result.is_final ~= 0 and wire or nil, result
+    append(chain, rest)
+    follow(chain, response)
+    answer.ad = false
+    return dns.encode(answer, query.limit) or wire, chain.keep
 end
 
 -- The answer for another name, given under the name that was asked.
@@ -299,6 +480,7 @@ local NO_ROUTE = {}
 --   the zones out; `refusal`: why names that no zone holds are refused (RFC
 --   8914)
 -- @treturn string|nil the response; nil: send nothing
+-- @treturn number|nil seconds that it may be kept at most
 function service.answer(packet, transport, route)
     route = route or NO_ROUTE
     if route.new_name then
@@ -324,14 +506,21 @@ function service.answer(packet, transport, route)
     end
 
     local forwards = upstreams and may_forward(query)
-    if wire then
-        return forwards and result.leaves_zones ~= 0
-            and continue_chain(upstreams, wire, query, route) or wire
+    local asks_parent = forwards and result and result.asks_parent ~= 0
+        and band(query.flags, RD) ~= 0
+    if wire and not asks_parent then
+        if forwards and result.leaves_zones ~= 0 then
+            return continue_chain(upstreams, wire, query, route)
+        end
+        return wire
     end
 
-    return forwards and forward_query(upstreams, packet, query, route)
-        or error_response(packet, REFUSED, upstreams,
-            route.refusal or NOT_AUTHORITATIVE)
+    if forwards then
+        return forward_query(upstreams, packet, query, route)
+    end
+
+    return error_response(packet, REFUSED, upstreams,
+        route.refusal or NOT_AUTHORITATIVE)
 end
 
 -- No zone holds the name and there are no upstreams: the extended error 20.

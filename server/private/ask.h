@@ -32,6 +32,7 @@ struct dns_server_ask_s {
     dns_remote_t fetch;
     unsigned rounds;                 /* that stores were asked */
     dns_share_t *share; /* in which it is counted as under way, or NULL */
+    uint32_t keep_max;               /* seconds, as dns.service says */
     dns_server_answered_pt answered; /* NULL: the client is gone */
     void *data;
     struct dns_ffi_hook hook;

@@ -6,8 +6,12 @@ import time
 import dns.edns
 import dns.flags
 import dns.rcode
+import dns.message
+import dns.rdatatype
+import dns.rrset
 import pytest
 
+from resolua_server import wait_for
 from service_conf import start_service
 from upstream import Upstream
 
@@ -347,3 +351,186 @@ def test_without_forwarder_refused(start):
     response = server.query("www.elsewhere.test", rd=True)
     assert response.rcode() == dns.rcode.REFUSED
     assert not response.flags & dns.flags.RA
+
+
+# Chains of aliases.
+
+class Zone(Upstream):
+    """Answers with the records that lines of master files hold for the question's
+    name and type, or aliases; `soa` adds a denial."""
+
+    def __init__(self, *records, soa=False, **options):
+        self.records_of = [line.split(None, 2) for line in records]
+        self.soa = soa
+        self.wants_ad = False
+        super().__init__(**options)
+
+    def _answer(self, query):
+        response = dns.message.make_response(query)
+        response.flags |= dns.flags.RA
+        question = query.question[0]
+        wants = query.flags & dns.flags.AD or query.ednsflags & dns.flags.DO
+        if wants and self.wants_ad:
+            response.flags |= dns.flags.AD
+        kind = dns.rdatatype.to_text(question.rdtype)
+        name = question.name.to_text().lower()
+        for owner, rtype, rdata in self.records_of:
+            if owner == name and rtype in (kind, "CNAME"):
+                response.answer.append(dns.rrset.from_text(
+                    question.name if owner == name else owner, 3600, "IN",
+                    rtype, rdata))
+            elif owner.startswith("+") and owner[1:] == name:
+                # behind the alias, in the same answer
+                target, also, data = rdata.split(None, 2)
+                response.answer.append(dns.rrset.from_text(
+                    target, 3600, "IN", also, data))
+        if not response.answer and self.soa:
+            response.authority.append(dns.rrset.from_text(
+                "test.", 900, "IN", "SOA", "ns.test. h.test. 1 2 3 4 900"))
+        return response
+
+
+def names_asked(upstream):
+    return [query.question[0].name.to_text().lower()
+            for _, query, _ in upstream.asked]
+
+
+@pytest.fixture
+def zone_upstream():
+    made = []
+
+    def make(*records, **options):
+        made.append(Zone(*records, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+def start_cached(start, one, more="", main="dns_cache 2m;"):
+    from service_conf import SAMPLE, resolua, service
+    server = start(main + service(f"dns_forward {one.address};" + more),
+                   run=False)
+    resolua(server, "zone", "load", SAMPLE)
+    return server.start()
+
+
+def test_an_alias_without_its_target_is_asked_on(start, zone_upstream):
+    """One more question for the target; the whole is kept."""
+    one = zone_upstream("a.up.test. CNAME b.up.test.",
+                        "b.up.test. CNAME c.up.test.",
+                        "c.up.test. A 192.0.2.7", soa=True)
+    server = start_cached(start, one)
+    for options in ({}, {"use_edns": 0}, {"tcp": True}):
+        response = server.query("A.up.test", rd=True, **options)
+        assert addresses(response) == ["b.up.test.", "c.up.test.", "192.0.2.7"]
+        assert str(response.question[0].name) == "A.up.test."
+        assert not response.flags & dns.flags.AA
+    assert names_asked(one) == ["a.up.test.", "b.up.test.", "c.up.test."]
+    # A denial of the target is an end as well.
+    response = server.query("a.up.test", "AAAA", rd=True)
+    assert addresses(response) == ["b.up.test.", "c.up.test."]
+    assert response.authority
+    count = one.count()
+    server.query("a.up.test", "AAAA", rd=True)
+    assert one.count() == count
+    # An alias itself is what was asked for.
+    server.query("a.up.test", "CNAME", rd=True)
+    assert one.count() == count + 1
+
+
+def test_an_alias_that_stays_without_its_target(start, zone_upstream):
+    """Is kept for 5 seconds at most, whatever dns_cache_ttl says."""
+    one = zone_upstream("a.up.test. CNAME b.up.test.")
+    server = start_cached(start, one, main="dns_cache 2m; dns_cache_ttl 1m 1d;")
+    begin = time.monotonic()
+    assert addresses(server.query("a.up.test", rd=True)) == ["b.up.test."]
+    count = one.count()
+    assert count <= 3
+    one.records_of.append(["b.up.test.", "A", "192.0.2.8"])
+    wait_for(lambda: addresses(server.query("a.up.test", rd=True))
+             == ["b.up.test.", "192.0.2.8"], 20)
+    assert time.monotonic() - begin < 15
+
+
+def test_a_closed_chain_ends(start, zone_upstream):
+    one = zone_upstream("a.up.test. CNAME b.up.test.",
+                        "b.up.test. CNAME a.up.test.")
+    server = start_cached(start, one)
+    response = server.query("a.up.test", rd=True)
+    assert response.rcode() == 0 and len(response.answer) == 2
+    assert one.count() <= 4
+
+
+def test_a_chain_into_a_local_zone(start, zone_upstream):
+    """The zone's records, not what the upstream says of them; edits are seen at
+    once; a chain may go out again."""
+    one = zone_upstream(
+        "in.up.test. CNAME mail.example.test.",
+        "+in.up.test. A mail.example.test. A 203.0.113.66",
+        "far.up.test. CNAME in.up.test.",
+        "no.up.test. CNAME nothing.example.test.",
+        "out.up.test. CNAME blog.example.test.",
+        "pages.example.net. A 192.0.2.9", soa=True)
+    server = start_cached(start, one)
+    for options in ({}, {"use_edns": 0}, {"want_dnssec": True}):
+        response = server.query("in.up.test", rd=True, **options)
+        assert addresses(response) == ["mail.example.test.", "192.0.2.25"]
+        assert response.flags & dns.flags.RA
+        assert not response.flags & (dns.flags.AA | dns.flags.AD)
+    assert addresses(server.query("far.up.test", rd=True)) == [
+        "in.up.test.", "mail.example.test.", "192.0.2.25"]
+    response = server.query("no.up.test", rd=True)
+    assert response.rcode() == dns.rcode.NXDOMAIN
+    assert addresses(response) == ["nothing.example.test."]
+    assert str(response.authority[0].name) == "example.test."
+    assert addresses(server.query("out.up.test", rd=True)) == [
+        "blog.example.test.", "pages.example.net.", "192.0.2.9"]
+    reply = server.http("/dns/zones/example.test/mail.example.test/A", "PUT",
+                        '{"ttl": 60, "records": ["192.0.2.77"]}')
+    assert reply.status == 200
+    assert addresses(server.query("in.up.test", rd=True)) == [
+        "mail.example.test.", "192.0.2.77"]
+
+
+def test_ds_of_a_local_zone_is_the_parents(start, zone_upstream):
+    """RFC 4035 section 3.1.4.1: NODATA of the child is for servers without
+    recursion, or for who does not ask for it."""
+    ds = "1 8 2 " + "ab" * 32
+    one = zone_upstream(f"example.test. DS {ds}", soa=True)
+    server = start_cached(start, one)
+    for _ in range(2):
+        response = server.query("example.test", "DS", rd=True)
+        assert addresses(response) == [ds]
+        assert not response.flags & dns.flags.AA
+    assert one.count() == 1
+    response = server.query("example.test", "DS")
+    assert response.flags & dns.flags.AA and not response.answer
+    assert server.query("www.example.test", "DS", rd=True).flags & dns.flags.AA
+    server.query("example.test", "SOA", rd=True)
+    assert one.count() == 1
+
+
+@pytest.mark.parametrize("cache", ["", "dns_cache 2m;"])
+def test_ad_is_for_who_asks_for_it(start, zone_upstream, cache):
+    """The client's AD goes to the upstream, and its AD comes back (RFC 6840
+    sections 5.7 and 5.8), from the cache as well."""
+    one = zone_upstream("x.up.test. A 192.0.2.1")
+    one.wants_ad = True
+    server = start_cached(start, one, main=cache)
+
+    def has_ad(flags=0, **options):
+        query = dns.message.make_query("x.up.test", "A", **options)
+        query.flags |= flags
+        return bool(server.exchange(query).flags & dns.flags.AD)
+
+    for _ in range(2):
+        assert not has_ad()
+        assert has_ad(dns.flags.AD)
+        assert has_ad(want_dnssec=True)
+        assert has_ad(dns.flags.AD, use_edns=0)
+        assert not has_ad(use_edns=0)
+    flags = [bool(query.flags & dns.flags.AD) for _, query, _ in one.asked]
+    assert set(flags) == {True, False}
+    assert len(flags) == (3 if cache else 10)
