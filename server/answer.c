@@ -290,7 +290,7 @@ answer_from_zones(dns_server_call_t *call)
         return send_error(call, DNS_RCODE_SERVFAIL);
     }
     if (dns_server_asks_parent(call, &worker.query, &worker.answer)) {
-        return answer_from_cache(call, &options);
+        return answer_from_cache(call, &options, NULL);
     }
     if (worker.answer.leaves_zones &&
         (dns_remote_count > 0 || dns_server_may_forward(call, &worker.query))) {
