@@ -58,6 +58,7 @@ enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]) };
 typedef struct {
     uint16_t key;
     bool has_value;
+    bool is_generic;   /* written as keyNNNNN */
     const char *value; /* in the token, escapes as they were */
     size_t value_size;
     const char *at; /* for errors */
@@ -233,6 +234,22 @@ put_value(rdata_reader_t *r, const parameter_t *p, const uint8_t *value,
     }
 }
 
+static bool is_value(form_t form, const uint8_t *octets, size_t size);
+
+/* Behind keyNNNNN stands the value as it is on the wire, also where the key has
+   a name and a form of its own (RFC 9460 section 2.1). */
+static bool
+put_wire_value(rdata_reader_t *r, const parameter_t *p, const uint8_t *value,
+               size_t size)
+{
+    form_t form = key_form(p->key);
+    size_t start = r->size;
+
+    return is_value(form, value, size) && rdata_put(r, value, size) &&
+           (form != FORM_KEYS || (sort_keys(r->out + start, size) &&
+                                  get16(r->out + start) != KEY_MANDATORY));
+}
+
 /* The value without its escapes, into room for value_size octets. */
 static bool
 unescape(const parameter_t *p, uint8_t *out, size_t *size)
@@ -262,8 +279,10 @@ put_parameter(rdata_reader_t *r, const parameter_t *p)
                   rdata_put16(r, 0);
     size_t start = r->size;
 
-    is_put =
-        is_put && put_value(r, p, value, size) && r->size - start <= UINT16_MAX;
+    is_put = is_put &&
+             (p->is_generic ? put_wire_value(r, p, value, size)
+                            : put_value(r, p, value, size)) &&
+             r->size - start <= UINT16_MAX;
     free(value);
 
     if (!is_put) {
@@ -286,6 +305,8 @@ parse_parameter(rdata_reader_t *r, const token_t *token, parameter_t *p)
     if (!key_from_text(&p->key, token->text, key_size)) {
         return fail(r, p, "a service parameter such as alpn=h2 or key123=...");
     }
+
+    p->is_generic = memcmp(token->text, "key", 3) == 0; /* no name begins so */
 
     if (sign == NULL) {
         return true;

@@ -24,8 +24,8 @@ struct store_records_s {
 struct json_t;
 struct json_error_t;
 
-/* The JSON of a field, by the one rule that whatever is served of it and whatever
-   an edit keeps of it go by; NULL: it is none. */
+/* The JSON of a field, by the one rule that whatever is served of it and
+   whatever an edit keeps of it go by; NULL: it is none. */
 struct json_t *records_load_json(const char *text, size_t size,
                                  struct json_error_t *error);
 

@@ -30,9 +30,9 @@ void store_redis_pattern(const char *prefix, const char *suffix, char *pattern);
 void store_redis_field(const dns_name_t *name, const dns_name_t *apex,
                        char *field);
 
-/* The name of a field, in wire form; false: it is no name, or one that is written
-   otherwise than store_redis_field() writes it ("WWW"), so that no look-up finds
-   it. */
+/* The name of a field, in wire form; false: it is no name, or one that is
+   written otherwise than store_redis_field() writes it ("WWW"), so that no
+   look-up finds it. */
 bool store_redis_name(const char *field, size_t size, const dns_name_t *apex,
                       uint8_t *name);
 

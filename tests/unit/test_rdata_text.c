@@ -81,6 +81,11 @@ static const sample_t samples[] = {
     {"SVCB", "1 . alpn=h2 no-default-alpn dohpath=/q{?dns}",
      "1 . alpn=\"h2\" no-default-alpn dohpath=\"/q{?dns}\""},
     {"SVCB", "1 . dohpath=/q{?x,dns}{&y}", "1 . dohpath=\"/q{?x,dns}{&y}\""},
+    /* The octets of the wire, as BIND and PowerDNS have it. */
+    {"SVCB", "1 . key1=\\002h2\\002h3 key2 key3=\\000\\053",
+     "1 . alpn=\"h2,h3\" no-default-alpn port=53"},
+    {"SVCB", "1 . key0=\\000\\005\\000\\004 key4=abcd key5=a",
+     "1 . mandatory=ipv4hint,ech ipv4hint=97.98.99.100 ech=YQ=="},
     {"SVCB", "1 . alpn=a\\\\b", "1 . alpn=\"ab\""}, /* as BIND has it */
     {"SRV", "0 5 5060 sip.example.", NULL},
     {"NAPTR",
@@ -285,6 +290,12 @@ static const sample_t wrong[] = {
     {"SVCB", "1 foo.example.com. mandatory=key123,key123 key123=abc", NULL},
     {"SVCB", "1 foo.example.com. key65535=x", NULL},
     {"SVCB", "1 foo.example.com. key0667=x", NULL},
+    {"SVCB", "1 foo.example.com. key1=h2", NULL},
+    {"SVCB", "1 foo.example.com. key3=853", NULL},
+    {"SVCB", "1 foo.example.com. key4=192.0.2.1", NULL},
+    {"SVCB", "1 foo.example.com. key0=\\000\\000", NULL},
+    {"SVCB", "1 foo.example.com. key0=\\000\\001 key4=abcd", NULL},
+    {"SVCB", "1 foo.example.com. key8=x", NULL},
     {"SVCB", "1 foo.example.com. alpn=h2,", NULL},
 };
 
