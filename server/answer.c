@@ -218,6 +218,9 @@ answer_from_cache(dns_server_call_t *call, const dns_answer_options_t *options,
     call->size = dns_server_cache_get(dns_server_view(call), call,
                                       &worker.query, options);
     call->may_keep = 1;
+    if (call->size == 0 && dns_server_cache_has_stale()) {
+        call->size = dns_server_ask_stale(call, &worker.query);
+    }
     return call->size > 0 ? DNS_SERVER_SEND : ask_in_turn(call, apex);
 }
 

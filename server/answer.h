@@ -81,6 +81,13 @@ dns_server_view(const dns_server_call_t *call)
     return dns_server_recurses(call) ? call->conf->view : 0;
 }
 
+/* Upstreams, by the directive's text, as a source (server/health.h). */
+static inline uint32_t
+dns_server_upstream_health(const dns_server_call_t *call)
+{
+    return dns_server_recurses(call) ? call->conf->view | 1 : 0;
+}
+
 /* May a name that no zone holds be asked of the server's upstreams? */
 ngx_uint_t dns_server_may_forward(const dns_server_call_t *call,
                                   const dns_query_t *query);

@@ -8,6 +8,8 @@
 #include "runtime/seldom.h"
 #include "runtime/socket.h"
 #include "runtime/vm.h"
+#include "runtime/wait.h"
+#include "server/health.h"
 #include "server/options.h"
 #include "server/private/ask.h"
 
@@ -34,7 +36,7 @@ static void ended(resolua_request_t *r, ngx_int_t rc);
 
 
 /* What dns.service.answer returned: octets or nil; seconds, or nil, that the
-   answer may be kept at most. */
+   answer may be kept at most, and false where no upstream has answered. */
 static void
 results(resolua_request_t *r, lua_State *L)
 {
@@ -44,6 +46,7 @@ results(resolua_request_t *r, lua_State *L)
         return;
     }
     const char *octets = lua_tolstring(L, 1, &size);
+    ask->is_silent = lua_type(L, 2) == LUA_TBOOLEAN;
     ask->keep_max = lua_type(L, 2) == LUA_TNUMBER
                         ? (uint32_t) lua_tonumber(L, 2)
                         : UINT32_MAX;
@@ -76,6 +79,8 @@ ask_new(ngx_log_t *log)
         return NULL;
     }
     ask->is_forwarding = 0;
+    ask->is_check = 0;
+    ngx_memzero(&ask->event, sizeof(ask->event));
     return ask;
 }
 
@@ -129,6 +134,8 @@ ask_take(const dns_server_call_t *call, ngx_log_t *log)
     ask->step = ASK_QUERY_HOOK;
     ask->has_ticket = 0;
     ask->keep_max = UINT32_MAX;
+    ask->source = 0;
+    ask->is_background = ask->is_check = ask->is_silent = 0;
     ask->hook.forward_size = 0;
     ask->hook.new_name_size = 0;
     return ask;
@@ -139,6 +146,11 @@ void
 ask_release(dns_server_ask_t *ask)
 {
     resolua_request_end(&ask->request);
+    resolua_wait_unset(&ask->event);
+    if (ask->is_check) {
+        ask->is_check = 0;
+        dns_health_end_check(ask->checked);
+    }
     if (ask->is_forwarding) {
         ask->is_forwarding = 0;
         forwarding--;
@@ -209,8 +221,15 @@ complete(dns_server_ask_t *ask)
                           ask_answer.size) != DNS_OK) {
         return;
     }
+    if (ask->is_silent) {
+        dns_health_fail(ask->source);
+    } else if (ask->is_forwarding) {
+        dns_health_work(ask->source);
+    }
     if (response.rcode == DNS_RCODE_SERVFAIL) {
-        put_stale(ask);
+        if (ask->call.may_keep) { /* else it is of another source */
+            put_stale(ask);
+        }
         return;
     }
     if (ask->call.may_keep) {
@@ -337,6 +356,7 @@ ask_service(dns_server_ask_t *ask)
         }
         forwarding++;
         ask->is_forwarding = 1;
+        ask->source = ngx_crc32_long(forward.data, forward.len) | 1;
     }
     ask->request.sockets = &quiet; /* the forwarder tells what fails */
     lua_rawgeti(L, LUA_REGISTRYINDEX, answer_ref);
@@ -344,23 +364,6 @@ ask_service(dns_server_ask_t *ask)
     lua_pushinteger(L, call->transport);
     push_route(L, ask, &forward);
     return resolua_run_function(&ask->request, 3, RESOLUA_DNS_QUERY);
-}
-
-
-/* The zones of networked stores are asked in C; what a hook has said to forward
-   or to rename is dns.service's. */
-static ngx_int_t
-begin(dns_server_ask_t *ask)
-{
-    ask->share = ask->call.share;
-    if (ask->share != NULL) {
-        dns_fairness_begin(ask->share);
-    }
-    if (dns_remote_count > 0 && ask->hook.forward_size == 0 &&
-        ask->hook.new_name_size == 0) {
-        return ask_zones(ask);
-    }
-    return ask_service(ask);
 }
 
 
@@ -373,7 +376,7 @@ deliver(dns_server_ask_t *ask, uint8_t *out, size_t size)
     if (ask->step != ASK_QUERY_HOOK) {
         dns_fairness_answered(ask->share, &ask->query, out, size);
     }
-    if (dns_server_has_hooks(ask->call.conf)) {
+    if (dns_server_has_hooks(ask->call.conf) && !ask->is_background) {
         size = hook_finish(ask, out, size);
     }
     if (out == ask->out) { /* which the next ask may have */
@@ -384,6 +387,90 @@ deliver(dns_server_ask_t *ask, uint8_t *out, size_t size)
     if (answered != NULL) {
         answered(data, out, size);
     }
+}
+
+
+/* The zones of networked stores are asked in C; what a hook has said to forward
+   or to rename is dns.service's. */
+static ngx_int_t
+begin_steps(dns_server_ask_t *ask)
+{
+    ask->share = ask->call.share;
+    if (ask->share != NULL) {
+        dns_fairness_begin(ask->share);
+    }
+    if (dns_remote_count > 0 && ask->hook.forward_size == 0 &&
+        ask->hook.new_name_size == 0) {
+        ask->source = dns_remote_health(&ask->query.qname);
+        return ask_zones(ask);
+    }
+    return ask_service(ask);
+}
+
+
+/* The client has waited for long: what has expired goes to it, and the question
+   goes on without it.  The request is busy with that, so the hooks run in
+   another's place. */
+static void
+on_long_wait(ngx_event_t *ev)
+{
+    dns_server_ask_t *ask = ev->data;
+    const dns_server_answered_pt answered = ask->answered;
+    if (answered == NULL) {
+        return;
+    }
+    ask->call.out = ask_answer.octets;
+    ask_answer.size = dns_server_cache_get_stale(&ask->call, &ask->query);
+    dns_server_ask_t *stand_in =
+        ask_answer.size > 0 ? ask_take(&ask->call, ngx_cycle->log) : NULL;
+    if (stand_in == NULL) {
+        return;
+    }
+    dns_health_fail(ask->source);
+    ask->is_background = 1;
+    ask->answered = NULL;
+    ask->request.log = ngx_cycle->log;
+    hook_end(ask);
+    resolua_request_move_ctx(&stand_in->request, &ask->request);
+    hook_prepare(stand_in, ask_answer.octets, ASK_OUT_ROOM);
+    stand_in->hook.started = ask->hook.started;
+    stand_in->answered = answered;
+    stand_in->data = ask->data;
+    deliver(stand_in, ask_answer.octets, ask_answer.size);
+}
+
+
+/* Is there something that has expired, to be given after a while? */
+static void
+wait_with_stale(dns_server_ask_t *ask)
+{
+    enum { LONG_WAIT = 1800 }; /* ms, RFC 8767 section 5 */
+    static uint8_t out[DNS_SERVER_UDP_SIZE_MAX + 2 * DNS_EDNS_OPTIONS_MAX];
+    uint8_t *before = ask->call.out;
+    if (!ask->call.may_keep || ask->is_background ||
+        !dns_server_cache_has_stale()) {
+        return;
+    }
+    ask->call.out = out;
+    const size_t size = dns_server_cache_get_stale(&ask->call, &ask->query);
+    ask->call.out = before;
+    if (size > 0) {
+        ask->event.handler = on_long_wait;
+        ask->event.data = ask;
+        ask->event.log = ngx_cycle->log;
+        ngx_add_timer(&ask->event, LONG_WAIT);
+    }
+}
+
+
+static ngx_int_t
+begin(dns_server_ask_t *ask)
+{
+    const ngx_int_t rc = begin_steps(ask);
+    if (rc == NGX_AGAIN) {
+        wait_with_stale(ask);
+    }
+    return rc;
 }
 
 
@@ -506,6 +593,56 @@ dns_server_ask(const dns_server_call_t *call, ngx_log_t *log,
     }
     service_ended(ask, rc);
     return NULL;
+}
+
+
+static void
+on_check(ngx_event_t *ev)
+{
+    dns_server_ask_t *ask = ev->data;
+    const ngx_int_t rc = begin(ask);
+    if (rc != NGX_AGAIN) {
+        service_ended(ask, rc);
+    }
+}
+
+
+/* Asks in the background whether the source is back. */
+static void
+begin_check(const dns_server_call_t *call, uint32_t source)
+{
+    dns_server_ask_t *ask = ask_take(call, ngx_cycle->log);
+    if (ask == NULL) {
+        dns_health_end_check(source);
+        return;
+    }
+    ask->call.may_keep = 1;
+    ask->answered = NULL;
+    ask->is_background = 1;
+    ask->is_check = 1;
+    ask->checked = source;
+    ask->event.handler = on_check;
+    ask->event.data = ask;
+    ask->event.log = ngx_cycle->log;
+    ngx_post_event(&ask->event, &ngx_posted_events);
+}
+
+
+size_t
+dns_server_ask_stale(const dns_server_call_t *call, const dns_query_t *query)
+{
+    uint32_t source = dns_remote_health(&query->qname);
+    if (source == 0) {
+        source = dns_server_upstream_health(call);
+    }
+    if (!dns_health_is_failed(source)) {
+        return 0;
+    }
+    const size_t size = dns_server_cache_get_stale(call, query);
+    if (size > 0 && dns_health_begin_check(source)) {
+        begin_check(call, source);
+    }
+    return size;
 }
 
 

@@ -28,6 +28,12 @@ dns_server_ask_t *dns_server_ask_new(const dns_server_call_t *call,
 /* dns_server_answer() for a server with hooks. */
 dns_server_verdict_t dns_server_hooked(dns_server_call_t *call);
 
+/* Where the source of the answer counts as failed: what has expired, into
+   call->out; now and then one question goes on in the background.  0: there is
+   none, or it does not. */
+size_t dns_server_ask_stale(const dns_server_call_t *call,
+                            const dns_query_t *query);
+
 /* The client is gone. */
 void dns_server_ask_cancel(dns_server_ask_t *ask);
 

@@ -1,5 +1,6 @@
 /* A query whose zone is in a networked store: fetched, answered, kept. */
 
+#include "server/health.h"
 #include "server/private/ask.h"
 
 static ngx_int_t go_on(dns_server_ask_t *ask);
@@ -53,7 +54,12 @@ static void
 on_fetched(void *data, dns_status_t status)
 {
     dns_server_ask_t *ask = data;
-    if (ask->answered == NULL) { /* nobody waits any more */
+    if (status == DNS_OK) {
+        dns_health_work(ask->source);
+    } else if (status == DNS_ESTORE) {
+        dns_health_fail(ask->source);
+    }
+    if (ask->answered == NULL && !ask->is_background) { /* nobody waits */
         dns_remote_end(&ask->fetch);
         ask_release(ask);
         return;

@@ -4,11 +4,12 @@
 #include "dns/type.h"
 #include "runtime/clock.h"
 #include "runtime/vm.h"
+#include "server/health.h"
 #include "server/options.h"
 #include "server/statistics.h"
 
 /* Behind nginx's own header of a shared zone. */
-enum { BLOCK_AT = 4096 };
+enum { HEALTH_AT = 4096, BLOCK_AT = HEALTH_AT + DNS_HEALTH_SIZE };
 
 dns_cache_t *dns_server_cache;
 
@@ -61,6 +62,9 @@ dns_server_cache_open(ngx_cycle_t *cycle)
     rules.ttl_min = (uint32_t) conf->cache_ttl_min;
     rules.ttl_max = (uint32_t) conf->cache_ttl_max;
     stale_seconds = (uint32_t) conf->serve_stale;
+    dns_health_open(conf->cache != NULL && stale_seconds > 0
+                        ? conf->cache->shm.addr + HEALTH_AT
+                        : NULL);
 }
 
 
@@ -100,6 +104,13 @@ put_stale_option(dns_answer_options_t *options, uint8_t *octets, uint16_t rcode)
     if (dns_options_put_extended_error(&extra, why, NULL) == DNS_OK) {
         options->edns_options_size = (uint16_t) extra.size;
     }
+}
+
+
+ngx_uint_t
+dns_server_cache_has_stale(void)
+{
+    return stale_seconds > 0 && dns_server_cache != NULL;
 }
 
 

@@ -21,6 +21,9 @@ size_t dns_server_cache_get(uint32_t view, const dns_server_call_t *call,
                             const dns_query_t *query,
                             const dns_answer_options_t *options);
 
+/* Is dns_serve_stale on? */
+ngx_uint_t dns_server_cache_has_stale(void);
+
 /* Where the data cannot be had: what has expired, within dns_serve_stale. */
 size_t dns_server_cache_get_stale(const dns_server_call_t *call,
                                   const dns_query_t *query);

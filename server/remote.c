@@ -25,8 +25,10 @@ dns_remote_is_starting(void)
 }
 
 
-dns_remote_where_t
-dns_remote_find(const dns_name_t *name, const dns_name_t **apex)
+/* *store: that has the deepest zone which holds name. */
+static dns_remote_where_t
+find_store(const dns_name_t *name, const dns_name_t **apex,
+           const remote_store_t **store)
 {
     dns_remote_where_t where = DNS_REMOTE_NO;
     *apex = NULL;
@@ -44,6 +46,7 @@ dns_remote_find(const dns_name_t *name, const dns_name_t **apex)
         if (zone != NULL && !remote_is_outdated(&remote_stores[i]) &&
             (*apex == NULL || zone->apex.label_count > (*apex)->label_count)) {
             *apex = &zone->apex;
+            *store = &remote_stores[i];
             where = DNS_REMOTE_YES;
         }
     }
@@ -62,6 +65,28 @@ dns_remote_knows(const dns_name_t *name, const dns_name_t *apex)
         }
     }
     return NGX_AGAIN;
+}
+
+
+dns_remote_where_t
+dns_remote_find(const dns_name_t *name, const dns_name_t **apex)
+{
+    const remote_store_t *store;
+    return find_store(name, apex, &store);
+}
+
+
+uint32_t
+dns_remote_health(const dns_name_t *name)
+{
+    const dns_name_t *apex;
+    const remote_store_t *store;
+    if (dns_remote_count == 0 ||
+        find_store(name, &apex, &store) != DNS_REMOTE_YES) {
+        return 0;
+    }
+    const ngx_str_t *text = &store->group->name;
+    return ngx_crc32_long(text->data, text->len) | 1;
 }
 
 

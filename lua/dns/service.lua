@@ -394,7 +394,7 @@ local function forward_query(forward, packet, query, route)
         seldom.log(ngx.WARN, forward, "dns_forward: no upstream of %s answered "
             .. "(%s): SERVFAIL, or what is kept by dns_serve_stale",
             forward.text, err)
-        return error_response(packet, SERVFAIL, forward, NO_REACHABLE)
+        return error_response(packet, SERVFAIL, forward, NO_REACHABLE), false
     end
 
     local has_alias = is_alias(response, query)
@@ -480,7 +480,8 @@ local NO_ROUTE = {}
 --   the zones out; `refusal`: why names that no zone holds are refused (RFC
 --   8914)
 -- @treturn string|nil the response; nil: send nothing
--- @treturn number|nil seconds that it may be kept at most
+-- @treturn number|boolean|nil seconds that it may be kept at most; false: no
+--   upstream has answered
 function service.answer(packet, transport, route)
     route = route or NO_ROUTE
     if route.new_name then

@@ -1,6 +1,9 @@
 """dns_serve_stale: what was kept is given where its source does not answer."""
 
 import json
+import re
+import signal
+import time
 
 import dns.edns
 import pytest
@@ -49,7 +52,7 @@ def redis(tmp_path):
 
 def redis_store(redis, more=""):
     return (f"dns_store redis://default:secret@127.0.0.1:{redis.port}/3 ttl_cap=1s"
-            f" timeout=300ms {more};")
+            f" timeout=2s {more};")
 
 
 def fails(server, name):
@@ -108,3 +111,106 @@ def test_it_needs_a_cache(start):
     server.allow_log("dns_serve_stale")
     code, said = server.test_configuration()
     assert code != 0 and "needs dns_cache" in said
+
+
+# Who waits, and for how long (RFC 8767 section 5).
+
+def start_upstream(start, upstream, server="", **options):
+    return start(CONF % ("dns_serve_stale 1h; dns_cache_ttl 0 1s;",
+                         f"dns_forward {upstream.address};" + server), **options)
+
+
+def expire(server, *names):
+    """Answers of the names are kept, and have expired."""
+    for name in names:
+        assert ask(server, name, rd=True).answer
+    server.upstream.fault = "silent"
+
+
+def test_one_client_waits_for_an_upstream(start):
+    """The others are answered at once, by all workers; one question at a time
+    looks whether it is back, and then answers are fresh."""
+    upstream = Upstream(5)
+    server = start_upstream(start, upstream, workers=2)
+    server.upstream = upstream
+    names = [f"n{i}.test" for i in range(20)]
+    expire(server, *names)
+    begin = time.monotonic()
+    wait_for(lambda: explained(ask(server, names[0], rd=True)) == [3], 20)
+    count, first = upstream.count(), time.monotonic() - begin
+    begin = time.monotonic()
+    for i in range(200):
+        response = ask(server, names[i % 20], rd=True, tcp=i % 2 == 1)
+        assert explained(response) == [3] and response.answer[0].ttl == 30
+    assert first < 20 and time.monotonic() - begin < 60
+    # Each check asks the upstream some times, for some seconds.
+    assert upstream.count() - count < 40
+    assert server.query("never.test", rd=True, timeout=20).rcode() == 2
+    upstream.fault = None
+    wait_for(lambda: explained(ask(server, names[0], rd=True)) == [], 30)
+    wait_for(lambda: explained(ask(server, names[7], rd=True)) == [], 30)
+    upstream.stop()
+
+
+def test_a_slow_upstream_is_not_waited_for(start):
+    """What comes after the client has its answer is kept for the next one; the
+    hooks see what the client got, once."""
+    upstream = Upstream(5)
+    server = start_upstream(start, upstream, server="""
+        dns_answer_by_lua_block { local q = ... answers = (answers or 0) + 1 }
+        dns_log_by_lua_block {
+            local q = ...
+            if q.name == "slow.test" then
+                ngx.log(ngx.WARN, "logged ", q.name, " ", q.rcode)
+            end
+        }""")
+    assert ask(server, "slow.test", rd=True).answer
+    upstream.delay = 2.6
+    time.sleep(1.1) # its TTL
+    begin = time.monotonic()
+    response = ask(server, "slow.test", rd=True, timeout=20)
+    assert explained(response) == [3]
+    assert time.monotonic() - begin >= 1.7
+    assert len(re.findall("logged slow.test", server.log())) == 2
+    upstream.delay = 0
+    wait_for(lambda: explained(ask(server, "slow.test", rd=True)) == [], 30)
+    upstream.stop()
+
+
+def test_one_client_waits_for_a_store(start, redis):
+    """A database that hangs; the socket takes what is asked and says nothing."""
+    server = start(CONF % (redis_store(redis).replace("2s", "4s")
+                           + "dns_serve_stale 1h;", ""))
+    assert ask(server, "www.r.test").answer
+    assert ask(server, "no.r.test").rcode() == 3
+    redis.process.send_signal(signal.SIGSTOP)
+    try:
+        wait_for(lambda: explained(ask(server, "www.r.test", timeout=20)) == [3],
+                 30)
+        begin = time.monotonic()
+        for _ in range(50):
+            assert explained(ask(server, "www.r.test", timeout=20)) == [3]
+            assert explained(ask(server, "no.r.test", timeout=20)) in ([19], [])
+        assert time.monotonic() - begin < 60
+    finally:
+        redis.process.send_signal(signal.SIGCONT)
+    wait_for(lambda: explained(ask(server, "www.r.test", timeout=20)) == [], 30)
+
+
+def test_stale_answers_are_of_the_same_upstream(start):
+    """A query that a hook sends to another upstream, which fails, is not given
+    what this server's own upstream has said."""
+    upstream, other = Upstream(5), Upstream(6, fault="servfail")
+    server = start_upstream(start, upstream, server="""
+        dns_query_by_lua_block {
+            local q = ...
+            if q.type == 1 and away then q:forward("%s") end
+            if q.name == "away.test" then away = true end
+        }""" % other.address)
+    assert ask(server, "www.test", rd=True).answer
+    ask(server, "away.test", rd=True)
+    time.sleep(1.1) # its TTL
+    response = ask(server, "www.test", rd=True)
+    assert response.rcode() == 2 and explained(response) != [3]
+    for one in (upstream, other):
+        one.stop()
