@@ -507,6 +507,9 @@ local function query(words, options)
     if not name then
         return complain("resolua: NAME is needed; see --help")
     end
+    if not dns.type[rtype] then
+        return complain("resolua: ", rtype, ": no such record type")
+    end
 
     local text, reason = client.dig {
         name = name,

@@ -359,6 +359,12 @@ def test_query_asks_the_port_of_serve():
             assert f"port {port}" in errors
 
 
+def test_query_names_a_type_that_is_none():
+    for rtype in ("FROB", "TYPE70000"):
+        assert run_command("query", "x.test", rtype, "-p", "1") == \
+            (1, "", f"resolua: {rtype}: no such record type\n")
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
 @pytest.mark.parametrize("link", [os.symlink, os.link])
 def test_root_gives_no_file_away_through_a_link(resolua, zone, tmp_path, link):
