@@ -2,16 +2,35 @@
 
 #include "http/private/api.h"
 
+enum { FILE_BUFFER = 4096 }; /* octets */
 
-/* The request's body, emptied, once the client's has been read or discarded. */
+
+/* The length in the request's header will be that of the new body: what the
+   socket may still read of the client's is counted apart.  Unless all is read,
+   the connection is of no use for another request. */
+static void
+leave_to_socket(http_ctx_t *ctx)
+{
+    ngx_http_request_t *r = ctx->request;
+    resolua_client_socket_count(ctx->socket, &ctx->socket_rest);
+    if (ctx->socket_rest > 0 && r->keepalive) {
+        ctx->was_keepalive = 1;
+        r->keepalive = 0;
+    }
+}
+
+
+/* The request's body, emptied, once the client's has been read or discarded, or
+   a script reads it by ngx.req.socket(). */
 static ngx_http_request_body_t *
 new_body(lua_State *L, ngx_http_request_t *r)
 {
-    if (r == r->main && r->request_body == NULL &&
-        !http_ctx_find(r)->body_discarded) {
+    http_ctx_t *ctx = http_ctx_find(r);
+    const ngx_http_request_body_t *before = r->request_body;
+    const int has_socket = ctx->socket != NULL && !ctx->is_raw;
+    if (r == r->main && before == NULL && !has_socket && !ctx->body_discarded) {
         luaL_error(L, "request body not read yet");
     }
-    const ngx_http_request_body_t *before = r->request_body;
     if (before != NULL && before->rest > 0) {
         luaL_error(L, "request body not read yet");
     }
@@ -19,6 +38,9 @@ new_body(lua_State *L, ngx_http_request_t *r)
     if (body == NULL) {
         luaL_error(L, "no memory");
         return NULL;
+    }
+    if (before == NULL && has_socket) {
+        leave_to_socket(ctx);
     }
     r->request_body = body;
     r->discard_body = 0;
@@ -176,9 +198,12 @@ init_body(lua_State *L)
         ngx_http_get_module_loc_conf(r, ngx_http_core_module);
     const lua_Integer size =
         luaL_optinteger(L, 1, (lua_Integer) clcf->client_body_buffer_size);
-    luaL_argcheck(L, size > 0 && size < 0x40000000, 1, "size out of range");
+    luaL_argcheck(L, size >= 0 && size < 0x40000000, 1, "size out of range");
     ngx_http_request_body_t *body = new_body(L, r);
-    body->buf = ngx_create_temp_buf(r->pool, (size_t) size);
+    /* 0: all goes to the file, by way of a buffer */
+    body->buf =
+        ngx_create_temp_buf(r->pool, size > 0 ? (size_t) size : FILE_BUFFER);
+    ctx->body_to_file = size == 0;
     if (body->buf == NULL) {
         return luaL_error(L, "no memory");
     }
@@ -260,7 +285,10 @@ finish_body(lua_State *L)
     ngx_http_request_t *r = ctx->request;
     ngx_http_request_body_t *body = r->request_body;
     ctx->body_gathers = 0;
-    if (body->temp_file == NULL) {
+    if (ctx->was_keepalive && ctx->socket_rest == 0) {
+        r->keepalive = 1;
+    }
+    if (body->temp_file == NULL && !(ctx->body_to_file && ctx->body_size > 0)) {
         if (ctx->body_size > 0) {
             add_link(L, r, &body->bufs)->buf = body->buf;
         }

@@ -54,6 +54,14 @@ resolua_client_socket_push(lua_State *L, resolua_request_t *r,
 }
 
 
+void
+resolua_client_socket_count(resolua_client_socket_t *socket, off_t *rest)
+{
+    *rest = *socket->rest;
+    socket->rest = rest;
+}
+
+
 ngx_uint_t
 resolua_client_socket_reads(const resolua_client_socket_t *socket)
 {

@@ -28,6 +28,10 @@ resolua_client_socket_t *
 resolua_client_socket_push(lua_State *L, resolua_request_t *r,
                            const resolua_client_t *client);
 
+/* From now on *rest says how many octets may be read; it is the same as before.
+ */
+void resolua_client_socket_count(resolua_client_socket_t *socket, off_t *rest);
+
 ngx_uint_t resolua_client_socket_reads(const resolua_client_socket_t *socket);
 ngx_uint_t resolua_client_socket_writes(const resolua_client_socket_t *socket);
 

@@ -50,6 +50,7 @@ typedef struct {
     ngx_uint_t ended_phase;          /* a sleeping phase that has ended ... */
     ngx_int_t ended_rc;              /* ... and how */
     off_t body_size;                 /* of the body that a script writes */
+    off_t socket_rest; /* of the client's, meanwhile, for the socket to read */
     ngx_chain_t *filter_free;        /* the body filter's buffers */
     ngx_chain_t *filter_busy;
     unsigned filter_ended : 1; /* the script has ended the response */
@@ -61,6 +62,8 @@ typedef struct {
     unsigned body_pending : 1; /* nginx still reads it */
     unsigned body_discarded : 1;
     unsigned body_gathers : 1; /* between init_body and finish_body */
+    unsigned body_to_file : 1;
+    unsigned was_keepalive : 1; /* before the rest of the body was left unread */
 } http_ctx_t;
 
 extern const resolua_host_t http_host;
