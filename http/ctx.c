@@ -13,6 +13,22 @@ client_connection(const resolua_request_t *base)
     return ctx->request->connection;
 }
 
+static void *
+nginx_request(const resolua_request_t *base)
+{
+    const http_ctx_t *ctx = base->data;
+    return ctx->request;
+}
+
+
+static ngx_connection_t *
+upstream_connection(const resolua_request_t *base)
+{
+    const http_ctx_t *ctx = base->data;
+    const ngx_http_upstream_t *u = ctx->request->upstream;
+    return u != NULL ? u->peer.connection : NULL;
+}
+
 const resolua_host_t http_host = {
     .subsystem = "http",
     .print = http_print,
@@ -23,6 +39,8 @@ const resolua_host_t http_host = {
     .variable = http_var_find,
     .var_set = http_var_set,
     .connection = client_connection,
+    .nginx = nginx_request,
+    .upstream = upstream_connection,
     .index = http_field_get,
     .newindex = http_field_set,
     .req_socket = http_req_socket,
@@ -37,6 +55,8 @@ const resolua_host_t http_proxy_ssl_host = {
     .variable = http_var_find,
     .var_set = http_var_set,
     .connection = client_connection,
+    .nginx = nginx_request,
+    .upstream = upstream_connection,
     .index = http_field_get,
     .newindex = http_field_set,
     .resumed = resolua_ssl_resumed,

@@ -64,6 +64,9 @@ typedef struct {
     lua_CFunction index;      /* (ngx, name): a field that ngx has not */
     lua_CFunction newindex;   /* (ngx, name, value) */
     ngx_connection_t *(*connection)(const resolua_request_t *r); /* client's */
+    void *(*nginx)(const resolua_request_t *r); /* nginx's own object of it */
+    /* To the upstream that it is proxied to; NULL: there is none. */
+    ngx_connection_t *(*upstream)(const resolua_request_t *r);
     /* Will resolua_run_client_gone() be called?  For ngx.on_abort. */
     ngx_uint_t (*watches_client)(const resolua_request_t *r);
     /* The chunk has returned: its values stand on L from 1 up.  Must not end

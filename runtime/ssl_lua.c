@@ -174,6 +174,41 @@ get_tls1_version_str(lua_State *L)
 }
 
 
+static SSL *
+upstream_ssl(lua_State *L)
+{
+    const resolua_request_t *r = resolua_request(L);
+    const ngx_connection_t *c =
+        r->host->upstream != NULL ? r->host->upstream(r) : NULL;
+    return c != NULL && c->ssl != NULL ? c->ssl->connection : NULL;
+}
+
+
+/* Of the connection to the upstream. */
+static int
+get_upstream_version(lua_State *L)
+{
+    SSL *ssl = upstream_ssl(L);
+    if (ssl == NULL) {
+        return fail_plain(L);
+    }
+    lua_pushinteger(L, SSL_version(ssl));
+    return 1;
+}
+
+
+static int
+get_upstream_version_str(lua_State *L)
+{
+    SSL *ssl = upstream_ssl(L);
+    if (ssl == NULL) {
+        return fail_plain(L);
+    }
+    lua_pushstring(L, SSL_get_version(ssl));
+    return 1;
+}
+
+
 /* get_client_random(size?): all 32 octets unless told */
 static int
 get_client_random(lua_State *L)
@@ -365,9 +400,26 @@ open_proxy_certificate(lua_State *L)
 }
 
 
+/* ngx.proxyssl */
+static int
+open_proxy(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"get_tls1_version", get_upstream_version},
+        {"get_tls1_version_str", get_upstream_version_str},
+        {NULL, NULL},
+    };
+    lua_createtable(L, 0, 8);
+    luaL_register(L, NULL, functions);
+    set_versions(L);
+    return 1;
+}
+
+
 void
 resolua_ssl_setup(lua_State *L)
 {
+    resolua_vm_preload(L, "ngx.proxyssl", open_proxy);
     resolua_vm_preload(L, "ngx.ssl", open_ssl);
     resolua_vm_preload(L, "ngx.ssl.clienthello", resolua_ssl_open_hello);
     resolua_vm_preload(L, "ngx.ssl.session", resolua_ssl_open_session);

@@ -117,6 +117,9 @@ static const struct {
     {"keepalive", SOL_SOCKET, SO_KEEPALIVE},
     {"reuseaddr", SOL_SOCKET, SO_REUSEADDR},
     {"tcp-nodelay", IPPROTO_TCP, TCP_NODELAY},
+    {"keepidle", IPPROTO_TCP, TCP_KEEPIDLE}, /* s */
+    {"keepintvl", IPPROTO_TCP, TCP_KEEPINTVL},
+    {"keepcnt", IPPROTO_TCP, TCP_KEEPCNT},
     {"sndbuf", SOL_SOCKET, SO_SNDBUF},
     {"rcvbuf", SOL_SOCKET, SO_RCVBUF},
 };

@@ -291,6 +291,9 @@ tcp_settrustedstore(lua_State *L)
 {
     tcp_t *tcp = tcp_check(L);
     X509_STORE *store = lua_isnoneornil(L, 2) ? NULL : resolua_ssl_check(L, 2);
+    if (tcp->link.connection == NULL) {
+        return tcp_fail(L, "closed");
+    }
     if (store != NULL) {
         X509_STORE_up_ref(store);
     }

@@ -27,6 +27,24 @@ client_connection(const resolua_request_t *r)
     return context->session->connection;
 }
 
+
+static void *
+nginx_session(const resolua_request_t *r)
+{
+    const stream_context_t *context = r->data;
+    return context->session;
+}
+
+
+static ngx_connection_t *
+upstream_connection(const resolua_request_t *r)
+{
+    const stream_context_t *context = r->data;
+    const ngx_stream_upstream_t *u = context->session->upstream;
+    return u != NULL ? u->peer.connection : NULL;
+}
+
+
 static ngx_uint_t
 watches_client(const resolua_request_t *r)
 {
@@ -78,6 +96,8 @@ static const resolua_host_t host = {
     .index = field_get,
     .newindex = field_set,
     .connection = client_connection,
+    .nginx = nginx_session,
+    .upstream = upstream_connection,
     .resumed = resumed,
 };
 
@@ -89,6 +109,8 @@ const resolua_host_t stream_proxy_ssl_host = {
     .index = field_get,
     .newindex = field_set,
     .connection = client_connection,
+    .nginx = nginx_session,
+    .upstream = upstream_connection,
     .resumed = resolua_ssl_resumed,
 };
 

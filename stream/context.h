@@ -34,7 +34,8 @@ typedef struct {
     unsigned datagram_is_read : 1;
     unsigned eof : 1; /* ngx.eof: nothing follows on the output */
     unsigned output_failed : 1;
-    unsigned finishing : 1; /* with finish_status when the output is gone */
+    unsigned in_handshake : 1; /* that a script has begun: output waits */
+    unsigned finishing : 1;    /* with finish_status when the output is gone */
     ngx_uint_t finish_status;
     void *content; /* the content handler's own */
 } stream_context_t;

@@ -98,6 +98,11 @@ merge_srv_conf(ngx_conf_t *cf, void *outer, void *inner)
     ngx_conf_merge_ptr_value(conf->content, prev->content, NULL);
     ngx_conf_merge_ptr_value(conf->log, prev->log, NULL);
     resolua_ssl_codes_merge(&conf->ssl, &prev->ssl);
+    if ((conf->preread != NULL || conf->access != NULL ||
+         conf->content != NULL) &&
+        tls_prepare(cf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
     return stream_ssl_watch(cf, conf) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 

@@ -13,6 +13,9 @@ void
 output_send(stream_context_t *context)
 {
     ngx_connection_t *c = context->session->connection;
+    if (context->in_handshake && !context->output_failed) {
+        return;
+    }
     while (context->output_at < context->output_size && c->write->ready) {
         const ssize_t n = c->send(c, context->output + context->output_at,
                                   context->output_size - context->output_at);
@@ -91,6 +94,9 @@ send_stream(stream_context_t *context)
     output_send(context);
     if (context->output == NULL || context->output_failed) {
         return context->output_failed ? NGX_ERROR : NGX_OK;
+    }
+    if (context->in_handshake) { /* its end sends on */
+        return NGX_OK;
     }
     c->write->handler = stream_on_event;
     if (ngx_handle_write_event(c->write, 0) != NGX_OK) {

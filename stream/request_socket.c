@@ -7,6 +7,7 @@
 #include "runtime/vm.h"
 #include "runtime/wait.h"
 #include "stream/context.h"
+#include "stream/handshake.h"
 #include "stream/output.h"
 
 enum { PATTERN_MAX = 4096 };
@@ -436,6 +437,15 @@ socket_shutdown(lua_State *L)
 }
 
 
+/* serversslhandshake(): the client goes on in TLS, with what this server's
+   ssl_* directives say. */
+static int
+socket_serversslhandshake(lua_State *L)
+{
+    return handshake_start(L, check_socket(L)->context);
+}
+
+
 static int
 socket_collect(lua_State *L)
 {
@@ -474,6 +484,7 @@ request_socket_setup(lua_State *L)
         {"settimeout", socket_settimeout},
         {"settimeouts", socket_settimeouts},
         {"shutdown", socket_shutdown},
+        {"serversslhandshake", socket_serversslhandshake},
         {NULL, NULL},
     };
     luaL_newmetatable(L, metatable);

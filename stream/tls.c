@@ -28,3 +28,23 @@ tls_conf(const ngx_stream_conf_ctx_t *ctx)
         SSL_CTX_set_alpn_select_cb(conf->ssl.ctx, select_dot, NULL);
     }
 }
+
+
+char *
+tls_prepare(ngx_conf_t *cf)
+{
+    const ngx_stream_core_srv_conf_t *core =
+        ngx_stream_conf_get_module_srv_conf(cf, ngx_stream_core_module);
+    ngx_stream_ssl_conf_t *conf =
+        ngx_stream_conf_get_module_srv_conf(cf, ngx_stream_ssl_module);
+    const ngx_stream_module_t *module = ngx_stream_ssl_module.ctx;
+    if (conf->listen || conf->certificates == NULL || conf->ssl.ctx != NULL) {
+        return NGX_CONF_OK;
+    }
+    conf->listen = 1;
+    conf->file = core->file_name;
+    conf->line = core->line;
+    char *rc = module->merge_srv_conf(cf, conf, conf);
+    conf->listen = 0;
+    return rc;
+}

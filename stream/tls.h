@@ -9,4 +9,8 @@
    3.2's ALPN), unless ssl_alpn says else.  For a server with dns_serve on. */
 void tls_conf(const ngx_stream_conf_ctx_t *ctx);
 
+/* While a server with Lua is merged: what serversslhandshake() needs of its
+   ssl_* directives, which nginx prepares for `listen ... ssl` alone. */
+char *tls_prepare(ngx_conf_t *cf);
+
 #endif

@@ -267,3 +267,25 @@ def test_an_upstream_that_negotiates_again(start, ca):
         said = peer.communicate()[0]
     assert b"one" in said and b"two" in said
     assert said.count(b"CN = client.test") > 1
+
+
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+def test_the_version_of_the_upstreams_tls(run, ca, version):
+    note = """
+        local p = require "ngx.proxyssl"
+        ngx.ctx.versions = (ngx.ctx.versions or "") .. " " ..
+            tostring(p.get_tls1_version_str()) ..
+            tostring(p.get_tls1_version() == p.%s_VERSION)
+    """ % version.replace("v1.", "1_")
+    server = run(
+        f"proxy_ssl_protocols {version};" + CERT % (ca.folder, note)
+        + "header_filter_by_lua_block { %s "
+        "ngx.header['X-Versions'] = ngx.ctx.versions }" % note
+        + "access_by_lua_block { ngx.ctx.plain = select(2, "
+        "require('ngx.proxyssl').get_tls1_version()) }",
+        f"proxy_ssl_protocols {version};" + CERT % (ca.folder, note + """
+            ngx.log(ngx.WARN, "in stream:", ngx.ctx.versions)"""))
+    reply = server.http("/")
+    assert reply.headers["X-Versions"].split() == [f"{version}true"] * 2
+    assert ask(server).startswith("NONE")
+    server.wait_for_log(f"in stream: {version}true")

@@ -154,9 +154,10 @@ def test_a_store_of_ones_own(run, ca):
         assert(sock:settrustedstore(store))
         assert(sock:sslhandshake(nil, "one.test", true))
         ngx.say(ask())
+        ngx.say(ngx.socket.tcp():settrustedstore(store))
     """ % ca.folder, "lua_socket_log_errors off;") == (
         "nil21: unable to verify the first certificate\n"
-        "NONE  TLSv1.3\n")
+        "NONE  TLSv1.3\nnilclosed\n")
 
 
 def test_bad_directives(start, ca):

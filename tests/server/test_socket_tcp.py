@@ -321,11 +321,14 @@ def test_options_shutdown_bind(run):
     assert run("""
         ngx.say(sock:setoption("keepalive", true), sock:getoption("keepalive"))
         ngx.say(sock:setoption("tcp-nodelay", 1), sock:getoption("tcp-nodelay"))
+        ngx.say(sock:setoption("keepidle", 11), sock:getoption("keepidle"))
+        ngx.say(sock:setoption("keepintvl", 12), sock:getoption("keepintvl"))
+        ngx.say(sock:setoption("keepcnt", 13), sock:getoption("keepcnt"))
         ngx.say(sock:setoption("none", 1))
         sock:send("abc")
         ngx.say(sock:shutdown("send"))
         ngx.say(sock:receive("*a"))
-    """) == "true1\ntrue1\nnilunsupported option none\n1\nabc\n"
+    """) == "true1\ntrue1\ntrue11\ntrue12\ntrue13\nnilunsupported option none\n1\nabc\n"
 
 
 def test_a_whole_piece_and_then_by_sizes(run):
