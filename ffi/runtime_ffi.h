@@ -63,6 +63,9 @@ RESOLUA_EXPORT int resolua_ffi_regex_match(const void *regex,
 RESOLUA_EXPORT double resolua_ffi_now(void);  /* seconds, of nginx's clock */
 RESOLUA_EXPORT double resolua_ffi_time(void); /* whole ones */
 
+/* nginx's own object of the running request, or NULL. */
+RESOLUA_EXPORT void *resolua_ffi_request(void);
+
 /* Seconds that no change of the wall clock moves (runtime/clock.h). */
 RESOLUA_EXPORT double resolua_ffi_monotonic(void);
 

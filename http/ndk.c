@@ -112,5 +112,9 @@ http_ndk_setup(lua_State *L)
     lua_setfield(L, -2, "__newindex");
     lua_setmetatable(L, -2);
     lua_setfield(L, -2, "set_var");
+    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "ndk"); /* require "ndk" */
+    lua_pop(L, 1);
     lua_setglobal(L, "ndk");
 }

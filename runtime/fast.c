@@ -130,6 +130,16 @@ resolua_ffi_time(void)
 }
 
 
+void *
+resolua_ffi_request(void)
+{
+    const resolua_request_t *r = resolua_running;
+    return r == NULL                ? NULL
+           : r->host->nginx != NULL ? r->host->nginx(r)
+                                    : r->data;
+}
+
+
 int
 resolua_ffi_context(void)
 {

@@ -1,5 +1,4 @@
-/* ngx.process, ngx.worker.pids, and the modules that scripts require to be told
-   that all is there. */
+/* ngx.process, ngx.worker.pids, os.getenv. */
 
 #include <ngx_channel.h>
 #include <ngx_event.h>
@@ -131,20 +130,6 @@ os_getenv(lua_State *L)
 }
 
 
-/* require "resty.core", "resty.core.regex" ...: nothing is left to load. */
-static const char core_source[] =
-    "local preload = package.preload\n"
-    "local core = { version = '0.1.28' }\n"
-    "preload['resty.core'] = function() return core end\n"
-    "for name in ([[base base64 ctx exit hash misc ndk param phase pipe regex\n"
-    "        request response shdict socket socket.tcp time uri utils var\n"
-    "        worker coroutine]]):gmatch('%S+') do\n"
-    "    preload['resty.core.' .. name] = function()\n"
-    "        return { version = core.version }\n"
-    "    end\n"
-    "end\n";
-
-
 void
 resolua_process_setup(lua_State *L)
 {
@@ -157,9 +142,4 @@ resolua_process_setup(lua_State *L)
     lua_pushcfunction(L, os_getenv);
     lua_setfield(L, -2, "getenv");
     lua_pop(L, 1);
-    if (luaL_loadbuffer(L, core_source, sizeof(core_source) - 1,
-                        "=resty.core") != 0 ||
-        lua_pcall(L, 0, 0, 0) != 0) {
-        lua_pop(L, 1);
-    }
 }

@@ -8,7 +8,7 @@ local ffi = require "ffi"
 ffi.cdef(require "dns.cdef_runtime")
 
 for _, name in ipairs { "shared", "regex", "text", "clock", "context",
-        "variable" } do
+        "variable", "libraries" } do
     require("resolua." .. name).install(ngx)
 end
 
@@ -16,10 +16,26 @@ end
 -- this one.
 local folder = debug.getinfo(1, "S").source:match("^@(.*)resolua/core%.lua$")
 
-for _, name in ipairs { "ngx.pipe", "ngx.re", "ngx.req", "ngx.resp", "tablepool" } do
+local CORE = { "base", "ctx", "misc", "request", "response", "time", "utils" }
+local names = { "ngx.pipe", "ngx.re", "ngx.req", "ngx.resp", "tablepool" }
+for _, name in ipairs(CORE) do
+    names[#names + 1] = "resty.core." .. name
+end
+
+for _, name in ipairs(names) do
     package.preload[name] = function(...)
         return assert(loadfile(folder .. name:gsub("%.", "/") .. ".lua"))(...)
     end
+end
+
+-- As where OpenResty's are loaded at the start: libraries ask package.loaded.
+package.loaded["resty.core"] = { version = "0.1.28" }
+for name in ([[base64 coroutine exit hash ndk param phase pipe regex shdict socket
+        socket.tcp uri var worker]]):gmatch("%S+") do
+    package.loaded["resty.core." .. name] = { version = "0.1.28" }
+end
+for _, name in ipairs(CORE) do
+    require("resty.core." .. name)
 end
 
 require "resolua.fresh" -- sees what there is before any script runs

@@ -206,3 +206,30 @@ def test_kafka_without_a_broker(start):
         ngx.say(ok, type(err))
     """))
     assert server.http("/t").text == "nilstring\n"
+
+
+@needs("nginx/string.lua", "nginx/memcached.lua", "nginx/websocket/server.lua",
+       "nginx/cookie.lua", "nginx/kafka/producer.lua", "resty/lrucache.lua",
+       "nginx/redis/connector.lua")
+def test_the_names_that_scripts_know(start, tmp_path):
+    """Debian's packages have resty.string as nginx.string, and so on."""
+    (tmp_path / "resty").mkdir()
+    (tmp_path / "resty/random.lua").write_text("return { own = true }")
+    tmp_path.chmod(0o755)
+    assert lines(start, """
+        for _, name in ipairs { "aes", "md5", "sha", "sha1", "sha224", "sha256",
+                "sha384", "sha512", "string", "memcached", "cookie",
+                "websocket.client", "websocket.server", "websocket.protocol",
+                "kafka.producer", "redis.connector", "lrucache",
+                "lrucache.pureffi", "redis", "mysql", "dns.resolver" } do
+            if type(require("resty." .. name)) ~= "table" then
+                ngx.say(name)
+            end
+        end
+        ngx.say(require("resty.string") == require("nginx.string"))
+        ngx.say(require("resty.string").to_hex("ab"))
+        ngx.say(require("resty.random").own, require("nginx.random").own)
+        local ok, err = pcall(require, "resty.nowhere")
+        ngx.say(ok, err:find("nginx/nowhere.lua", 1, true) ~= nil)
+    """, http="lua_package_path '%s/?.lua;;';" % tmp_path) == [
+        "true", "6162", "truenil", "falsetrue"]

@@ -176,3 +176,99 @@ def test_directives_of_other_modules(start):
         assert line.endswith(f'ndk.set_var: directive "{name}" not found or '
                              "does not use ndk_set_var_value")
     assert text[5:] == ["false", "false"]
+
+
+CORE = """
+    local base = require "resty.core.base"
+    local function show(...)
+        local t = {}
+        for i = 1, select("#", ...) do t[i] = tostring((select(i, ...))) end
+        ngx.say(table.concat(t, " "))
+    end
+"""
+
+
+def test_what_libraries_take_from_resty_core_base(start):
+    assert lines(start, CORE + """
+        show(base.FFI_OK, base.FFI_ERROR, base.FFI_AGAIN, base.FFI_BUSY,
+             base.FFI_DONE, base.FFI_DECLINED, base.FFI_NO_REQ_CTX,
+             base.FFI_BAD_CONTEXT)
+        local ffi = require "ffi"
+        show(base.new_tab == require "table.new",
+             base.clear_tab == require "table.clear", type(base.version))
+        show(pcall(base.allows_subsystem, "stream"))
+        show(pcall(base.allows_subsystem, "stream", "http"))
+        show(type(base.get_request()), base.get_request() == base.get_request())
+        show(base.get_string_buf_size(), base.get_string_buf(9) ==
+             base.get_string_buf(4096), base.get_string_buf(9, true) ==
+             base.get_string_buf(9), ffi.sizeof(base.get_string_buf(5000)))
+        base.set_string_buf_size(0)
+        base.set_string_buf_size(100)
+        show(base.get_string_buf_size(), ffi.sizeof(base.get_string_buf(7)))
+        base.get_size_ptr()[0] = 12
+        show(tonumber(base.get_size_ptr()[0]), ffi.istype("char *[1]",
+             base.get_errmsg_ptr()))
+        local t = {}
+        show(base.ref_in_table(t, "a"), base.ref_in_table(t, "b"),
+             base.ref_in_table(t, nil))
+        t[1], t[0] = t[0], 1
+        show(base.ref_in_table(t, "c"), t[1], base.ref_in_table(t, "d"))
+    """) == ["0 -1 -2 -3 -4 -5 -100 -101", "true true string",
+             "false unsupported subsystem: http", "true", "cdata true",
+             "4096 true false 5000", "100 100", "12 true", "1 2 -1", "1 c 3"]
+
+
+def test_what_libraries_take_from_the_rest_of_resty_core(start):
+    assert lines(start, CORE + """
+        local answer = require("resty.core.response").set_resp_header
+        answer(nil, "X-B", "1") answer(nil, "X-B", "2", true)
+        local added = table.concat(ngx.resp.get_headers()["x-b"], ",")
+        local replace = require("resty.core.utils").str_replace_char
+        show(replace("a-b-c", "-", "_"), replace("abc", "-", "_"),
+             replace("1.2.3", ".", "%"), replace("a%b]c", "]", "^"),
+             replace("a\\0b", "\\0", "z"), replace("a^b", "^", "-"))
+        local time = require "resty.core.time"
+        local ms, s = time.monotonic_msec(), time.monotonic_time()
+        show(ms % 1, math.abs(ms - s * 1000) < 100, ms > 0)
+        local ctx = require("resty.core.ctx").get_ctx_table
+        local own = {}
+        show(ctx(own) == own, ngx.ctx == own, ctx({}) == own, ctx() == own)
+        local misc = require "resty.core.misc"
+        misc.register_ngx_magic_key_getter("colour", function() return "red" end)
+        misc.register_ngx_magic_key_setter("colour", function(v) own.set = v end)
+        ngx.colour = "blue"
+        show(ngx.colour, own.set, rawget(ngx, "colour"), type(ngx.status))
+        local set = require("resty.core.request").set_req_header
+        set("X-A", "1", true) set("X-A", "2", false)
+        show(table.concat(ngx.req.get_headers()["x-a"], ","))
+        set("X-A", "3", true)
+        show(ngx.req.get_headers()["x-a"])
+        show(added)
+        show(package.loaded["resty.core"] ~= nil, package.loaded.ndk ~= nil,
+             require "ndk" == ndk, package.loaded["resty.core.base"] == base)
+    """) == [
+        "a_b_c abc 1%2%3 a%b^c azb a-b", "0 true true",
+        "true true true true", "red blue nil number", "1,2", "3", "1,2",
+        "true true true true"]
+
+
+def test_resty_core_base_in_other_places(start):
+    """In init, timers and stream; a library asks as it is loaded."""
+    server = start("""
+        init_by_lua_block {
+            local base = require "resty.core.base"
+            base.allows_subsystem("http")
+            in_init = tostring(base.get_request())
+        }
+        http { server { listen 127.0.0.1:@HTTP@;
+            location /t { content_by_lua_block { ngx.say(in_init) } } } }
+        stream { server { listen 127.0.0.1:@IN@; content_by_lua_block {
+            local base = require "resty.core.base"
+            base.allows_subsystem("stream")
+            ngx.say(type(base.get_request()), " ",
+                    pcall(base.allows_subsystem, "http"))
+        } } }""")
+    assert server.http("/t").text == "nil\n"
+    with socket.create_connection((HOST, server.port("IN")), 10) as s:
+        assert s.makefile().read() == (
+            "cdata falseunsupported subsystem: stream\n")
