@@ -60,6 +60,24 @@ RESOLUA_EXPORT int resolua_ffi_regex_match(const void *regex,
                                            const char *subject, size_t size,
                                            size_t from, int32_t *ends);
 
+/* What resolua_ffi_regex_replace() is given and gives. */
+struct resolua_ffi_replace {
+    const char *subject;
+    size_t subject_size;
+    const char *by; /* taken as it is */
+    size_t by_size;
+    char *out;
+    size_t room;  /* octets of out */
+    size_t size;  /* of the new text in out */
+    uint32_t max; /* matches */
+    uint32_t count;
+};
+
+/* The subject with its matches replaced.  NONE: nothing matches; OTHER also:
+   there is not enough room. */
+RESOLUA_EXPORT int resolua_ffi_regex_replace(const void *regex,
+                                             struct resolua_ffi_replace *work);
+
 RESOLUA_EXPORT double resolua_ffi_now(void);  /* seconds, of nginx's clock */
 RESOLUA_EXPORT double resolua_ffi_time(void); /* whole ones */
 
@@ -69,9 +87,15 @@ RESOLUA_EXPORT void *resolua_ffi_request(void);
 /* Seconds that no change of the wall clock moves (runtime/clock.h). */
 RESOLUA_EXPORT double resolua_ffi_monotonic(void);
 
-/* The registry's index of the running request's ngx.ctx; below 0: it has none
-   yet, or none runs. */
-RESOLUA_EXPORT int resolua_ffi_context(void);
+/* What scripts read of a request without a call. */
+struct resolua_ffi_request {
+    int32_t context; /* the registry's index of its ngx.ctx; below 0: it has
+                        none yet */
+};
+
+/* Where the pointer to the running request is, or NULL while none runs; of the
+   calling thread.  (Not const: LuaJIT would take what it reads for constant.) */
+RESOLUA_EXPORT struct resolua_ffi_request **resolua_ffi_running(void);
 
 struct resolua_ffi_text {
     const char *octets; /* borrowed, till the request goes on */

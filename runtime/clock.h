@@ -21,4 +21,13 @@ resolua_clock_seconds(void)
     return (uint32_t) (resolua_clock_ms() / 1000);
 }
 
+/* Nanoseconds, as they are now, of the calling process. */
+static inline uint64_t
+resolua_clock_ns(void)
+{
+    struct timespec now;
+    (void) clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
+}
+
 #endif

@@ -108,6 +108,51 @@ resolua_ffi_regex_match(const void *regex, const char *subject, size_t size,
 }
 
 
+/* Appends to the text that is being made.  0: there is no room. */
+static int
+append(struct resolua_ffi_replace *work, const char *from, size_t size)
+{
+    if (size > work->room - work->size) {
+        return 0;
+    }
+    ngx_memcpy(work->out + work->size, from, size);
+    work->size += size;
+    return 1;
+}
+
+
+int
+resolua_ffi_regex_replace(const void *regex, struct resolua_ffi_replace *work)
+{
+    const regex_t *re = regex;
+    const ngx_str_t text = {work->subject_size, octets(work->subject)};
+    size_t from = 0; /* where the search goes on */
+    size_t at = 0;   /* in the subject: what is before has been taken over */
+    work->size = 0;
+    work->count = 0;
+    while (work->count < work->max && from <= text.len) {
+        const int rc = regex_run(re, &text, from);
+        if (rc == PCRE2_ERROR_NOMATCH) {
+            break;
+        }
+        const size_t *ends = pcre2_get_ovector_pointer(re->data);
+        if (rc < 0 || ends[0] < at ||
+            !append(work, work->subject + at, ends[0] - at) ||
+            !append(work, work->by, work->by_size)) {
+            return RESOLUA_FFI_OTHER;
+        }
+        at = ends[1];
+        from = regex_next(re, &text);
+        work->count++;
+    }
+    if (work->count == 0) {
+        return RESOLUA_FFI_NONE;
+    }
+    return append(work, work->subject + at, text.len - at) ? RESOLUA_FFI_OK
+                                                           : RESOLUA_FFI_OTHER;
+}
+
+
 double
 resolua_ffi_now(void)
 {
@@ -140,10 +185,15 @@ resolua_ffi_request(void)
 }
 
 
-int
-resolua_ffi_context(void)
+_Static_assert(offsetof(resolua_request_t, ctx_ref) ==
+                       offsetof(struct resolua_ffi_request, context) &&
+                   sizeof(int) == sizeof(int32_t),
+               "a request begins with what scripts read of it");
+
+struct resolua_ffi_request **
+resolua_ffi_running(void)
 {
-    return resolua_running != NULL ? resolua_running->ctx_ref : -1;
+    return (struct resolua_ffi_request **) &resolua_running;
 }
 
 

@@ -88,6 +88,8 @@ struct resolua_cleanup_s {
 };
 
 struct resolua_request_s {
+    int ctx_ref; /* ngx.ctx in the registry, or LUA_NOREF; scripts read it here
+                    (ffi/runtime_ffi.h) */
     const resolua_host_t *host; /* borrowed */
     void *data;                 /* the adapter's own, borrowed */
     void *owner;                /* for settle(), outlives the request */
@@ -100,10 +102,10 @@ struct resolua_request_s {
     ngx_queue_t ready;          /* threads that wait for their turn */
     resolua_cleanup_t *cleanups;
     const resolua_socket_conf_t *sockets; /* borrowed (socket.h) */
-    int ctx_ref;              /* ngx.ctx in the registry, or LUA_NOREF */
-    int globals_ref;          /* the same: its own, lua_code_cache is off */
+    int globals_ref;          /* in the registry: lua_code_cache is off */
     ngx_int_t exit_code;      /* what ngx.exit was given */
     ngx_uint_t live;          /* light threads that have not ended */
+    ngx_uint_t napping;       /* threads that wait for nginx's next round */
     ngx_int_t entry_rc;       /* how the entry has ended ... */
     unsigned entry_ended : 1; /* ... while light threads go on */
     unsigned exited : 1;

@@ -1,5 +1,6 @@
 /* Connections kept for later: a pool for each name, in each worker. */
 
+#include "runtime/clock.h"
 #include "runtime/kept.h"
 #include "runtime/private/tcp.h"
 #include "runtime/vm.h"
@@ -19,7 +20,12 @@ struct tcp_pool_s {
 typedef struct {
     tcp_link_t link;
     ngx_queue_t queue;
+    uint64_t since; /* ns: it was in order then */
 } kept_t;
+
+/* One that has been kept this moment needs not be looked at again: that costs a
+   system call. */
+enum { MOMENT = 100000 }; /* ns */
 
 static ngx_rbtree_t pools;
 static ngx_rbtree_node_t pools_sentinel;
@@ -127,7 +133,8 @@ take_idle(tcp_t *tcp, tcp_pool_t *pool)
     pool->link_count++; /* it stays, though its last connection goes */
     while (!is_taken && pool->idle_count > 0) {
         kept_t *kept = last_used(pool);
-        is_taken = resolua_kept_check(kept->link.connection) == NGX_OK;
+        is_taken = resolua_clock_ns() - kept->since < MOMENT ||
+                   resolua_kept_check(kept->link.connection) == NGX_OK;
         if (is_taken) {
             take_kept(tcp, kept);
         } else {
@@ -276,6 +283,7 @@ keep(tcp_t *tcp, tcp_pool_t *pool, kept_t *kept, ngx_msec_t timeout)
         tcp->link.buffer = NULL;
     }
     kept->link = tcp->link;
+    kept->since = resolua_clock_ns();
     ngx_memzero(&tcp->link, sizeof(tcp->link));
     ngx_queue_insert_head(&pool->idle, &kept->queue);
     pool->idle_count++;

@@ -336,6 +336,13 @@ after_yield(turn_t *turn)
     case OP_SLEEP:
         turn->thread = NULL;
         return;
+    case OP_NAP:
+        turn->nargs = 0;
+        if (!ngx_queue_empty(&t->request->ready)) {
+            add_ready(t, 0);
+            turn->thread = NULL;
+        }
+        return;
     case OP_EXIT:
         turn->result = t->request->exit_code;
         return;

@@ -52,7 +52,8 @@ void resolua_wait_unset(ngx_event_t *ev);
 void resolua_wait_begin(void);
 void resolua_wait_end(void);
 
-/* Sleeps for ms milliseconds; Lua gets nothing.  0 lets others run first. */
+/* Sleeps for ms milliseconds; Lua gets nothing.  0 lets others run first: the
+   request's other threads, and every few microseconds nginx's events. */
 int resolua_wait_timer(lua_State *L, ngx_msec_t ms);
 
 #endif

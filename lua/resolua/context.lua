@@ -13,12 +13,16 @@ function context.install(ngx)
         return -- a VM without requests
     end
     local slow = meta.__index
+    local running = C.resolua_ffi_running()
 
     function meta.__index(self, key)
         if key == "ctx" then
-            local ref = C.resolua_ffi_context()
-            if ref >= 0 then
-                return registry[ref]
+            local request = running[0]
+            if request ~= nil then
+                local ref = request.context
+                if ref >= 0 then
+                    return registry[ref]
+                end
             end
         end
         return slow(self, key)

@@ -6,9 +6,9 @@ local compile = require "resolua.regex_compile"
 
 local C = ffi.C
 local new_table = require "table.new"
-local concat = table.concat
+local text_of = ffi.string
 local find_text, sub = string.find, string.sub
-local type = type
+local tonumber, type = tonumber, type
 
 local OK, NONE = C.RESOLUA_FFI_OK, C.RESOLUA_FFI_NONE
 
@@ -116,46 +116,25 @@ local function find_by(slow)
     end
 end
 
-local pieces = {} -- of the text that gsub makes; nothing yields meanwhile
+local work = ffi.new("struct resolua_ffi_replace")
+local out = ffi.new("char[?]", C.RESOLUA_FFI_TEXT_MAX)
+work.out, work.room = out, C.RESOLUA_FFI_TEXT_MAX
 
--- The new text and how many; or nothing, where an empty match or an error needs
--- more care.
-local function replace(subject, expression, by, limit)
-    local size, at, count, n = #subject, 0, 0, 0
-    while count < limit do
-        local rc = C.resolua_ffi_regex_match(expression.pointer, subject, size,
-            at, ends)
-        if rc ~= OK then
-            if rc ~= NONE then
-                return
-            end
-            break
-        end
-        local from, to = ends[0], ends[1]
-        if from == to or from < at then
-            return
-        end
-        pieces[n + 1] = sub(subject, at + 1, from)
-        pieces[n + 2] = by
-        n = n + 2
-        count = count + 1
-        at = to
-    end
-    if count == 0 then
-        return subject, 0
-    end
-    pieces[n + 1] = sub(subject, at + 1)
-    return concat(pieces, "", 1, n + 1), count
-end
-
+-- A template without "$" is taken as it is.  What is too large for the buffer,
+-- and errors, are left to C.
 local function replace_by(slow, limit)
     return function(subject, pattern, by, options)
         local expression = type(by) == "string" and not find_text(by, "$", 1, true)
             and look_up(subject, pattern, options)
         if expression then
-            local text, count = replace(subject, expression, by, limit)
-            if text then
-                return text, count
+            work.subject, work.subject_size = subject, #subject
+            work.by, work.by_size = by, #by
+            work.max = limit
+            local rc = C.resolua_ffi_regex_replace(expression.pointer, work)
+            if rc == OK then
+                return text_of(out, work.size), tonumber(work.count)
+            elseif rc == NONE then
+                return subject, 0
             end
         end
         return slow(subject, pattern, by, options)
@@ -169,7 +148,7 @@ function regex.install(ngx)
     ngx.re.match = match_by(ngx.re.match)
     ngx.re.find = find_by(ngx.re.find)
     ngx.re.sub = replace_by(ngx.re.sub, 1)
-    ngx.re.gsub = replace_by(ngx.re.gsub, math.huge)
+    ngx.re.gsub = replace_by(ngx.re.gsub, 0xffffffff)
 end
 
 return regex

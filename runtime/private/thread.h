@@ -7,7 +7,7 @@
 
 #include "runtime/request.h"
 
-enum { OP_NONE, OP_SLEEP, OP_EXIT, OP_RESUME, OP_SPAWN };
+enum { OP_NONE, OP_SLEEP, OP_NAP, OP_EXIT, OP_RESUME, OP_SPAWN };
 
 /* A coroutine under the scheduler; the state's exdata points here, or to one of
    light_thread.c's when a light thread has ended.  It goes when the coroutine

@@ -2,7 +2,10 @@
 
 import concurrent.futures
 import re
+import threading
 import time
+
+import pytest
 
 from lua_conf import http_lua
 from resolua_server import sanitizer_environment
@@ -95,3 +98,47 @@ def test_sleeping_for_no_time_lets_others_run(start):
         time.sleep(0.1)
         assert server.http("/t?other=1").text == "other\n"
         assert slow.result().text == "1\n"
+
+
+@pytest.mark.parametrize("work", [0, 100000])
+def test_naps_keep_no_other_request_waiting(start, work):
+    """ngx.sleep(0) without an end, with much work between or with none."""
+    server = start(http_lua("""
+        local d = ngx.shared.d
+        d:set("begun", true)
+        local x = 0
+        while not d:get("end") do
+            for i = 1, %d do x = x + i %% 7 end
+            ngx.sleep(0)
+        end
+        ngx.say("done")
+    """ % work, http="lua_shared_dict d 100k;", server="""
+        location /end { content_by_lua_block {
+            ngx.say(ngx.shared.d:get("begun")) ngx.shared.d:set("end", true)
+        } }"""))
+    answers = []
+    asking = threading.Thread(
+        target=lambda: answers.append(server.http("/t", timeout=60).text))
+    asking.start()
+    while server.http("/end", timeout=60).text != "true\n":
+        pass
+    asking.join()
+    assert answers == ["done\n"]
+
+
+def test_naps_let_the_requests_threads_take_turns(start):
+    server = start(http_lua("""
+        local order = {}
+        local function go(name)
+            for i = 1, 300 do
+                order[#order + 1] = name
+                coroutine.wrap(function() ngx.sleep(0) end)()
+            end
+        end
+        local a, b = ngx.thread.spawn(go, "a"), ngx.thread.spawn(go, "b")
+        ngx.thread.wait(a) ngx.thread.wait(b)
+        ngx.say(table.concat(order) == ("ab"):rep(300))
+        local c = ngx.thread.spawn(function() while true do ngx.sleep(0) end end)
+        ngx.say(ngx.thread.kill(c), ngx.sleep(0))
+    """))
+    assert server.http("/t").text == "true\n1\n"
