@@ -179,7 +179,7 @@ def test_a_slow_upstream_is_not_waited_for(start):
 
 def test_one_client_waits_for_a_store(start, redis):
     """A database that hangs; the socket takes what is asked and says nothing."""
-    server = start(CONF % (redis_store(redis).replace("2s", "4s")
+    server = start(CONF % (redis_store(redis).replace("2s", "60s")
                            + "dns_serve_stale 1h;", ""))
     assert ask(server, "www.r.test").answer
     assert ask(server, "no.r.test").rcode() == 3
