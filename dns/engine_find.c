@@ -40,33 +40,56 @@ note_need(answering_t *a, const dns_zone_t *zone, const dns_name_t *name)
     }
 }
 
-static void
-need_if_missing(answering_t *a, const dns_name_t *name)
+/* Of how many names of a path the records are asked for at once, at first; then
+   of as many again as are known to exist. */
+enum { PATH_STEP = 4 };
+
+static bool
+is_missing(answering_t *a, const dns_name_t *name, dns_lookup_t *lookup)
 {
+    return a->source->ops->lookup(a->source->data, &a->zone, name, lookup) ==
+           DNS_NEEDS;
+}
+
+static void
+need_wildcard(answering_t *a, const uint8_t *encloser)
+{
+    dns_name_t wildcard;
     dns_lookup_t ignored;
 
-    if (a->source->ops->lookup(a->source->data, &a->zone, name, &ignored) ==
-        DNS_NEEDS) {
-        note_need(a, &a->zone, name);
+    if (dns_name_wildcard(&wildcard, encloser) == DNS_OK &&
+        is_missing(a, &wildcard, &ignored)) {
+        note_need(a, &a->zone, &wildcard);
     }
 }
 
 /* A name's answer may depend on all of its ancestors (cuts, DNAME, SOA) and on
-   their wildcards: asking for them together saves round trips. */
+   their wildcards: asking for them together saves round trips.  Below a name
+   that is absent nothing is: of a long name the first part is asked for
+   first. */
 static void
 need_path(answering_t *a, const dns_name_t *name)
 {
-    dns_name_t other;
-    unsigned apex_labels = a->zone.apex.label_count;
+    const unsigned apex_labels = a->zone.apex.label_count;
+    unsigned missing = 0;
+    unsigned step = PATH_STEP;
 
-    note_need(a, &a->zone, name);
+    for (unsigned n = apex_labels; n <= name->label_count; n++) {
+        dns_name_t ancestor;
+        dns_lookup_t lookup;
 
-    for (unsigned n = name->label_count; n-- > apex_labels;) {
-        dns_name_ancestor(&other, name, n);
-        need_if_missing(a, &other);
+        dns_name_ancestor(&ancestor, name, n);
 
-        if (dns_name_wildcard(&other, dns_name_suffix(name, n)) == DNS_OK) {
-            need_if_missing(a, &other);
+        if (!is_missing(a, &ancestor, &lookup)) {
+            step = n - apex_labels > step ? n - apex_labels : step;
+        } else if (missing++ <= step) {
+            note_need(a, &a->zone, &ancestor);
+        } else {
+            break;
+        }
+
+        if (n < name->label_count && n - apex_labels <= PATH_STEP) {
+            need_wildcard(a, dns_name_suffix(name, n));
         }
     }
 }

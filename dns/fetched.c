@@ -3,12 +3,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct {
+enum {
+    BELOW_STEP = 3,                   /* names asked for what is below them, at
+                                         first */
+    INDEXED_FROM = 16,                /* entries that are looked through */
+    INDEX_SLOTS = 2 * DNS_FETCHED_MAX /* a power of two */
+};
+
+typedef struct entry_s {
     uint32_t zone_id;
+    uint32_t hash; /* of the name */
     bool rows_known;
     bool below_wanted;
     bool below_known;
     bool exists;            /* has records or descendants */
+    struct entry_s *parent; /* NULL: of the apex */
     const dns_name_t *apex; /* own_apex, or that of another entry */
     dns_name_t name;
     dns_name_t own_apex;
@@ -22,6 +31,8 @@ struct dns_fetched_s {
     size_t made; /* entries that have memory */
     size_t capacity;
     size_t last; /* rows of one name come together */
+    bool has_index;
+    uint16_t index[INDEX_SLOTS]; /* by hash: number + 1; 0: free */
 };
 
 dns_status_t
@@ -60,34 +71,108 @@ dns_fetched_reset(dns_fetched_t *set, const dns_zone_list_t *zones)
     set->zones = zones;
     set->count = 0;
     set->last = 0;
+    set->has_index = false;
+}
+
+/* Who finds names of the same hash makes one query look through all of its own
+   names, which are few. */
+static uint32_t
+hash_of(const uint8_t *name, size_t size)
+{
+    uint64_t hash = size;
+
+    while (size > 0) {
+        const size_t part = size < sizeof(hash) ? size : sizeof(hash);
+        uint64_t word = 0;
+
+        memcpy(&word, name, part);
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+        name += part;
+        size -= part;
+    }
+
+    return (uint32_t) hash;
 }
 
 static bool
-is_entry(const entry_t *entry, uint32_t zone_id, const uint8_t *name,
-         size_t size)
+is_entry(const entry_t *entry, uint32_t zone_id, uint32_t hash,
+         const uint8_t *name, size_t size)
 {
-    return entry->zone_id == zone_id && entry->name.size == size &&
+    return entry->hash == hash && entry->zone_id == zone_id &&
+           entry->name.size == size &&
            memcmp(entry->name.octets, name, size) == 0;
 }
 
-/* A walk over all: a set holds the few names of one query.  name: lower case.
- */
+static void
+put_in_index(dns_fetched_t *set, size_t number)
+{
+    size_t at = set->entries[number]->hash;
+
+    while (set->index[at % INDEX_SLOTS] != 0) {
+        at++;
+    }
+
+    set->index[at % INDEX_SLOTS] = (uint16_t) (number + 1);
+}
+
+static void
+make_index(dns_fetched_t *set)
+{
+    memset(set->index, 0, sizeof(set->index));
+    set->has_index = true;
+
+    for (size_t i = 0; i < set->count; i++) {
+        put_in_index(set, i);
+    }
+}
+
+/* The number of the entry, or count. */
+static size_t
+find_number(const dns_fetched_t *set, uint32_t zone_id, const uint8_t *name,
+            size_t size)
+{
+    const uint32_t hash = hash_of(name, size);
+
+    if (set->last < set->count &&
+        is_entry(set->entries[set->last], zone_id, hash, name, size)) {
+        return set->last;
+    }
+
+    if (set->has_index) {
+        for (size_t at = hash; set->index[at % INDEX_SLOTS] != 0; at++) {
+            const size_t i = set->index[at % INDEX_SLOTS] - 1u;
+
+            if (is_entry(set->entries[i], zone_id, hash, name, size)) {
+                return i;
+            }
+        }
+
+        return set->count;
+    }
+
+    size_t i = 0;
+
+    while (i < set->count &&
+           !is_entry(set->entries[i], zone_id, hash, name, size)) {
+        i++;
+    }
+
+    return i;
+}
+
+/* name: lower case. */
 static entry_t *
 find(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name, size_t size)
 {
-    if (set->last < set->count &&
-        is_entry(set->entries[set->last], zone_id, name, size)) {
-        return set->entries[set->last];
+    const size_t number = find_number(set, zone_id, name, size);
+
+    if (number == set->count) {
+        return NULL;
     }
 
-    for (size_t i = 0; i < set->count; i++) {
-        if (is_entry(set->entries[i], zone_id, name, size)) {
-            set->last = i;
-            return set->entries[i];
-        }
-    }
-
-    return NULL;
+    set->last = number;
+    return set->entries[number];
 }
 
 static entry_t *
@@ -122,6 +207,43 @@ give(dns_lookup_t *out, const entry_t *entry)
     out->encloser_labels = entry->name.label_count;
 }
 
+/* The nearest ancestor in the set. */
+static const entry_t *
+nearest(dns_fetched_t *set, const dns_zone_t *zone, const dns_name_t *name)
+{
+    for (unsigned n = name->label_count; n-- > zone->apex.label_count;) {
+        const entry_t *entry = find_ancestor(set, zone->id, name, n);
+
+        if (entry != NULL) {
+            return entry;
+        }
+    }
+
+    return NULL;
+}
+
+/* The uppermost ancestor that is absent tells that all names below it are,
+   whatever is known of them.  entry: the name's, or its nearest ancestor's. */
+static dns_status_t
+find_absent(const entry_t *entry, dns_lookup_t *out)
+{
+    const entry_t *absent = NULL;
+
+    for (; entry != NULL && entry->parent != NULL && !entry->exists;
+         entry = entry->parent) {
+        absent = entry;
+    }
+
+    if (absent == NULL || !absent->rows_known || !absent->below_known) {
+        return DNS_NEEDS;
+    }
+
+    *out = (dns_lookup_t){.kind = DNS_LOOKUP_ABSENT,
+                          .encloser_labels =
+                              (uint8_t) (absent->name.label_count - 1)};
+    return DNS_OK;
+}
+
 /* The apex of a zone exists always. */
 static dns_status_t
 lookup(void *source, const dns_zone_t *zone, const dns_name_t *name,
@@ -129,44 +251,14 @@ lookup(void *source, const dns_zone_t *zone, const dns_name_t *name,
 {
     dns_fetched_t *set = source;
     const entry_t *entry = find(set, zone->id, name->octets, name->size);
-    unsigned apex_labels = zone->apex.label_count;
 
-    if (entry == NULL || !entry->rows_known) {
-        return DNS_NEEDS;
-    }
-
-    if (entry->exists || name->label_count <= apex_labels) {
+    if (entry != NULL && entry->rows_known &&
+        (entry->exists || name->label_count <= zone->apex.label_count)) {
         give(out, entry);
         return DNS_OK;
     }
 
-    if (!entry->below_known) {
-        return DNS_NEEDS;
-    }
-
-    unsigned labels = name->label_count - 1u;
-
-    while (labels > apex_labels) {
-        const entry_t *ancestor = find_ancestor(set, zone->id, name, labels);
-
-        if (ancestor == NULL || !ancestor->rows_known) {
-            return DNS_NEEDS;
-        }
-
-        if (ancestor->exists) {
-            break;
-        }
-
-        if (!ancestor->below_known) {
-            return DNS_NEEDS;
-        }
-
-        labels--;
-    }
-
-    *out = (dns_lookup_t){.kind = DNS_LOOKUP_ABSENT,
-                          .encloser_labels = (uint8_t) labels};
-    return DNS_OK;
+    return find_absent(entry != NULL ? entry : nearest(set, zone, name), out);
 }
 
 dns_source_t
@@ -236,16 +328,11 @@ next_entry(dns_fetched_t *set)
     return entry;
 }
 
+/* A name that is not in the set yet. */
 static dns_status_t
-want(dns_fetched_t *set, const dns_zone_t *zone, const dns_name_t *name)
+want_new(dns_fetched_t *set, const dns_zone_t *zone, const dns_name_t *name,
+         entry_t *parent)
 {
-    entry_t *known = find(set, zone->id, name->octets, name->size);
-
-    if (known != NULL) {
-        known->below_wanted = known->rows_known && !known->exists;
-        return DNS_OK;
-    }
-
     dns_status_t status = reserve(set);
 
     if (status != DNS_OK) {
@@ -262,6 +349,8 @@ want(dns_fetched_t *set, const dns_zone_t *zone, const dns_name_t *name)
         set->count > 0 ? set->entries[set->count - 1] : NULL;
 
     entry->zone_id = zone->id;
+    entry->parent = parent;
+    entry->hash = hash_of(name->octets, name->size);
     copy_name(&entry->name, name);
 
     if (before != NULL && before->zone_id == zone->id) {
@@ -272,24 +361,74 @@ want(dns_fetched_t *set, const dns_zone_t *zone, const dns_name_t *name)
     }
 
     set->count++;
+
+    if (set->has_index) {
+        put_in_index(set, set->count - 1);
+    } else if (set->count > INDEXED_FROM) {
+        make_index(set);
+    }
+
     return DNS_OK;
 }
 
+/* What is below names without records is asked for of the first few from the
+   top, then of as many again as are known to exist: what the first one does not
+   have, those below it have not either. */
+static void
+want_below(entry_t *entry)
+{
+    const entry_t *top = entry;
+    unsigned above = 0; /* ancestors without records */
+    unsigned limit = BELOW_STEP;
+
+    while (top->parent != NULL && !top->exists) {
+        top = top->parent;
+        above++;
+    }
+
+    limit += top->name.label_count - top->apex->label_count;
+
+    for (; entry->parent != NULL && !entry->exists; entry = entry->parent) {
+        entry->below_wanted =
+            entry->below_wanted || (entry->rows_known && above <= limit);
+        above--;
+    }
+}
+
+/* The name, and its ancestors that are not in the set yet. */
 static dns_status_t
 want_path(dns_fetched_t *set, const dns_need_t *need)
 {
-    unsigned apex_labels = need->zone.apex.label_count;
-    dns_status_t status = want(set, &need->zone, &need->name);
+    const unsigned labels = need->name.label_count;
+    unsigned n = labels + 1u;
+    entry_t *entry = NULL;
 
-    for (unsigned n = need->name.label_count;
-         status == DNS_OK && n-- > apex_labels;) {
-        dns_name_t ancestor;
-
-        dns_name_ancestor(&ancestor, &need->name, n);
-        status = want(set, &need->zone, &ancestor);
+    while (entry == NULL && n-- > need->zone.apex.label_count) {
+        entry = find_ancestor(set, need->zone.id, &need->name, n);
     }
 
-    return status;
+    if (entry != NULL) {
+        want_below(entry);
+        n++;
+    } else {
+        n = need->zone.apex.label_count;
+    }
+
+    for (; n <= labels; n++) {
+        dns_name_t name;
+
+        dns_name_ancestor(&name, &need->name, n);
+
+        dns_status_t status = want_new(set, &need->zone, &name, entry);
+
+        if (status != DNS_OK) {
+            return status;
+        }
+
+        entry = set->entries[set->count - 1];
+    }
+
+    return DNS_OK;
 }
 
 dns_status_t
@@ -323,15 +462,18 @@ dns_fetched_next_wanted(const dns_fetched_t *set, size_t *at, dns_want_t *out)
     return false;
 }
 
+/* The name, or its nearest ancestor, and all above it. */
 static void
 mark(dns_fetched_t *set, uint32_t zone_id, const dns_name_t *name)
 {
-    for (unsigned n = name->label_count + 1u; n-- > 0;) {
-        entry_t *entry = find_ancestor(set, zone_id, name, n);
+    entry_t *entry = NULL;
 
-        if (entry != NULL) {
-            entry->exists = true;
-        }
+    for (unsigned n = name->label_count + 1u; n-- > 0 && entry == NULL;) {
+        entry = find_ancestor(set, zone_id, name, n);
+    }
+
+    for (; entry != NULL && !entry->exists; entry = entry->parent) {
+        entry->exists = true;
     }
 }
 

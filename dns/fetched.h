@@ -16,7 +16,9 @@
  * A name is wanted for its records first.  Only if it has none, and the answer
  * depends on it, is it wanted again for what lies below it: that tells an empty
  * non-terminal from a name that is absent.  To want a name is to want its
- * ancestors up to the apex: they tell the closest encloser.
+ * ancestors up to the apex: they tell the closest encloser.  The uppermost one
+ * that is absent tells that all names below it are: a long name costs little
+ * more than a short one.
  */
 
 #include <stdbool.h>

@@ -60,7 +60,8 @@ fetch_and_restart(dns_fetched_t *set)
     dns_fetched_restart(set);
 }
 
-static bool restarts; /* each round is made twice */
+static bool restarts;         /* each round is made twice */
+static unsigned names_wanted; /* in all rounds */
 
 static void
 fetch_round(const memory_t *m, dns_fetched_t *set, const dns_answer_t *answer)
@@ -80,6 +81,7 @@ fetch_round(const memory_t *m, dns_fetched_t *set, const dns_answer_t *answer)
     }
 
     assert_true(wanted > 0);
+    names_wanted += wanted;
     dns_fetched_settle(set);
 }
 
@@ -196,6 +198,46 @@ fetches_once_for_what_exists_and_once_more_for_absence_or_a_link(void **state)
     assert_int_equal(rounds_until_same(*state, "first." Z, "TXT"), 3);
 }
 
+/* A name in front of suffix, of so many labels. */
+static const char *
+long_name(unsigned labels, const char *suffix)
+{
+    static char name[600];
+
+    name[0] = '\0';
+
+    for (unsigned i = 0; i < labels; i++) {
+        strcat(name, "a.");
+    }
+
+    return strcat(name, suffix);
+}
+
+/* What lies below a name that is absent is absent: of a long name only the
+   first part is asked for, and of an existing one no part twice. */
+static void
+a_long_name_costs_little_more_than_a_short_one(void **state)
+{
+    memory_t *m = *state;
+
+    memory_load(m, Z,
+                "@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n"
+                "*.w A 192.0.2.2\nx.b.b.b.b.b.b.b.b.b.b A 192.0.2.3\n");
+
+    static const char *const suffixes[] = {Z, "no." Z, "w." Z, "b.b.b." Z};
+
+    for (unsigned i = 0; i < 4; i++) {
+        names_wanted = 0;
+        assert_true(rounds_until_same(m, long_name(105, suffixes[i]), "A") <=
+                    4);
+        assert_true(names_wanted <= 32);
+    }
+
+    names_wanted = 0;
+    assert_true(rounds_until_same(m, "x.b.b.b.b.b.b.b.b.b.b." Z, "A") <= 6);
+    assert_true(names_wanted <= 32);
+}
+
 static void
 finds_the_deepest_zone_without_asking(void **state)
 {
@@ -277,6 +319,7 @@ main(void)
         TEST(gives_the_answers_of_a_complete_source),
         TEST(a_restart_leaves_nothing_of_what_came_before),
         TEST(fetches_once_for_what_exists_and_once_more_for_absence_or_a_link),
+        TEST(a_long_name_costs_little_more_than_a_short_one),
         TEST(finds_the_deepest_zone_without_asking),
         TEST(finds_each_of_many_zones),
         TEST(leaves_out_what_was_not_wanted),
