@@ -157,7 +157,7 @@ run_init(ngx_shm_zone_t *zone, void *before)
 static char *
 init_conf(ngx_cycle_t *cycle, void *conf)
 {
-    static ngx_str_t name = ngx_string("resolua_init_by_lua");
+    static ngx_str_t name = ngx_string("resolua_init");
     ngx_conf_file_t file;
     ngx_conf_t cf;
     (void) conf;

@@ -116,6 +116,8 @@ class Serve:
              "--workers", "1", *words],
             stdout=self.output.open("wb"), stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, env={**environment(), **variables},
+            # nohup's children ignore it, and what is ignored stays so.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
             cwd=cwd, start_new_session=True, user=user, group=user and
             pwd.getpwnam(user).pw_gid, extra_groups=user and [])
 

@@ -50,7 +50,11 @@ local function of_row(row)
     }
 end
 
+-- Rows without what they are of say nothing: a database may hold anything.
 local function add_metadata(out, row)
+    if not row.kind then
+        return
+    end
     local attribute = ATTRIBUTES[row.kind]
     if not attribute then
         local field = METADATA .. row.kind
@@ -64,6 +68,9 @@ local function add_metadata(out, row)
 end
 
 local function add_comment(out, row)
+    if not row.name or not row.type then
+        return
+    end
     local field = ("%s%s/%s"):format(COMMENTS, name_of.normalize(row.name),
         row.type)
     out[field] = out[field] or {}
