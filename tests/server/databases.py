@@ -1,21 +1,50 @@
 """Database servers on loopback, each under a folder of its own."""
 
+import fcntl
+import hashlib
 import os
 import pathlib
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 
 from resolua_server import BUILD, ROOT
 
-USER = "root" if os.geteuid() == 0 else None
+AS_USER = ["--user=root"] if os.geteuid() == 0 else []
+LOG_SIZE = "--innodb-log-file-size=8M"
+MARIADBD = shutil.which("mariadbd") or "/usr/sbin/mariadbd"
 
 
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def new_data_folder():
+    """A data folder as mariadb-install-db makes it, for copying.  It is made
+    once for each version of the server, since making it takes seconds."""
+    version = subprocess.run([MARIADBD, "--version"], check=True,
+                             capture_output=True).stdout
+    made = BUILD / f"mariadb-{hashlib.sha1(version).hexdigest()[:8]}"
+    with open(BUILD / "mariadb.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+                install(pathlib.Path(folder) / "data")
+                os.rename(pathlib.Path(folder) / "data", made)
+    return made
+
+
+def install(data):
+    result = subprocess.run(
+        ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal",
+         "--skip-test-db", f"--datadir={data}", *AS_USER, LOG_SIZE],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if result.returncode != 0:
+        raise RuntimeError(result.stdout)
 
 
 class MariaDb:
@@ -26,11 +55,8 @@ class MariaDb:
         self.socket = str(self.folder / "s")
         self.port = free_port()
         self.process = None
-        self.as_user = [f"--user={USER}"] if USER else []
-        subprocess.run(
-            ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal",
-             "--skip-test-db", f"--datadir={self.folder}/data", *self.as_user],
-            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.options = []
+        shutil.copytree(new_data_folder(), self.folder / "data")
         self.start()
         self.run("CREATE DATABASE dns; CREATE USER resolua@'%' IDENTIFIED BY 'secret';"
                  "GRANT ALL ON dns.* TO resolua@'%'", database=None)
@@ -38,10 +64,10 @@ class MariaDb:
     def start(self):
         log = open(self.folder / "log", "ab")
         self.process = subprocess.Popen(
-            [shutil.which("mariadbd") or "/usr/sbin/mariadbd", "--no-defaults",
+            [MARIADBD, "--no-defaults",
              f"--datadir={self.folder}/data", f"--socket={self.socket}", f"--port={self.port}",
-             "--bind-address=127.0.0.1", f"--pid-file={self.folder}/pid", *self.as_user,
-             "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=8M"],
+             "--bind-address=127.0.0.1", f"--pid-file={self.folder}/pid", *AS_USER,
+             "--innodb-buffer-pool-size=32M", LOG_SIZE, *self.options],
             stdout=log, stderr=log)
         deadline = time.time() + 30
         while time.time() < deadline:

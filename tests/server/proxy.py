@@ -14,7 +14,8 @@
     hole      nothing comes back, and connections stay open
     refuse    nobody listens (connections that are there stay as they are)
 
-The next `skip` pieces of replies pass first.
+The next `skip` pieces of replies pass first; with `after`, all replies pass up
+to a request that contains these octets.
 """
 
 import os
@@ -36,6 +37,7 @@ class Proxy:
         self.delay = 0.0
         self.size = 10
         self.skip = 0
+        self.after = None
         self.accepted = 0
         self.pairs = set()
         self.lock = threading.Lock()
@@ -94,6 +96,7 @@ class Proxy:
                     if not octets:
                         return
                     if end is client:
+                        self._request(octets)
                         server.sendall(octets)
                     elif not self._reply(client, octets):
                         return
@@ -102,9 +105,13 @@ class Proxy:
         finally:
             self._end(pair)
 
+    def _request(self, octets):
+        if self.after is not None and self.after in octets:
+            self.after = None
+
     def _reply(self, client, octets):
         """Moves a piece of a reply; False: the connection ends."""
-        mode = self._mode
+        mode = self._mode if self.after is None else "pass"
         if self.skip > 0 and mode != "pass":
             self.skip -= 1
             mode = "pass"

@@ -433,10 +433,10 @@ def test_a_request_that_ends_in_a_query(run, mariadb):
 
 def use_tls(mariadb):
     folder = mariadb.folder
-    if f"--ssl-key={folder}/key" not in mariadb.as_user:
+    if f"--ssl-key={folder}/key" not in mariadb.options:
         mariadb.stop()
-        mariadb.as_user = mariadb.as_user + [f"--ssl-cert={folder}/cert",
-                                             f"--ssl-key={folder}/key"]
+        mariadb.options = [f"--ssl-cert={folder}/cert",
+                           f"--ssl-key={folder}/key"]
         mariadb.start()
 
 

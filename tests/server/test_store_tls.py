@@ -34,7 +34,7 @@ def zones(tmp_path):
         check=True, capture_output=True)
     database = MariaDb(tmp_path)
     database.stop()
-    database.as_user = database.as_user + [
+    database.options = [
         f"--ssl-cert={tmp_path}/cert", f"--ssl-key={tmp_path}/key",
         "--require-secure-transport=1"]
     database.start()
