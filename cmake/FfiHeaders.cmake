@@ -1,12 +1,12 @@
-# Each ffi/NAME_ffi.h is the one statement of an interface that Lua sees.  The
+# Each ROOM/NAME_ffi.h is the one statement of an interface that Lua sees.  The
 # build makes lua/dns/cdef_NAME.lua from it (in the build folder) and lets the C
 # compiler judge the sizes and offsets that LuaJIT computed.
 
 set(FFI_LUA_DIR ${CMAKE_BINARY_DIR}/lua)
 file(MAKE_DIRECTORY ${FFI_LUA_DIR}/dns)
 
-function(add_ffi_header name)
-    set(header ${CMAKE_SOURCE_DIR}/ffi/${name}_ffi.h)
+function(add_ffi_header room name)
+    set(header ${CMAKE_SOURCE_DIR}/${room}/${name}_ffi.h)
     set(cdef ${FFI_LUA_DIR}/dns/cdef_${name}.lua)
     set(check ${CMAKE_BINARY_DIR}/ffi_check_${name}.c)
 

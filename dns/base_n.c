@@ -1,4 +1,4 @@
-#include "dns/private/base_n.h"
+#include "dns/base_n.h"
 
 int
 base_digit(base_t base, char c)

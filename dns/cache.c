@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/siphash.h"
 #include "dns/type.h"
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/siphash.h"
 
 enum {

@@ -5,8 +5,8 @@
 #include <strings.h>
 
 #include "dns/edns.h"
+#include "dns/octets.h"
 #include "dns/private/engine.h"
-#include "dns/private/octets.h"
 #include "dns/private/opt.h"
 
 enum {

@@ -1,8 +1,8 @@
 #include <string.h>
 
 #include "dns/nsec3.h"
+#include "dns/octets.h"
 #include "dns/private/engine.h"
-#include "dns/private/octets.h"
 
 enum {
     NSEC3_SHA1 = 1,             /* RFC 5155 section 11 */

@@ -1,7 +1,7 @@
 #include <string.h>
 
+#include "dns/octets.h"
 #include "dns/private/engine.h"
-#include "dns/private/octets.h"
 #include "dns/rdata.h"
 
 enum {

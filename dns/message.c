@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/private/rdata_layout.h"
 #include "dns/rdata.h"
 #include "dns/writer.h"

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 
 size_t
 dns_name_size(const uint8_t *name)

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/rdata.h"
 #include "dns/type.h"
 

@@ -3,7 +3,7 @@
 #include <openssl/sha.h>
 
 #include "dns/nsec3.h"
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 
 void
 dns_nsec3_hash(const dns_rdata_t *parameters, const dns_name_t *name,

@@ -4,7 +4,7 @@
 
 #include "dns/edns.h"
 #include "dns/message.h"
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/type.h"
 
 enum {

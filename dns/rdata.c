@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "dns/name.h"
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/private/rdata_layout.h"
 
 dns_status_t

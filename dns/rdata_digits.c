@@ -1,6 +1,6 @@
 /* Octets in hexadecimal, base64 and base32hex. */
 
-#include "dns/private/base_n.h"
+#include "dns/base_n.h"
 #include "dns/private/rdata_reader.h"
 
 static const char *

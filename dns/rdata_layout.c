@@ -1,7 +1,7 @@
 #include "dns/private/rdata_layout.h"
 
 #include "dns/name.h"
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/type.h"
 
 #define PLAIN(fields)                                                          \

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/private/rdata_reader.h"
 #include "dns/private/text_writer.h"
 

@@ -7,9 +7,9 @@
 #include <strings.h>
 #include <time.h>
 
+#include "dns/base_n.h"
 #include "dns/name.h"
-#include "dns/private/base_n.h"
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/private/rdata_layout.h"
 #include "dns/private/rdata_reader.h"
 #include "dns/rdata_text.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/private/rdata_layout.h"
 #include "dns/private/text_writer.h"
 #include "dns/rdata_text.h"

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/rdata.h"
 
 bool

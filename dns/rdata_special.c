@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "dns/name.h"
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/private/rdata_reader.h"
 #include "dns/private/text_writer.h"
 

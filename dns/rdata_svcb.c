@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dns/private/base_n.h"
-#include "dns/private/octets.h"
+#include "dns/base_n.h"
+#include "dns/octets.h"
 #include "dns/private/rdata_layout.h"
 #include "dns/private/rdata_reader.h"
 #include "dns/private/text_writer.h"

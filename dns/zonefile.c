@@ -7,8 +7,8 @@
 #include <strings.h>
 
 #include "dns/name.h"
+#include "dns/octets.h"
 #include "dns/private/generate.h"
-#include "dns/private/octets.h"
 #include "dns/private/rdata_reader.h"
 #include "dns/private/zonefile_input.h"
 #include "dns/rdata.h"

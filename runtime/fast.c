@@ -1,13 +1,13 @@
-/* What lua/resolua/ calls through the FFI: ffi/runtime_ffi.h. */
+/* What lua/resolua/ calls through the FFI: runtime/runtime_ffi.h. */
 
 #include <ngx_md5.h>
 #include <ngx_sha1.h>
 
-#include "ffi/runtime_ffi.h"
 #include "runtime/args.h"
 #include "runtime/clock.h"
 #include "runtime/dict.h"
 #include "runtime/private/regex.h"
+#include "runtime/runtime_ffi.h"
 #include "runtime/vm.h"
 
 enum { MD5_SIZE = 16 }; /* octets */

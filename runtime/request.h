@@ -89,7 +89,7 @@ struct resolua_cleanup_s {
 
 struct resolua_request_s {
     int ctx_ref; /* ngx.ctx in the registry, or LUA_NOREF; scripts read it here
-                    (ffi/runtime_ffi.h) */
+                    (runtime/runtime_ffi.h) */
     const resolua_host_t *host; /* borrowed */
     void *data;                 /* the adapter's own, borrowed */
     void *owner;                /* for settle(), outlives the request */

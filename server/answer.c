@@ -2,12 +2,12 @@
 
 #include "dns/engine.h"
 #include "dns/type.h"
+#include "ffi/store.h"
 #include "ffi/store_ffi.h"
 #include "server/ask.h"
 #include "server/cache.h"
 #include "server/options.h"
 #include "server/statistics.h"
-#include "store/ffi_store.h"
 
 /* The worker's own. */
 static struct {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/private/buffer.h"
+#include "store/buffer.h"
 
 void
 buffer_free(buffer_t *text)

@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/rdata.h"
 #include "dns/type.h"
 #include "store/private/edit.h"

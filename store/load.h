@@ -13,8 +13,8 @@
  */
 
 #include "dns/zonefile.h"
+#include "store/buffer.h"
 #include "store/edit.h"
-#include "store/private/buffer.h"
 
 /* Where a record stood. */
 typedef struct {

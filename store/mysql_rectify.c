@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dns/base_n.h"
 #include "dns/nsec3.h"
-#include "dns/private/base_n.h"
 #include "store/private/mysql_rectify.h"
 
 enum {

@@ -4,7 +4,7 @@
 #include <strings.h>
 
 #include "dns/siphash.h"
-#include "store/private/buffer.h"
+#include "store/buffer.h"
 #include "store/private/mysql.h"
 
 /* The statements of a fetch in PowerDNS's layout. */

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "dns/private/base_n.h"
+#include "dns/base_n.h"
 #include "dns/private/lexer.h"
 
 /* Rdata under construction. */

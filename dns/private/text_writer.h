@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "dns/private/base_n.h"
+#include "dns/base_n.h"
 
 typedef struct {
     char *out;   /* borrowed */

@@ -19,7 +19,7 @@
 #include <lmdb.h>
 #include <pthread.h>
 
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "store/lmdb.h"
 #include "store/nodes.h"
 #include "store/private/edit.h"

@@ -5,7 +5,7 @@
    writes. */
 
 #include "dns/rdata.h"
-#include "store/private/buffer.h"
+#include "store/buffer.h"
 #include "store/private/database.h"
 #include "store/private/mysql.h"
 

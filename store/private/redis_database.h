@@ -6,7 +6,7 @@
 
 #include <hiredis.h>
 
-#include "store/private/buffer.h"
+#include "store/buffer.h"
 #include "store/private/database.h"
 #include "store/private/redis_names.h"
 

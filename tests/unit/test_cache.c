@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "dns/cache.h"
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/type.h"
 #include "dns/writer.h"
 

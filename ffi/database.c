@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "dns/type.h"
-#include "store/ffi_database.h"
-#include "store/ffi_store.h"
+#include "ffi/private/database.h"
+#include "ffi/store.h"
 
 struct dns_ffi_database {
     store_database_t *store; /* owned */

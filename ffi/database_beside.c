@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/ffi_database.h"
+#include "ffi/private/database.h"
 
 struct dns_ffi_beside {
     store_database_t *store; /* borrowed */

@@ -1,5 +1,5 @@
-#ifndef STORE_FFI_DATABASE_H
-#define STORE_FFI_DATABASE_H
+#ifndef FFI_PRIVATE_DATABASE_H
+#define FFI_PRIVATE_DATABASE_H
 
 /* For C that works on what Lua holds. */
 

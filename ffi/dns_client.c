@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/type.h"
 
 enum { TIMEOUT_MS = 5000 };

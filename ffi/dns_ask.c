@@ -5,7 +5,7 @@
 
 #include "dns/message.h"
 #include "dns/name.h"
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/query.h"
 #include "dns/rdata.h"
 #include "dns/writer.h"

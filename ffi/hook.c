@@ -7,7 +7,7 @@
 #include "dns/edns.h"
 #include "dns/message.h"
 #include "dns/name.h"
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/query.h"
 #include "dns/rdata_text.h"
 #include "dns/response.h"

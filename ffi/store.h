@@ -1,5 +1,5 @@
-#ifndef STORE_FFI_STORE_H
-#define STORE_FFI_STORE_H
+#ifndef FFI_STORE_H
+#define FFI_STORE_H
 
 /*
  * For C that shares the store which Lua opened by its folder: a process may

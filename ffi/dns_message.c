@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "dns/message.h"
-#include "dns/private/octets.h"
+#include "dns/octets.h"
 #include "dns/rdata.h"
 #include "dns/rdata_text.h"
 #include "dns/type.h"

@@ -1,5 +1,5 @@
-#ifndef DNS_PRIVATE_OCTETS_H
-#define DNS_PRIVATE_OCTETS_H
+#ifndef DNS_OCTETS_H
+#define DNS_OCTETS_H
 
 /* Network byte order and ASCII letters, octet by octet. */
 

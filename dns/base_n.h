@@ -1,5 +1,5 @@
-#ifndef DNS_PRIVATE_BASE_N_H
-#define DNS_PRIVATE_BASE_N_H
+#ifndef DNS_BASE_N_H
+#define DNS_BASE_N_H
 
 /* RFC 4648: hexadecimal, base64 and base32hex, fed piece by piece. */
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "dns/type.h"
-#include "store/ffi_store.h"
+#include "ffi/store.h"
 #include "store/lmdb.h"
 
 enum {

@@ -5,7 +5,7 @@
 #include "dns/engine.h"
 #include "dns/query.h"
 #include "dns/type.h"
-#include "store/ffi_store.h"
+#include "ffi/store.h"
 
 enum { SERVER_UDP_SIZE = 1232 }; /* octets, DNS flag day 2020 */
 

@@ -1,8 +1,8 @@
 #include <stdlib.h>
 
 #include "ffi/database_ffi.h"
-#include "store/ffi_database.h"
-#include "store/ffi_store.h"
+#include "ffi/private/database.h"
+#include "ffi/store.h"
 #include "store/mirror.h"
 
 struct dns_ffi_mirror {

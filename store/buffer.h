@@ -1,5 +1,5 @@
-#ifndef STORE_PRIVATE_BUFFER_H
-#define STORE_PRIVATE_BUFFER_H
+#ifndef STORE_BUFFER_H
+#define STORE_BUFFER_H
 
 /* Growing text, for statements and commands.  Starts as {0}; once memory is
    used up it stays failed. */

@@ -1,5 +1,5 @@
-#ifndef RUNTIME_FFI_H
-#define RUNTIME_FFI_H
+#ifndef RUNTIME_RUNTIME_FFI_H
+#define RUNTIME_RUNTIME_FFI_H
 
 /*
  * The runtime's hot functions, for loops that LuaJIT compiles
@@ -94,7 +94,8 @@ struct resolua_ffi_request {
 };
 
 /* Where the pointer to the running request is, or NULL while none runs; of the
-   calling thread.  (Not const: LuaJIT would take what it reads for constant.) */
+   calling thread.  (Not const: LuaJIT would take what it reads for constant.)
+ */
 RESOLUA_EXPORT struct resolua_ffi_request **resolua_ffi_running(void);
 
 struct resolua_ffi_text {
