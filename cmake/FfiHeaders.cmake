@@ -5,8 +5,10 @@
 set(FFI_LUA_DIR ${CMAKE_BINARY_DIR}/lua)
 file(MAKE_DIRECTORY ${FFI_LUA_DIR}/dns)
 
-function(add_ffi_header room name)
-    set(header ${CMAKE_SOURCE_DIR}/${room}/${name}_ffi.h)
+# add_ffi_header(NAME): NAME_ffi.h of the room whose folder calls it.
+function(add_ffi_header name)
+    get_filename_component(room ${CMAKE_CURRENT_SOURCE_DIR} NAME)
+    set(header ${CMAKE_CURRENT_SOURCE_DIR}/${name}_ffi.h)
     set(cdef ${FFI_LUA_DIR}/dns/cdef_${name}.lua)
     set(check ${CMAKE_BINARY_DIR}/ffi_check_${name}.c)
 
@@ -16,7 +18,7 @@ function(add_ffi_header room name)
         DEPENDS ${header} ${CMAKE_SOURCE_DIR}/tools/ffi_check.lua
         COMMENT "FFI declarations of ${name}")
     add_library(ffi_check_${name} OBJECT ${check})
-    target_include_directories(ffi_check_${name} PRIVATE ${CMAKE_SOURCE_DIR})
+    see_room(ffi_check_${name} public ${room} dns)
     target_sources(resolua PRIVATE $<TARGET_OBJECTS:ffi_check_${name}>)
     add_custom_target(ffi_cdef_${name} ALL DEPENDS ${cdef})
     set_property(GLOBAL APPEND PROPERTY FFI_CDEF_TARGETS ffi_cdef_${name})

@@ -26,17 +26,24 @@ if(NOT EXISTS ${NGINX_OBJS}/ngx_auto_config.h)
     endif()
 endif()
 
+# What nginx gives to include: NGINX_CORE is for every room that knows nginx,
+# NGINX_STREAM and NGINX_HTTP are for the room of that subsystem.
+set(NGINX_CORE
+    ${NGINX_SOURCE}/src/core ${NGINX_SOURCE}/src/event
+    ${NGINX_SOURCE}/src/event/modules ${NGINX_SOURCE}/src/os/unix ${NGINX_OBJS})
+set(NGINX_STREAM ${NGINX_CORE} ${NGINX_SOURCE}/src/stream)
+set(NGINX_HTTP ${NGINX_CORE}
+    ${NGINX_SOURCE}/src/http ${NGINX_SOURCE}/src/http/modules
+    ${NGINX_SOURCE}/src/http/v2
+    /usr/share/nginx-ndk/src/src /usr/share/nginx-ndk/src/objs)
+
+# add_nginx_module(NAME ROOM...): one module file of these rooms.
 function(add_nginx_module name)
     add_library(${name} MODULE)
-    # nginx's own headers are not held to our warnings.
-    target_include_directories(${name} SYSTEM PRIVATE
-        ${NGINX_SOURCE}/src/core ${NGINX_SOURCE}/src/event
-        ${NGINX_SOURCE}/src/event/modules ${NGINX_SOURCE}/src/os/unix
-        ${NGINX_SOURCE}/src/http ${NGINX_SOURCE}/src/http/modules
-        ${NGINX_SOURCE}/src/http/v2 ${NGINX_SOURCE}/src/stream ${NGINX_OBJS}
-        /usr/share/nginx-ndk/src/src /usr/share/nginx-ndk/src/objs)
-    target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
-    set_target_properties(${name} PROPERTIES PREFIX ""
+    foreach(room ${ARGN})
+        target_sources(${name} PRIVATE $<TARGET_OBJECTS:${room}>)
+    endforeach()
+    set_target_properties(${name} PROPERTIES PREFIX "" LINKER_LANGUAGE C
         LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/modules)
     target_link_options(${name} PRIVATE -Wl,-z,now)
 endfunction()
