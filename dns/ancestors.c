@@ -118,9 +118,8 @@ dns_ancestors_add(dns_ancestors_t *a, const dns_name_t *owner)
     }
 
     bool is_new_owner;
-    dns_status_t added =
-        add(a, owner_hash(hash_of(a, owner->octets, owner->size)),
-            &is_new_owner);
+    dns_status_t added = add(
+        a, owner_hash(hash_of(a, owner->octets, owner->size)), &is_new_owner);
 
     if (added != DNS_OK || !is_new_owner) {
         return added;
@@ -141,18 +140,58 @@ dns_ancestors_add(dns_ancestors_t *a, const dns_name_t *owner)
     return DNS_OK;
 }
 
+static bool
+has_slot(const dns_ancestors_t *a, uint64_t hash)
+{
+    return *find_slot(a->slots, a->slot_count, hash) != 0;
+}
+
+static bool
+knows(const dns_ancestors_t *a, const uint8_t *name, size_t size)
+{
+    uint64_t hash = hash_of(a, name, size);
+
+    return has_slot(a, owner_hash(hash)) || has_slot(a, hash);
+}
+
 bool
 dns_ancestors_knows(const dns_ancestors_t *a, const dns_name_t *name)
 {
+    return knows(a, name->octets, name->size);
+}
+
+bool
+dns_ancestors_is_empty(const dns_ancestors_t *a, const dns_name_t *name)
+{
     uint64_t hash = hash_of(a, name->octets, name->size);
 
-    return *find_slot(a->slots, a->slot_count, owner_hash(hash)) != 0 ||
-           *find_slot(a->slots, a->slot_count, hash) != 0;
+    return has_slot(a, hash) && !has_slot(a, owner_hash(hash));
+}
+
+/* What is above a name that exists does so too: the last one that exists is
+   found by halves. */
+unsigned
+dns_ancestors_encloser(const dns_ancestors_t *a, const dns_name_t *name)
+{
+    unsigned exists = a->apex.label_count;
+    unsigned absent = name->label_count + 1u;
+
+    while (absent - exists > 1) {
+        unsigned n = exists + (absent - exists) / 2;
+        const uint8_t *suffix = dns_name_suffix(name, n);
+
+        if (knows(a, suffix, (size_t) (name->octets + name->size - suffix))) {
+            exists = n;
+        } else {
+            absent = n;
+        }
+    }
+
+    return exists;
 }
 
 bool
 dns_ancestors_has(const dns_ancestors_t *a, const dns_name_t *name)
 {
-    return *find_slot(a->slots, a->slot_count,
-                      hash_of(a, name->octets, name->size)) != 0;
+    return has_slot(a, hash_of(a, name->octets, name->size));
 }

@@ -63,16 +63,55 @@ need_wildcard(answering_t *a, const uint8_t *encloser)
     }
 }
 
+/* Where the source can guess how far the name exists, that part is asked for at
+   once, with the name below it and the wildcard that would stand there.  False:
+   it cannot, or these are known already. */
+static bool
+need_guessed(answering_t *a, const dns_name_t *name)
+{
+    const dns_source_t *source = a->source;
+    unsigned encloser =
+        source->ops->guess_encloser == NULL
+            ? 0
+            : source->ops->guess_encloser(source->data, &a->zone, name);
+    const bool exists = encloser >= name->label_count;
+    dns_name_t lowest;
+    dns_lookup_t ignored;
+
+    if (encloser == 0) {
+        return false;
+    }
+
+    dns_name_ancestor(&lowest, name, exists ? name->label_count : encloser + 1);
+
+    if (!is_missing(a, &lowest, &ignored)) {
+        return false;
+    }
+
+    note_need(a, &a->zone, &lowest);
+
+    if (!exists) {
+        need_wildcard(a, dns_name_suffix(name, encloser));
+    }
+
+    return true;
+}
+
 /* A name's answer may depend on all of its ancestors (cuts, DNAME, SOA) and on
-   their wildcards: asking for them together saves round trips.  Below a name
-   that is absent nothing is: of a long name the first part is asked for
-   first. */
+   their wildcards: asking for them together saves round trips.  Who needs a
+   name needs its ancestors: the lowest one is noted.  Below a name that is
+   absent nothing is: of a long name the first part is asked for first. */
 static void
 need_path(answering_t *a, const dns_name_t *name)
 {
     const unsigned apex_labels = a->zone.apex.label_count;
+    dns_name_t lowest = {0};
     unsigned missing = 0;
     unsigned step = PATH_STEP;
+
+    if (need_guessed(a, name)) {
+        return;
+    }
 
     for (unsigned n = apex_labels; n <= name->label_count; n++) {
         dns_name_t ancestor;
@@ -83,7 +122,7 @@ need_path(answering_t *a, const dns_name_t *name)
         if (!is_missing(a, &ancestor, &lookup)) {
             step = n - apex_labels > step ? n - apex_labels : step;
         } else if (missing++ <= step) {
-            note_need(a, &a->zone, &ancestor);
+            lowest = ancestor;
         } else {
             break;
         }
@@ -91,6 +130,10 @@ need_path(answering_t *a, const dns_name_t *name)
         if (n < name->label_count && n - apex_labels <= PATH_STEP) {
             need_wildcard(a, dns_name_suffix(name, n));
         }
+    }
+
+    if (missing > 0) {
+        note_need(a, &a->zone, &lowest);
     }
 }
 

@@ -328,7 +328,7 @@ next_entry(dns_fetched_t *set)
     return entry;
 }
 
-/* A name that is not in the set yet. */
+/* A name that is not in the set yet; the last entry then. */
 static dns_status_t
 want_new(dns_fetched_t *set, const dns_zone_t *zone, const dns_name_t *name,
          entry_t *parent)
@@ -395,9 +395,23 @@ want_below(entry_t *entry)
     }
 }
 
+/* A name above the one that is needed: if it is known to have no records, it
+   need not be asked for.  An apex without any is given a SOA by some stores. */
+static void
+skip_empty(entry_t *entry, const dns_ancestors_t *known)
+{
+    if (known != NULL && entry->parent != NULL &&
+        dns_ancestors_is_empty(known, &entry->name)) {
+        entry->rows_known = true;
+        entry->below_known = true;
+        entry->exists = true;
+    }
+}
+
 /* The name, and its ancestors that are not in the set yet. */
-static dns_status_t
-want_path(dns_fetched_t *set, const dns_need_t *need)
+dns_status_t
+dns_fetched_want(dns_fetched_t *set, const dns_need_t *need,
+                 const dns_ancestors_t *known)
 {
     const unsigned labels = need->name.label_count;
     unsigned n = labels + 1u;
@@ -426,6 +440,10 @@ want_path(dns_fetched_t *set, const dns_need_t *need)
         }
 
         entry = set->entries[set->count - 1];
+
+        if (n < labels) {
+            skip_empty(entry, known);
+        }
     }
 
     return DNS_OK;
@@ -438,7 +456,7 @@ dns_fetched_want_all(dns_fetched_t *set, const dns_need_t *needs,
     dns_status_t status = DNS_OK;
 
     for (size_t i = 0; status == DNS_OK && i < need_count; i++) {
-        status = want_path(set, &needs[i]);
+        status = dns_fetched_want(set, &needs[i], NULL);
     }
 
     return status;

@@ -60,6 +60,12 @@ DNS_EXPORT dns_source_t dns_fetched_source(dns_fetched_t *set);
 DNS_EXPORT DNS_MUST_USE dns_status_t dns_fetched_want_all(
     dns_fetched_t *set, const dns_need_t *needs, size_t need_count);
 
+/* The same for one need, where the names of its zone are known: of those above
+   the name only the owners of records are asked for.  known: NULL if they are
+   not. */
+DNS_EXPORT DNS_MUST_USE dns_status_t dns_fetched_want(
+    dns_fetched_t *set, const dns_need_t *need, const dns_ancestors_t *known);
+
 /* *at starts as 0; false at the end. */
 DNS_EXPORT bool dns_fetched_next_wanted(const dns_fetched_t *set, size_t *at,
                                         dns_want_t *out);

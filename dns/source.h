@@ -68,6 +68,15 @@ typedef struct {
     dns_status_t (*find_covering)(void *source, const dns_zone_t *zone,
                                   const dns_name_t *name, uint16_t type,
                                   dns_name_t *owner, dns_node_t *node);
+
+    /*
+     * Labels of name's closest encloser, of name itself if it exists, as far
+     * as the source can say without asking: it decides how many names are
+     * asked for at once, not the answer.  0: it cannot say.  NULL: it never
+     * can.
+     */
+    unsigned (*guess_encloser)(void *source, const dns_zone_t *zone,
+                               const dns_name_t *name);
 } dns_source_ops_t;
 
 typedef struct {

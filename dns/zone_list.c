@@ -1,5 +1,6 @@
 #include "dns/zone_list.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,8 @@ struct dns_zone_list_s {
     size_t capacity;
     uint32_t *slots; /* owned: number of a zone plus 1, 0 is free */
     size_t slot_count;
+    bool has_depth[DNS_NAME_LABELS_MAX + 1]; /* is a zone's apex of so many
+                                                labels? */
 };
 
 dns_status_t
@@ -139,6 +142,7 @@ dns_zone_list_add(dns_zone_list_t *list, const dns_zone_t *zone)
         return DNS_EEXIST;
     }
 
+    list->has_depth[zone->apex.label_count] = true;
     list->zones[list->count++] = *zone;
     *slot = (uint32_t) list->count;
     return DNS_OK;
@@ -176,6 +180,10 @@ dns_zone_list_find(const dns_zone_list_t *list, const dns_name_t *name,
     }
 
     for (unsigned n = labels + 1; n-- > 0;) {
+        if (!list->has_depth[n]) {
+            continue;
+        }
+
         const uint8_t *apex = dns_name_suffix(name, n);
         size_t size = (size_t) (name->octets + name->size - apex);
         const dns_zone_t *zone = get(list, apex, size);

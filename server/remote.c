@@ -239,6 +239,15 @@ find_zone(void *source, const dns_name_t *name, unsigned above, dns_zone_t *out)
 }
 
 
+/* number: as in the zone's flags.  NULL: they are not known. */
+static const dns_ancestors_t *
+known_names(ngx_uint_t number, const dns_zone_t *zone)
+{
+    return number == 0 ? NULL
+                       : remote_below_find(&remote_stores[number - 1], zone);
+}
+
+
 static dns_status_t
 lookup(void *source, const dns_zone_t *zone, const dns_name_t *name,
        dns_lookup_t *out)
@@ -255,14 +264,22 @@ lookup(void *source, const dns_zone_t *zone, const dns_name_t *name,
     const dns_source_t one = dns_fetched_source(set);
     const dns_status_t status = one.ops->lookup(one.data, zone, name, out);
     const dns_ancestors_t *below =
-        status == DNS_NEEDS
-            ? remote_below_find(&remote_stores[number - 1], zone)
-            : NULL;
+        status == DNS_NEEDS ? known_names(number, zone) : NULL;
     if (below == NULL) {
         return status;
     }
     dns_fetched_resolve_below(set, zone->id, below);
     return one.ops->lookup(one.data, zone, name, out);
+}
+
+
+static unsigned
+guess_encloser(void *source, const dns_zone_t *zone, const dns_name_t *name)
+{
+    const ngx_uint_t number = zone->flags >> STORE_SHIFT;
+    const dns_ancestors_t *below = known_names(number, zone);
+    (void) source;
+    return below == NULL ? 0 : dns_ancestors_encloser(below, name);
 }
 
 
@@ -287,6 +304,7 @@ dns_remote_source(dns_remote_t *fetch, const dns_source_t *local)
         .find_zone = find_zone,
         .lookup = lookup,
         .find_covering = find_covering,
+        .guess_encloser = guess_encloser,
     };
     fetch->local = local;
     return (dns_source_t){&ops, fetch};
@@ -309,7 +327,8 @@ sort_needs(dns_remote_t *fetch, const dns_answer_t *answer)
             status = take_set(set, fetch->lists[number - 1]->zones);
         }
         if (status == DNS_OK) {
-            status = dns_fetched_want_all(*set, need, 1);
+            status =
+                dns_fetched_want(*set, need, known_names(number, &need->zone));
         }
         if (status != DNS_OK) {
             return status;
@@ -412,13 +431,19 @@ on_fetched(remote_job_t *job, dns_status_t status)
 }
 
 
-/* The zone of the first name that is wanted for what is below it. */
+/* So many names are wanted at once only by names of many labels. */
+enum { MANY_NAMES = 16 };
+
+
+/* The zone whose names are to be listed: of the first name that is wanted for
+   what is below it, or of many names.  NULL: none. */
 static const dns_zone_t *
-zone_wanted_below(const dns_remote_t *fetch, ngx_uint_t i)
+zone_to_list(const dns_remote_t *fetch, ngx_uint_t i)
 {
     dns_want_t want;
+    ngx_uint_t count = 0;
     for (size_t at = 0; dns_fetched_next_wanted(fetch->sets[i], &at, &want);) {
-        if (want.below) {
+        if (want.below || ++count > MANY_NAMES) {
             return dns_zone_list_get(fetch->lists[i]->zones, want.apex->octets);
         }
     }
@@ -442,7 +467,7 @@ next_store(dns_remote_t *fetch)
     fetch->job.done = on_fetched;
     /* Once: where edits go on all the time, it is never true for long. */
     const dns_zone_t *zone =
-        (fetch->waited & 1u << i) == 0 ? zone_wanted_below(fetch, i) : NULL;
+        (fetch->waited & 1u << i) == 0 ? zone_to_list(fetch, i) : NULL;
     fetch->waited |= zone != NULL ? 1u << i : 0;
     if (zone == NULL || remote_below_wait(&fetch->job, zone) != NGX_OK) {
         remote_job_submit(&fetch->job);

@@ -1,7 +1,8 @@
 /*
  * What is below names, of zones of networked stores: told by the database once
  * for all names of a zone rather than for each name that is asked, so that
- * names that do not exist cost no more than those that do.
+ * names that do not exist cost no more than those that do.  And which names
+ * above a long one have records and may be cuts: the others are not asked for.
  */
 
 #include "server/private/remote.h"

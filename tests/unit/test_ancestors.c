@@ -85,6 +85,31 @@ owners_and_what_is_above_them_are_known(void **state)
 }
 
 static void
+tells_what_is_empty_and_how_far_a_name_exists(void **state)
+{
+    dns_ancestors_t *a = ancestors_of("zone.test");
+    const dns_name_t apex = name_of("zone.test");
+    const dns_name_t owner = name_of("x.zone.test");
+    const dns_name_t empty = name_of("b.x.zone.test");
+    const dns_name_t deep = name_of("q.a.b.x.zone.test");
+    const dns_name_t other = name_of("q.r.s.t.u.v.zone.test");
+
+    (void) state;
+    assert_int_equal(dns_ancestors_encloser(a, &deep), 2);
+    add(a, "a.b.x.zone.test");
+    add(a, "x.zone.test");
+    assert_true(dns_ancestors_is_empty(a, &empty));
+    assert_false(dns_ancestors_is_empty(a, &owner));
+    assert_false(dns_ancestors_is_empty(a, &deep));
+    assert_int_equal(dns_ancestors_encloser(a, &apex), 2);
+    assert_int_equal(dns_ancestors_encloser(a, &owner), 3);
+    assert_int_equal(dns_ancestors_encloser(a, &empty), 4);
+    assert_int_equal(dns_ancestors_encloser(a, &deep), 5);
+    assert_int_equal(dns_ancestors_encloser(a, &other), 2);
+    dns_ancestors_free(a);
+}
+
+static void
 names_outside_are_left_out(void **state)
 {
     dns_ancestors_t *a = ancestors_of("example.test.");
@@ -127,6 +152,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_between_owner_and_apex_are_there),
         cmocka_unit_test(owners_and_what_is_above_them_are_known),
+        cmocka_unit_test(tells_what_is_empty_and_how_far_a_name_exists),
         cmocka_unit_test(names_outside_are_left_out),
         cmocka_unit_test(many_names_are_all_there),
     };
