@@ -127,6 +127,14 @@ copy_node(const resolua_dict_t *dict, dict_node_t *node, copy_t *copy)
 }
 
 
+/* A damaged link may be any number, with which no pointer is to be computed. */
+static dict_node_t *
+node_of_link(const ngx_queue_t *q)
+{
+    return (dict_node_t *) ((uintptr_t) q - offsetof(dict_node_t, recent));
+}
+
+
 /* All values but one that was being overwritten; NGX_ERROR: they cannot be
    told. */
 static ngx_int_t
@@ -137,7 +145,7 @@ copy_all(const resolua_dict_t *dict, copy_t *copy)
     size_t left = dict->size / sizeof(dict_node_t);
     for (ngx_queue_t *q = shared->recent.next; q != &shared->recent;
          q = q->next) {
-        dict_node_t *node = ngx_queue_data(q, dict_node_t, recent);
+        dict_node_t *node = node_of_link(q);
         if (left-- == 0 || !is_node(dict, node)) {
             return NGX_ERROR;
         }

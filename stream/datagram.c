@@ -10,7 +10,8 @@ enum {
     /* Buffers a multiple of the page size apart would share cache sets. */
     RECEIVE_STRIDE = DATAGRAM_SIZE_MAX + 1 + 5 * 64,
     REPLY_STRIDE = DATAGRAM_REPLY_MAX + 3 * 64,
-    SEND_WAIT = 1, /* ms: a full send buffer gets this long to drain */
+    SEND_WAIT = 1,   /* ms: a full send buffer gets this long to drain */
+    SEND_PAUSE = 50, /* ms: and does not for so long if that was in vain */
 };
 
 /* Only the pages that are used become resident. */
@@ -194,12 +195,22 @@ datagram_reply(unsigned i, size_t size)
 
 
 /* A full buffer drains in microseconds; a reply that still does not fit is
-   lost, as a datagram may be. */
+   lost, as a datagram may be.  Where the wait was for nothing, the next replies
+   are not waited for: others wait for this worker. */
 static ngx_uint_t
 is_writable_soon(ngx_socket_t fd)
 {
+    static ngx_msec_t waits_again_at;
     struct pollfd p = {.fd = fd, .events = POLLOUT};
-    return poll(&p, 1, SEND_WAIT) > 0;
+    const ngx_uint_t may_wait =
+        (ngx_msec_int_t) (ngx_current_msec - waits_again_at) >= 0;
+    if (poll(&p, 1, may_wait ? SEND_WAIT : 0) > 0) {
+        return 1;
+    }
+    if (may_wait) {
+        waits_again_at = ngx_current_msec + SEND_PAUSE;
+    }
+    return 0;
 }
 
 

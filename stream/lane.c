@@ -14,7 +14,9 @@ enum {
                         level-triggered, so the rest is not forgotten */
     LATE_MAX = DATAGRAM_BATCH, /* in one wake-up, queries that take long */
     PAUSE_MS = 1,
-    RECEIVE_BUFFER = 1 << 20, /* octets, where the configuration has none */
+    /* Octets, where the configuration has none. */
+    RECEIVE_BUFFER = 1 << 20,
+    SEND_BUFFER = 16 << 20,
 };
 
 /* Datagrams of a batch that are gone on with when it has been sent. */
@@ -323,21 +325,33 @@ is_stream_udp(const ngx_listening_t *ls)
 }
 
 
-/* While a worker is busy for a few milliseconds, datagrams wait in the kernel:
-   its own limit holds some hundred of them. */
 static void
-enlarge_buffer(const ngx_listening_t *ls, ngx_log_t *log)
+enlarge_buffer(const ngx_listening_t *ls, int forced, int option, int size)
 {
-    const int size = RECEIVE_BUFFER;
-    if (ls->rcvbuf != -1 || ls->fd == (ngx_socket_t) -1) {
-        return; /* "listen ... rcvbuf=" says how large */
+    if (setsockopt(ls->fd, SOL_SOCKET, forced, &size, sizeof(size)) == -1 &&
+        setsockopt(ls->fd, SOL_SOCKET, option, &size, sizeof(size)) == -1) {
+        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, ngx_socket_errno,
+                      "the %s buffer of %V stays as it is",
+                      option == SO_RCVBUF ? "receive" : "send", &ls->addr_text);
     }
-    if (setsockopt(ls->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) ==
-            -1 &&
-        setsockopt(ls->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) == -1) {
-        ngx_log_error(NGX_LOG_INFO, log, ngx_socket_errno,
-                      "the receive buffer of %V stays as it is",
-                      &ls->addr_text);
+}
+
+
+/* While a worker is busy for a few milliseconds, datagrams wait in the kernel:
+   its own limit holds some hundred of them.  And replies to a neighbour that
+   does not answer ARP, 200 kB of them, lie in the send buffer for seconds:
+   queries in the names of such addresses must not fill it. */
+static void
+enlarge_buffers(const ngx_listening_t *ls)
+{
+    if (ls->fd == (ngx_socket_t) -1) {
+        return;
+    }
+    if (ls->rcvbuf == -1) { /* else "listen ... rcvbuf=" says how large */
+        enlarge_buffer(ls, SO_RCVBUFFORCE, SO_RCVBUF, RECEIVE_BUFFER);
+    }
+    if (ls->sndbuf == -1) {
+        enlarge_buffer(ls, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER);
     }
 }
 
@@ -349,7 +363,7 @@ lane_init_module(ngx_cycle_t *cycle)
     for (ngx_uint_t i = 0; i < cycle->listening.nelts; i++) {
         if (ls[i].type == SOCK_DGRAM &&
             ls[i].handler == ngx_stream_init_connection) {
-            enlarge_buffer(&ls[i], cycle->log);
+            enlarge_buffers(&ls[i]);
         }
     }
     return NGX_OK;

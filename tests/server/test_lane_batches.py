@@ -11,6 +11,7 @@ import threading
 import dns.message
 import pytest
 
+from network import CAN_MAKE_NETWORKS, Ethernet, in_own_network
 from resolua_server import HOST, ROOT, sanitizer_environment, wait_for
 from stream_conf import start_dns
 
@@ -140,3 +141,24 @@ def test_a_burst_waits_for_a_busy_worker(start, client):
     finally:
         os.kill(pid, signal.SIGCONT)
     assert ids(client, 800) == set(range(800))
+
+
+@pytest.mark.skipif(not CAN_MAKE_NETWORKS, reason="only root makes networks")
+def test_a_silent_neighbour_uses_up_no_room(start):
+    """Replies to an address of the own network that does not answer ARP wait
+    for seconds in the send buffer: who asks in such names silences nobody."""
+    in_own_network(ask_beside_a_silent_neighbour, start)
+
+
+def ask_beside_a_silent_neighbour(start):
+    net = Ethernet()
+    server = start_dns(start, more="server { listen @OTHER@ udp; dns_serve on; }")
+    for i, wire in enumerate(queries(2000)):
+        net.send(("10.9.7.7", 1000 + i), server.port("OTHER"), wire)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect((HOST, server.port("OTHER")))
+        s.settimeout(5)
+        for wire in queries(20):
+            s.send(wire)
+            assert s.recv(4096)[:2] == wire[:2]
+    net.close()

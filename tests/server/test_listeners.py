@@ -345,14 +345,24 @@ def test_a_handshake_that_sleeps_is_cut_off(dot):
 def test_who_waits_for_an_answer_is_not_idle(start):
     server = start_dns(start, """
         dns_tcp_max_connections 3;
-        dns_query_by_lua_block { ngx.sleep(1) }""")
+        dns_query_by_lua_block {
+            local q = ...
+            if q.transport == 0 then
+                over = true
+            else
+                waiting = (waiting or 0) + 1
+                ngx.log(ngx.NOTICE, "waiting: ", waiting)
+            end
+            while not over do ngx.sleep(0.02) end
+        }""")
     with contextlib.ExitStack() as stack:
         held = [stack.enter_context(connect(server, "DNS")) for _ in range(3)]
         for s in held:
             s.sendall(framed(query()))
-        time.sleep(0.2)
+        server.wait_for_log("waiting: 3")
         with connect(server, "DNS") as s:
             assert s.recv(1) == b""
+        server.query("mail.example.test")
         for s in held:
             assert read_message(s)[1] == 7
     assert "none is idle" in server.log()
