@@ -376,12 +376,12 @@ deliver(dns_server_ask_t *ask, uint8_t *out, size_t size)
     if (ask->step != ASK_QUERY_HOOK) {
         dns_fairness_answered(ask->share, &ask->query, out, size);
     }
-    if (dns_server_has_hooks(ask->call.conf) && !ask->is_background) {
-        size = hook_finish(ask, out, size);
-    }
-    if (out == ask->out) { /* which the next ask may have */
+    if (out == ask->out) { /* small, and the next ask may have it */
         ngx_memcpy(ask_answer.octets, out, size);
         out = ask_answer.octets;
+    }
+    if (dns_server_has_hooks(ask->call.conf) && !ask->is_background) {
+        size = hook_finish(ask, out, size);
     }
     ask_release(ask);
     if (answered != NULL) {

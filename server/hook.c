@@ -235,11 +235,33 @@ hook_decide(dns_server_ask_t *ask, ngx_int_t rc)
 
 
 /* Runs a hook that may not sleep. */
-static void
+static ngx_int_t
 run_sync(dns_server_ask_t *ask, resolua_code_t *code, ngx_uint_t phase)
 {
-    if (code != NULL && push_call(ask, code) == NGX_OK) {
-        (void) resolua_run_function_sync(&ask->request, 3, phase, 0);
+    return push_call(ask, code) == NGX_OK
+               ? resolua_run_function_sync(&ask->request, 3, phase, 0)
+               : NGX_ERROR;
+}
+
+
+/* What a hook that fails would have left out or changed is not sent. */
+static size_t
+change_answer(dns_server_ask_t *ask, size_t size)
+{
+    struct dns_ffi_hook *hook = &ask->hook;
+    if (run_sync(ask, ask->call.conf->on_answer, RESOLUA_DNS_ANSWER) !=
+        NGX_OK) {
+        hook->rcode = DNS_RCODE_SERVFAIL;
+        ask->call.out = hook->out;
+        return dns_server_error(&ask->call, DNS_RCODE_SERVFAIL);
+    }
+    switch (hook->action) {
+    case DNS_FFI_HOOK_ANSWER:
+        return finish_answer(ask);
+    case DNS_FFI_HOOK_DROP:
+        return 0;
+    default:
+        return size;
     }
 }
 
@@ -251,22 +273,17 @@ hook_finish(dns_server_ask_t *ask, uint8_t *out, size_t size)
     const dns_server_conf_t *conf = ask->call.conf;
     hook->out = out;
     hook->out_size = (uint32_t) size;
-    hook->out_room = ASK_OUT_ROOM;
+    hook->out_room = (uint32_t) dns_server_room(ask->query.transport);
     hook->rcode = size > 3 ? out[3] & DNS_RCODE_MASK : 0;
     hook->action = DNS_FFI_HOOK_NONE;
     if (size > 0 && conf->on_answer != NULL) {
-        run_sync(ask, conf->on_answer, RESOLUA_DNS_ANSWER);
-        if (hook->action == DNS_FFI_HOOK_ANSWER) {
-            size = finish_answer(ask);
-        } else if (hook->action == DNS_FFI_HOOK_DROP) {
-            size = 0;
-        }
+        size = change_answer(ask, size);
     }
     if (conf->on_log != NULL) {
         hook->out_size = (uint32_t) size;
         hook->out_room = 0;
         hook->duration = (uint32_t) ngx_current_msec - hook->started;
-        run_sync(ask, conf->on_log, RESOLUA_DNS_LOG);
+        (void) run_sync(ask, conf->on_log, RESOLUA_DNS_LOG);
     }
     return size;
 }

@@ -279,9 +279,10 @@ local function after(run, wire)
     local hook = new_hook(run)
     ffi.copy(hook.out, wire, #wire)
     hook.out_size = #wire
+    hook.out_room = run.transport == TRANSPORTS.udp and OUT_ROOM or OUT_MAX
     hook.rcode = bit.band(wire:byte(4), 15)
     if not call_hook(run, code, "answer hook") then
-        return wire
+        return error_response(run, dns.rcode.SERVFAIL)
     end
     if hook.action == DROP then
         return nil

@@ -56,6 +56,8 @@ ANSWER_HOOK = """
             local r = q:response()
             r.rcode = 5
             q:set_response(r)
+        elseif q.name == "unfinished.example.test" then
+            error("not done")
         end
     }
 """
@@ -172,6 +174,9 @@ def test_decisions_of_hooks(server):
     found = explain(server, "changed.example.test")
     assert found["response"]["rcode"] == "REFUSED"
     assert found["steps"][-1]["at"] == line_of(server, "q:set_response(r)")
+    found = explain(server, "unfinished.example.test")
+    assert "not done" in text_of(found, "answer hook")
+    assert found["response"]["rcode"] == "SERVFAIL"
 
 
 @pytest.mark.parametrize("subnet, text", [

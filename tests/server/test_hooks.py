@@ -33,7 +33,7 @@ stream {
 @pytest.fixture
 def serve(start):
     def go(query="", answer="", log="", server="", express="on", main="",
-           stream="", more="", **options):
+           stream="", more="", zone=None, **options):
         text = f"dns_express {express};" + server
         for phase, code in (("query", query), ("answer", answer),
                             ("log", log)):
@@ -42,7 +42,7 @@ def serve(start):
                     phase, code)
         one = start(CONF % {"server": text, "main": main, "stream": stream,
                             "more": more}, run=False, **options)
-        resolua(one, "zone", "load", SAMPLE)
+        resolua(one, "zone", "load", one.file("zone", zone) if zone else SAMPLE)
         return one.start()
     return go
 
@@ -517,3 +517,35 @@ def test_a_reload_while_a_hook_sleeps(serve):
     server.reload()
     thread.join()
     assert got == [["10.0.0.1"]]
+
+
+BIG_ZONE = """\
+$ORIGIN big.test.
+@ 60 SOA ns1 hostmaster 1 3600 600 86400 60
+@ 60 NS ns1
+""" + "".join(f"many 60 A 10.1.{i // 256}.{i % 256}\n" for i in range(3000))
+
+
+@WAYS
+def test_an_answer_hook_that_fails_lets_nothing_through(serve, express, tcp):
+    server = serve(answer="error('oops ' .. q.name)", express=express,
+                   log="ngx.log(ngx.WARN, 'LOG ', q.rcode)")
+    server.allow_log("oops")
+    response = server.query("www.example.test", tcp=tcp)
+    assert response.rcode() == dns.rcode.SERVFAIL
+    assert response.answer == []
+    server.wait_for_log("LOG 2")
+
+
+def test_an_answer_hook_sees_and_changes_large_answers(serve, upstream):
+    """As large as TCP has them, of zones and of upstreams."""
+    one = upstream(records=3000)
+    server = serve(server=f"dns_forward {one.address};", answer="""
+        local message = q:response()
+        for _, record in ipairs(message.answers) do record.ttl = 7 end
+        q:set_response(message)
+    """, zone=BIG_ZONE)
+    for name in ("many.big.test", "many.else.test"):
+        answer = server.query(name, rd=True, tcp=True).answer[0]
+        assert len(answer) >= 3000 and answer.ttl == 7
+        assert len(server.query(name, rd=True).to_wire()) <= 512

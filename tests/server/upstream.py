@@ -79,7 +79,7 @@ class Upstream:
         if question.rdtype == 1:
             response.answer.append(dns.rrset.from_text(
                 question.name, 60, "IN", "A",
-                *(f"192.0.{i}.{self.number}" for i in range(self.records))))
+                *(f"192.{i >> 8}.{i & 255}.{self.number}" for i in range(self.records))))
         return response
 
     def _serve_udp(self):
