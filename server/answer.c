@@ -175,11 +175,11 @@ static dns_server_verdict_t
 send_error(dns_server_call_t *call, int rcode)
 {
     if (rcode < 0) {
-        dns_counts.ignored++;
+        dns_counts[DNS_COUNT_IGNORED]++;
         return DNS_SERVER_DROP;
     }
     call->size = put_error(call, &worker.query, rcode);
-    dns_counts.errors++;
+    dns_counts[DNS_COUNT_ERRORS]++;
     return DNS_SERVER_SEND;
 }
 
@@ -206,7 +206,7 @@ ask_in_turn(dns_server_call_t *call, const dns_name_t *apex)
     if (rc == NGX_OK || call->transport != DNS_OVER_UDP) {
         return DNS_SERVER_ASK;
     }
-    dns_counts.shed++;
+    dns_counts[DNS_COUNT_SHED]++;
     return DNS_SERVER_DROP;
 }
 
@@ -300,7 +300,7 @@ answer_from_zones(dns_server_call_t *call)
         return DNS_SERVER_ASK;
     }
     call->size = worker.answer.size;
-    dns_counts.zone++;
+    dns_counts[DNS_COUNT_ZONE]++;
     return DNS_SERVER_SEND;
 }
 
@@ -357,7 +357,7 @@ dns_server_answer(dns_server_call_t *call)
     const dns_server_conf_t *conf = call->conf;
     int rcode;
     if (!call->skip_hooks) { /* else it has been counted */
-        (&dns_counts.udp)[call->transport]++;
+        dns_counts[call->transport]++;
     }
     if (dns_query_parse(&worker.query, call->packet, call->packet_size,
                         call->transport, &rcode) != DNS_OK) {

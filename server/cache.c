@@ -83,7 +83,7 @@ dns_server_cache_get(uint32_t view, const dns_server_call_t *call,
     if (size == 0) {
         return 0;
     }
-    dns_counts.cache_hits++;
+    dns_counts[DNS_COUNT_CACHE_HITS]++;
     return dns_response_put_opt(
         query, options, rcode, call->out, size,
         dns_query_response_limit(query, call->conf->udp_size));
@@ -193,18 +193,16 @@ static int
 stats(lua_State *L)
 {
     dns_cache_stats_t cache;
-    dns_statistics_t all;
     if (dns_server_cache == NULL) {
         return 0;
     }
     dns_cache_stats(dns_server_cache, &cache);
-    dns_statistics_get(&all);
     lua_createtable(L, 0, 5);
     set_number(L, "capacity", cache.capacity);
     set_number(L, "kept", cache.kept);
     set_number(L, "replaced", cache.replaced);
     set_number(L, "refused", cache.refused);
-    set_number(L, "hits", all.cache_hits);
+    set_number(L, "hits", dns_statistics_get(DNS_COUNT_CACHE_HITS));
     return 1;
 }
 

@@ -5,18 +5,18 @@
 
 extern ngx_module_t ngx_resolua_dns_module;
 
-enum { COUNTERS = sizeof(dns_statistics_t) / sizeof(uint64_t), SOCKETS = 256 };
+enum { SOCKETS = 256 };
 
 /* In shared memory. */
 typedef struct {
-    dns_statistics_t counts;
+    uint64_t counts[DNS_COUNTERS];
     struct {
         uint64_t inode; /* 0: free */
         uint64_t dropped;
     } sockets[SOCKETS];
 } shared_t;
 
-dns_statistics_t dns_counts;
+uint64_t dns_counts[DNS_COUNTERS];
 
 
 static ngx_int_t
@@ -54,7 +54,7 @@ dns_statistics_conf(ngx_conf_t *cf)
 }
 
 
-static uint64_t *
+static shared_t *
 shared(void)
 {
     const dns_main_conf_t *conf = dns_main_conf((ngx_cycle_t *) ngx_cycle);
@@ -65,13 +65,13 @@ shared(void)
 void
 dns_statistics_flush(void)
 {
-    uint64_t *sum = shared();
-    uint64_t *own = (uint64_t *) &dns_counts;
-    for (ngx_uint_t i = 0; i < COUNTERS; i++) {
-        if (own[i] != 0 && sum != NULL) {
-            __atomic_fetch_add(&sum[i], own[i], __ATOMIC_RELAXED);
+    shared_t *all = shared();
+    for (ngx_uint_t i = 0; i < DNS_COUNTERS; i++) {
+        if (dns_counts[i] != 0 && all != NULL) {
+            __atomic_fetch_add(&all->counts[i], dns_counts[i],
+                               __ATOMIC_RELAXED);
         }
-        own[i] = 0;
+        dns_counts[i] = 0;
     }
 }
 
@@ -97,7 +97,7 @@ void
 dns_statistics_kernel(ngx_socket_t fd, uint32_t dropped)
 {
     struct stat info;
-    shared_t *all = (shared_t *) shared();
+    shared_t *all = shared();
     uint64_t *known = all != NULL && fstat(fd, &info) == 0
                           ? dropped_of(all, info.st_ino)
                           : NULL;
@@ -109,19 +109,18 @@ dns_statistics_kernel(ngx_socket_t fd, uint32_t dropped)
     if (more > 0 &&
         __atomic_compare_exchange_n(known, &before, dropped, 0,
                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-        dns_counts.kernel_dropped += (uint32_t) more;
+        dns_counts[DNS_COUNT_KERNEL_DROPPED] += (uint32_t) more;
     }
 }
 
 
-void
-dns_statistics_get(dns_statistics_t *out)
+uint64_t
+dns_statistics_get(dns_counter_t counter)
 {
-    const uint64_t *sum = shared();
-    uint64_t *to = (uint64_t *) out;
-    for (ngx_uint_t i = 0; i < COUNTERS; i++) {
-        to[i] = sum != NULL ? __atomic_load_n(&sum[i], __ATOMIC_RELAXED) : 0;
-    }
+    const shared_t *all = shared();
+    return all != NULL
+               ? __atomic_load_n(&all->counts[counter], __ATOMIC_RELAXED)
+               : 0;
 }
 
 
@@ -129,27 +128,24 @@ dns_statistics_get(dns_statistics_t *out)
 static int
 get(lua_State *L)
 {
-    dns_statistics_t all;
-    const uint64_t *value = (const uint64_t *) &all;
-    static const char *const names[COUNTERS] = {
-        "udp",
-        "tcp",
-        "tls",
-        "https",
-        "cache_hits",
-        "zone",
-        "errors",
-        "ignored",
-        "sessions",
-        "send_errors",
-        "dropped",
-        "shed",
-        "kernel_dropped",
+    static const char *const names[DNS_COUNTERS] = {
+        [DNS_COUNT_UDP] = "udp",
+        [DNS_COUNT_TCP] = "tcp",
+        [DNS_COUNT_TLS] = "tls",
+        [DNS_COUNT_HTTPS] = "https",
+        [DNS_COUNT_CACHE_HITS] = "cache_hits",
+        [DNS_COUNT_ZONE] = "zone",
+        [DNS_COUNT_ERRORS] = "errors",
+        [DNS_COUNT_IGNORED] = "ignored",
+        [DNS_COUNT_SESSIONS] = "sessions",
+        [DNS_COUNT_SEND_ERRORS] = "send_errors",
+        [DNS_COUNT_DROPPED] = "dropped",
+        [DNS_COUNT_SHED] = "shed",
+        [DNS_COUNT_KERNEL_DROPPED] = "kernel_dropped",
     };
-    dns_statistics_get(&all);
-    lua_createtable(L, 0, COUNTERS);
-    for (ngx_uint_t i = 0; i < COUNTERS; i++) {
-        lua_pushnumber(L, (lua_Number) value[i]);
+    lua_createtable(L, 0, DNS_COUNTERS);
+    for (ngx_uint_t i = 0; i < DNS_COUNTERS; i++) {
+        lua_pushnumber(L, (lua_Number) dns_statistics_get(i));
         lua_setfield(L, -2, names[i]);
     }
     return 1;

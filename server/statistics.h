@@ -13,24 +13,31 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-typedef struct {
-    uint64_t udp; /* queries by dns_transport_t, in its order */
-    uint64_t tcp;
-    uint64_t tls;
-    uint64_t https;
-    uint64_t cache_hits;  /* answered in place */
-    uint64_t zone;        /* from the embedded store, in place */
-    uint64_t errors;      /* FORMERR, NOTIMP, REFUSED ... in place */
-    uint64_t ignored;     /* no answer is due */
-    uint64_t sessions;    /* went to Lua: hooks, networked stores, forwarder */
-    uint64_t send_errors; /* answers that the system did not take */
-    uint64_t dropped;     /* datagrams lost for want of memory */
-    uint64_t shed; /* strange names that were not asked for (fairness.h) */
-    uint64_t kernel_dropped; /* datagrams that the receive buffers had no room
-                                for, and so no worker has seen */
-} dns_statistics_t;
+#include "dns/query.h"
 
-extern dns_statistics_t dns_counts;
+/* The first ones are the transports of dns/query.h: queries that came by each.
+ */
+typedef enum {
+    DNS_COUNT_UDP = DNS_OVER_UDP,
+    DNS_COUNT_TCP = DNS_OVER_TCP,
+    DNS_COUNT_TLS = DNS_OVER_TLS,
+    DNS_COUNT_HTTPS = DNS_OVER_HTTPS,
+    DNS_COUNT_CACHE_HITS,  /* answered in place */
+    DNS_COUNT_ZONE,        /* from the embedded store, in place */
+    DNS_COUNT_ERRORS,      /* FORMERR, NOTIMP, REFUSED ... in place */
+    DNS_COUNT_IGNORED,     /* no answer is due */
+    DNS_COUNT_SESSIONS,    /* went to Lua: hooks, networked stores, forwarder */
+    DNS_COUNT_SEND_ERRORS, /* answers that the system did not take */
+    DNS_COUNT_DROPPED,     /* datagrams lost for want of memory */
+    DNS_COUNT_SHED,        /* strange names that were not asked for
+                              (fairness.h) */
+    DNS_COUNT_KERNEL_DROPPED, /* datagrams that the receive buffers had no room
+                                 for, and so no worker has seen */
+    DNS_COUNTERS,
+} dns_counter_t;
+
+/* The worker's own, by dns_counter_t. */
+extern uint64_t dns_counts[DNS_COUNTERS];
 
 /* While the configuration is read, when the server serves DNS. */
 ngx_int_t dns_statistics_conf(ngx_conf_t *cf);
@@ -41,8 +48,8 @@ void dns_statistics_flush(void);
    share a socket count it once. */
 void dns_statistics_kernel(ngx_socket_t fd, uint32_t dropped);
 
-/* The sum of all workers; all zero where DNS is not served. */
-void dns_statistics_get(dns_statistics_t *out);
+/* The sum of all workers; zero where DNS is not served. */
+uint64_t dns_statistics_get(dns_counter_t counter);
 
 /* For each new VM: the Lua module dns.statistics. */
 void dns_statistics_setup(lua_State *L);

@@ -236,12 +236,12 @@ send_all(ngx_socket_t fd, struct mmsghdr *messages, unsigned count,
             if (!waited++ && is_writable_soon(fd)) {
                 continue;
             }
-            dns_counts.send_errors += count - done;
+            dns_counts[DNS_COUNT_SEND_ERRORS] += count - done;
             break;
         }
         /* This one cannot be sent (no route, filtered, size); the next may. */
         ngx_log_error(NGX_LOG_INFO, log, error, "sendmmsg() failed");
-        dns_counts.send_errors++;
+        dns_counts[DNS_COUNT_SEND_ERRORS]++;
         done++;
     }
 }

@@ -125,7 +125,7 @@ leave_ask(left_t *left, unsigned number, const dns_server_call_t *call)
     if (ask != NULL) {
         leave(left, number, ask);
     } else {
-        dns_counts.dropped++;
+        dns_counts[DNS_COUNT_DROPPED]++;
     }
 }
 
@@ -137,7 +137,7 @@ handle(const ngx_listening_t *ls, unsigned number, left_t *left)
     datagram_t d;
     datagram_get(number, &d);
     if (d.is_cut) {
-        dns_counts.ignored++;
+        dns_counts[DNS_COUNT_IGNORED]++;
         return;
     }
     if (!conf->is_express) {

@@ -122,7 +122,7 @@ late_begin(lane_t *lane, unsigned number, dns_server_ask_t *ask)
     const dns_server_call_t call = {.pending = ask};
     late_t *late = take();
     if (late == NULL) {
-        dns_counts.dropped++;
+        dns_counts[DNS_COUNT_DROPPED]++;
         dns_server_ask_cancel(ask);
         return;
     }
@@ -130,6 +130,6 @@ late_begin(lane_t *lane, unsigned number, dns_server_ask_t *ask)
     late->is_holder = 1;
     set_addresses(late, number);
     lane_hold(lane);
-    dns_counts.sessions++;
+    dns_counts[DNS_COUNT_SESSIONS]++;
     (void) dns_server_ask(&call, ngx_cycle->log, answered, late);
 }

@@ -15,7 +15,7 @@ send_answer(void *data, const uint8_t *answer, size_t size)
     stream_context_t *context = stream_context_if_any(s);
     context->content = NULL;
     if (size > 0 && c->send(c, (u_char *) answer, size) < 0) {
-        dns_counts.send_errors++;
+        dns_counts[DNS_COUNT_SEND_ERRORS]++;
     }
     dns_statistics_flush();
     ngx_stream_finalize_session(s, NGX_STREAM_OK);
@@ -82,7 +82,7 @@ serve_datagram(ngx_stream_session_t *s, const stream_conf_t *conf)
     }
     if (verdict == DNS_SERVER_SEND && call.size > 0 &&
         c->send(c, out, call.size) < 0) {
-        dns_counts.send_errors++;
+        dns_counts[DNS_COUNT_SEND_ERRORS]++;
     }
     dns_statistics_flush();
     ngx_stream_finalize_session(s, NGX_STREAM_OK);

@@ -170,7 +170,7 @@ give_up(ngx_connection_t *c)
     if (pool != NULL) {
         ngx_destroy_pool(pool);
     }
-    dns_counts.dropped++;
+    dns_counts[DNS_COUNT_DROPPED]++;
 }
 
 
@@ -191,7 +191,7 @@ session_of_datagram(lane_t *lane, unsigned number)
     ngx_accept_disabled = (ngx_int_t) ngx_cycle->connection_n / 8 -
                           (ngx_int_t) ngx_cycle->free_connection_n;
     if (c == NULL) {
-        dns_counts.dropped++;
+        dns_counts[DNS_COUNT_DROPPED]++;
         return;
     }
     datagram_get(number, &d);
@@ -207,7 +207,7 @@ session_of_datagram(lane_t *lane, unsigned number)
     count(ngx_stat_accepted, 1);
     count(ngx_stat_active, 1);
     count(ngx_stat_handled, 1);
-    dns_counts.sessions++;
+    dns_counts[DNS_COUNT_SESSIONS]++;
     hold->is_gone = &is_gone;
     lane->listening->handler(c);
     if (!is_gone) {
