@@ -11,6 +11,7 @@ struct dns_ancestors_s {
     uint64_t *slots; /* owned: hashes; 0 is free */
     size_t slot_count;
     size_t count;
+    dns_order_t *order; /* owned; NULL: it is not kept */
 };
 
 dns_status_t
@@ -41,9 +42,28 @@ void
 dns_ancestors_free(dns_ancestors_t *a)
 {
     if (a != NULL) {
+        dns_order_free(a->order);
         free(a->slots);
         free(a);
     }
+}
+
+dns_status_t
+dns_ancestors_keep_order(dns_ancestors_t *a)
+{
+    return dns_order_new(&a->order, &a->apex);
+}
+
+dns_status_t
+dns_ancestors_settle(dns_ancestors_t *a)
+{
+    return a->order == NULL ? DNS_OK : dns_order_sort(a->order);
+}
+
+const dns_order_t *
+dns_ancestors_order(const dns_ancestors_t *a)
+{
+    return a->order;
 }
 
 static uint64_t
@@ -120,6 +140,10 @@ dns_ancestors_add(dns_ancestors_t *a, const dns_name_t *owner)
     bool is_new_owner;
     dns_status_t added = add(
         a, owner_hash(hash_of(a, owner->octets, owner->size)), &is_new_owner);
+
+    if (added == DNS_OK && is_new_owner && a->order != NULL) {
+        added = dns_order_add(a->order, owner);
+    }
 
     if (added != DNS_OK || !is_new_owner) {
         return added;

@@ -4,7 +4,7 @@
 /*
  * Which names of a zone have something below them, made of its owner names:
  * what tells an empty non-terminal from a name that is absent.  And which names
- * are owners.
+ * are owners; in which order, if that is wanted.
  */
 
 #include <stdbool.h>
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "dns/name.h"
+#include "dns/order.h"
 #include "dns/siphash.h"
 #include "dns/status.h"
 
@@ -23,6 +24,19 @@ DNS_EXPORT DNS_MUST_USE dns_status_t dns_ancestors_new(dns_ancestors_t **out,
                                                        const dns_name_t *apex,
                                                        const uint8_t *key);
 DNS_EXPORT void dns_ancestors_free(dns_ancestors_t *ancestors);
+
+/* Keeps the order of the owners too, for proofs; before the first is added.
+   DNS_ENOMEM. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+dns_ancestors_keep_order(dns_ancestors_t *ancestors);
+
+/* When all owners have been added: DNS_ENOMEM. */
+DNS_EXPORT DNS_MUST_USE dns_status_t
+dns_ancestors_settle(dns_ancestors_t *ancestors);
+
+/* Borrowed; NULL: it is not kept. */
+DNS_EXPORT const dns_order_t *
+dns_ancestors_order(const dns_ancestors_t *ancestors);
 
 /* Adds an owner, and all names above it up to the apex.  One outside the zone
    is left out.  DNS_ENOMEM. */

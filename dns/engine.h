@@ -48,10 +48,12 @@ enum {
       carries; what is over is left out */
 
 /* A name that the source could not give at once: its zone if zone.apex.size is
-   0, its node otherwise. */
+   0, its node otherwise.  Or the order of the zone's names, for a proof: then
+   name is its apex. */
 typedef struct {
     dns_zone_t zone;
     dns_name_t name;
+    bool is_order;
 } dns_need_t;
 
 typedef struct {

@@ -7,7 +7,6 @@
 enum {
     NSEC3_SHA1 = 1,             /* RFC 5155 section 11 */
     NSEC3_ITERATIONS_MAX = 500, /* more only cost time: RFC 9276 section 3.2 */
-    NSEC3_LABEL_SIZE = 32,      /* base32hex of 20 octets */
     NSEC3_PASSED_MAX = 10000,   /* records of other chains in one search */
 };
 
@@ -86,21 +85,14 @@ put_proof(answering_t *a, const uint8_t *owner, const dns_node_t *node,
     engine_put_needed(a, DNS_AUTHORITY, kept, node, &rrset);
 }
 
-static dns_status_t
-find_covering(answering_t *a, const dns_name_t *name, uint16_t type,
-              dns_name_t *owner, dns_node_t *node)
-{
-    return a->source->ops->find_covering(a->source->data, &a->zone, name, type,
-                                         owner, node);
-}
-
 /* The NSEC at or before a name. */
 static dns_status_t
 put_nsec(answering_t *a, const dns_name_t *name)
 {
     dns_name_t owner;
     dns_node_t node;
-    dns_status_t status = find_covering(a, name, DNS_TYPE_NSEC, &owner, &node);
+    dns_status_t status =
+        engine_find_covering(a, name, DNS_TYPE_NSEC, &owner, &node);
 
     if (status == DNS_OK) {
         put_proof(a, owner.octets, &node, DNS_TYPE_NSEC);
@@ -115,27 +107,19 @@ static bool
 hashed_owner(const answering_t *a, const proof_t *proof, const dns_name_t *name,
              dns_name_t *out)
 {
-    static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
     uint8_t hash[DNS_NSEC3_HASH_SIZE];
     uint8_t owner[DNS_NAME_MAX];
     const dns_name_t *apex = &a->zone.apex;
 
-    if (1 + NSEC3_LABEL_SIZE + apex->size > DNS_NAME_MAX) {
+    if (1 + DNS_NSEC3_LABEL_SIZE + apex->size > DNS_NAME_MAX) {
         return false;
     }
 
     dns_nsec3_hash(&proof->parameters, name, hash);
-    owner[0] = NSEC3_LABEL_SIZE;
+    owner[0] = DNS_NSEC3_LABEL_SIZE;
 
-    for (unsigned i = 0; i < NSEC3_LABEL_SIZE; i++) {
-        unsigned bit = 5 * i;
-        unsigned pair = (unsigned) hash[bit / 8] << 8 |
-                        (bit / 8 + 1 < sizeof(hash) ? hash[bit / 8 + 1] : 0u);
-
-        owner[1 + i] = (uint8_t) digits[pair >> (11 - bit % 8) & 31];
-    }
-
-    memcpy(owner + 1 + NSEC3_LABEL_SIZE, apex->octets, apex->size);
+    dns_nsec3_label(hash, owner + 1);
+    memcpy(owner + 1 + DNS_NSEC3_LABEL_SIZE, apex->octets, apex->size);
     dns_name_set(out, owner);
     return true;
 }
@@ -174,7 +158,7 @@ step_back(dns_name_t *owner)
 
     memcpy(name, owner->octets, owner->size);
 
-    for (unsigned i = NSEC3_LABEL_SIZE; i > 0; i--) {
+    for (unsigned i = DNS_NSEC3_LABEL_SIZE; i > 0; i--) {
         uint8_t digit = name[i];
 
         if (digit != '0') {
@@ -207,7 +191,7 @@ find_nsec3(answering_t *a, const proof_t *proof, const dns_name_t *name,
 
     for (unsigned i = 0; i < NSEC3_PASSED_MAX; i++) {
         dns_status_t status =
-            find_covering(a, &at, DNS_TYPE_NSEC3, owner, node);
+            engine_find_covering(a, &at, DNS_TYPE_NSEC3, owner, node);
 
         if (status != DNS_OK || is_in_chain(proof, node)) {
             *is_match = status == DNS_OK &&
@@ -215,7 +199,7 @@ find_nsec3(answering_t *a, const proof_t *proof, const dns_name_t *name,
             return status;
         }
 
-        if (owner->octets[0] != NSEC3_LABEL_SIZE) {
+        if (owner->octets[0] != DNS_NSEC3_LABEL_SIZE) {
             return DNS_ENOTFOUND;
         }
 
@@ -241,6 +225,14 @@ put_nsec3(answering_t *a, const proof_t *proof, const dns_name_t *name,
     return status == DNS_ENOTFOUND ? DNS_OK : status;
 }
 
+/* A proof is looked for although another one of the answer needs something, so
+   that what both need is asked for at once. */
+static bool
+is_over(dns_status_t status)
+{
+    return status != DNS_OK && status != DNS_NEEDS;
+}
+
 /* The NSEC3 of the closest encloser that has one (with opt-out some have
    none), and the one that covers the next closer name: RFC 5155 section
    7.2.1.  Gives the encloser's labels. */
@@ -251,22 +243,21 @@ put_encloser_proof(answering_t *a, const proof_t *proof, const dns_name_t *name,
     dns_name_t ancestor;
     dns_name_t owner;
     dns_node_t node;
+    dns_status_t status;
     bool is_match = false;
 
-    for (unsigned n = *encloser_labels;; n--) {
-        dns_name_ancestor(&ancestor, name, n);
+    for (;; (*encloser_labels)--) {
+        dns_name_ancestor(&ancestor, name, *encloser_labels);
+        status = find_nsec3(a, proof, &ancestor, &owner, &node, &is_match);
 
-        dns_status_t status =
-            find_nsec3(a, proof, &ancestor, &owner, &node, &is_match);
-
-        if (status != DNS_OK) {
-            return status == DNS_ENOTFOUND ? DNS_OK : status;
-        }
-
-        if (is_match || n == a->zone.apex.label_count) {
-            *encloser_labels = n;
+        if (status != DNS_OK || is_match ||
+            *encloser_labels == a->zone.apex.label_count) {
             break;
         }
+    }
+
+    if (is_over(status)) {
+        return status == DNS_ENOTFOUND ? DNS_OK : status;
     }
 
     if (is_match) {
@@ -274,11 +265,14 @@ put_encloser_proof(answering_t *a, const proof_t *proof, const dns_name_t *name,
     }
 
     if (*encloser_labels == name->label_count) {
-        return DNS_OK;
+        return status;
     }
 
     dns_name_ancestor(&ancestor, name, *encloser_labels + 1);
-    return put_nsec3(a, proof, &ancestor, &is_match);
+
+    dns_status_t other = put_nsec3(a, proof, &ancestor, &is_match);
+
+    return status == DNS_OK ? other : status;
 }
 
 /* "*" below the encloser of the name that is looked up. */
@@ -296,12 +290,14 @@ deny_by_nsec(answering_t *a, const found_t *found)
     dns_status_t status = put_nsec(a, a->name);
     bool exists = found->kind != FOUND_NOTHING && !found->is_wildcard;
 
-    if (status != DNS_OK || exists ||
+    if (is_over(status) || exists ||
         !wildcard_of(a, found->encloser_labels, &wildcard)) {
         return status;
     }
 
-    return put_nsec(a, &wildcard);
+    dns_status_t other = put_nsec(a, &wildcard);
+
+    return status == DNS_OK ? other : status;
 }
 
 static dns_status_t
@@ -333,11 +329,13 @@ deny_by_nsec3(answering_t *a, const proof_t *proof, const found_t *found)
 
     dns_status_t status = put_encloser_proof(a, proof, a->name, &labels);
 
-    if (status != DNS_OK || !wildcard_of(a, labels, &wildcard)) {
+    if (is_over(status) || !wildcard_of(a, labels, &wildcard)) {
         return status;
     }
 
-    return put_nsec3(a, proof, &wildcard, &is_match);
+    dns_status_t other = put_nsec3(a, proof, &wildcard, &is_match);
+
+    return status == DNS_OK ? other : status;
 }
 
 dns_status_t

@@ -6,8 +6,8 @@ static bool
 is_same_need(const dns_need_t *need, uint32_t zone_id, uint8_t apex_size,
              const dns_name_t *name)
 {
-    return need->zone.id == zone_id && need->zone.apex.size == apex_size &&
-           need->name.size == name->size &&
+    return !need->is_order && need->zone.id == zone_id &&
+           need->zone.apex.size == apex_size && need->name.size == name->size &&
            memcmp(need->name.octets, name->octets, name->size) == 0;
 }
 
@@ -31,6 +31,7 @@ note_need(answering_t *a, const dns_zone_t *zone, const dns_name_t *name)
 
     dns_need_t *need = &answer->needs[answer->need_count++];
 
+    need->is_order = false;
     dns_name_ancestor(&need->name, name, name->label_count);
 
     if (zone == NULL) {
@@ -145,6 +146,42 @@ engine_lookup(answering_t *a, const dns_name_t *name, dns_lookup_t *out)
 
     if (status == DNS_NEEDS) {
         need_path(a, name);
+    }
+
+    return status;
+}
+
+static void
+note_order(answering_t *a)
+{
+    dns_answer_t *answer = a->answer;
+
+    for (unsigned i = 0; i < answer->need_count; i++) {
+        if (answer->needs[i].is_order) {
+            return; /* one zone after the other */
+        }
+    }
+
+    if (answer->need_count < DNS_NEEDS_MAX) {
+        dns_need_t *need = &answer->needs[answer->need_count++];
+
+        need->is_order = true;
+        need->zone = a->zone;
+        need->name = a->zone.apex;
+    }
+}
+
+dns_status_t
+engine_find_covering(answering_t *a, const dns_name_t *name, uint16_t type,
+                     dns_name_t *owner, dns_node_t *node)
+{
+    dns_status_t status = a->source->ops->find_covering(
+        a->source->data, &a->zone, name, type, owner, node);
+
+    if (status == DNS_NEEDS && owner->size == 0) {
+        note_order(a);
+    } else if (status == DNS_NEEDS) {
+        note_need(a, &a->zone, owner);
     }
 
     return status;

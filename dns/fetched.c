@@ -548,6 +548,14 @@ dns_fetched_put_node(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name,
     return dns_node_builder_reset(&entry->builder, node);
 }
 
+bool
+dns_fetched_knows(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name)
+{
+    const entry_t *entry = find(set, zone_id, name, dns_name_size(name));
+
+    return entry != NULL && entry->rows_known;
+}
+
 dns_node_t
 dns_fetched_node(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name)
 {

@@ -85,6 +85,10 @@ DNS_EXPORT DNS_MUST_USE dns_status_t
 dns_fetched_put_node(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name,
                      const dns_node_t *node);
 
+/* Are the records of the name known, or that it has none?  name: lower case. */
+DNS_EXPORT bool dns_fetched_knows(dns_fetched_t *set, uint32_t zone_id,
+                                  const uint8_t *name);
+
 /* What has been added to a name; empty if it was not wanted.  Borrowed until
    more is. */
 DNS_EXPORT dns_node_t dns_fetched_node(dns_fetched_t *set, uint32_t zone_id,

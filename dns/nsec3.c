@@ -33,3 +33,19 @@ dns_nsec3_hash(const dns_rdata_t *parameters, const dns_name_t *name,
         SHA1_Update(&context, hash, DNS_NSEC3_HASH_SIZE);
     }
 }
+
+void
+dns_nsec3_label(const uint8_t hash[DNS_NSEC3_HASH_SIZE],
+                uint8_t label[DNS_NSEC3_LABEL_SIZE])
+{
+    static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
+
+    for (unsigned i = 0; i < DNS_NSEC3_LABEL_SIZE; i++) {
+        unsigned bit = 5 * i;
+        unsigned pair =
+            (unsigned) hash[bit / 8] << 8 |
+            (bit / 8 + 1 < DNS_NSEC3_HASH_SIZE ? hash[bit / 8 + 1] : 0u);
+
+        label[i] = (uint8_t) digits[pair >> (11 - bit % 8) & 31];
+    }
+}

@@ -62,8 +62,9 @@ typedef struct {
      * The last owner at or before name in canonical order that has a set of
      * the type (NSEC or NSEC3), or, if there is none, the last one of the zone
      * (RFC 4034 section 4.1.1: the chain is closed).  DNS_ENOTFOUND: the zone
-     * has none.  NULL: the store cannot tell; answers then come without proof
-     * of what does not exist.
+     * has none.  DNS_NEEDS: owner is the name whose node is needed, or with
+     * size 0 the order of the zone's names is.  NULL: the store cannot tell;
+     * answers then come without proof of what does not exist.
      */
     dns_status_t (*find_covering)(void *source, const dns_zone_t *zone,
                                   const dns_name_t *name, uint16_t type,

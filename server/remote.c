@@ -1,5 +1,6 @@
 #include "server/remote.h"
 
+#include "dns/covering.h"
 #include "dns/type.h"
 #include "server/private/remote.h"
 
@@ -112,6 +113,8 @@ dns_remote_begin(dns_remote_t *fetch)
     fetch->wanted = 0;
     fetch->is_held = 0;
     fetch->waited = 0;
+    fetch->ordering = 0;
+    fetch->listings = remote_below_listings();
     fetch->zones_seen = 0;
     fetch->is_again = 0;
 }
@@ -151,6 +154,8 @@ dns_remote_end(dns_remote_t *fetch)
             fetch->lists[i] = NULL;
         }
     }
+    remote_names_release(fetch->names);
+    fetch->names = NULL;
 }
 
 
@@ -283,13 +288,47 @@ guess_encloser(void *source, const dns_zone_t *zone, const dns_name_t *name)
 }
 
 
+/* By the order of the zone's names, which may be older than its nodes: then it
+   is asked for anew. */
+static dns_status_t
+find_fetched(dns_remote_t *fetch, dns_covering_t *where, const dns_name_t *name,
+             dns_name_t *owner, dns_node_t *node)
+{
+    const dns_zone_t *zone = where->zone;
+    const ngx_uint_t number = (zone->flags >> STORE_SHIFT) - 1;
+    remote_store_t *store = &remote_stores[number];
+    where->set = fetch->sets[number];
+    where->order = remote_below_order(fetch, store, zone);
+    if (where->set == NULL || where->order == NULL) {
+        owner->size = 0;
+        return remote_below_lack(fetch, store, zone);
+    }
+    const dns_status_t status = dns_covering_find(where, name, owner, node);
+    if (status == DNS_NEEDS ||
+        (status == DNS_OK && dns_covering_reaches(where, name, owner, node))) {
+        return status;
+    }
+    if (status != DNS_OK && status != DNS_ENOTFOUND) {
+        return DNS_ESTORE;
+    }
+    if (remote_below_may_be_old(fetch, store, zone)) {
+        owner->size = 0;
+        return DNS_NEEDS;
+    }
+    return status;
+}
+
+
 static dns_status_t
 find_covering(void *source, const dns_zone_t *zone, const dns_name_t *name,
               uint16_t type, dns_name_t *owner, dns_node_t *node)
 {
-    const dns_remote_t *fetch = source;
-    if (zone->flags >> STORE_SHIFT != 0 ||
-        fetch->local->ops->find_covering == NULL) {
+    dns_remote_t *fetch = source;
+    if (zone->flags >> STORE_SHIFT != 0) {
+        dns_covering_t where = {.zone = zone, .type = type};
+        return find_fetched(fetch, &where, name, owner, node);
+    }
+    if (fetch->local->ops->find_covering == NULL) {
         return DNS_ENOTFOUND;
     }
     return fetch->local->ops->find_covering(fetch->local->data, zone, name,
@@ -319,6 +358,13 @@ sort_needs(dns_remote_t *fetch, const dns_answer_t *answer)
         const dns_need_t *need = &answer->needs[i];
         const ngx_uint_t number = need->zone.flags >> STORE_SHIFT;
         if (number == 0) { /* its zone: a list is missing */
+            continue;
+        }
+        if (need->is_order) {
+            fetch->order_zone = dns_zone_list_get(
+                fetch->lists[number - 1]->zones, need->zone.apex.octets);
+            fetch->ordering = 1u << (number - 1);
+            fetch->wanted |= fetch->ordering;
             continue;
         }
         dns_fetched_t **set = &fetch->sets[number - 1];
@@ -451,6 +497,37 @@ zone_to_list(const dns_remote_t *fetch, ngx_uint_t i)
 }
 
 
+/* Once: where edits go on all the time, it is never true for long. */
+static ngx_int_t
+wait_for_below(dns_remote_t *fetch, ngx_uint_t i)
+{
+    const dns_zone_t *zone = zone_to_list(fetch, i);
+    if (zone == NULL) {
+        return NGX_DECLINED;
+    }
+    const dns_node_t apex =
+        dns_fetched_node(fetch->sets[i], zone->id, zone->apex.octets);
+    dns_rrset_t rrset;
+    fetch->waited |= 1u << i;
+    return remote_below_wait(
+        &fetch->job, zone,
+        dns_node_find(&apex, DNS_TYPE_NSEC, &rrset) ||
+            dns_node_find(&apex, DNS_TYPE_NSEC3PARAM, &rrset));
+}
+
+
+static ngx_int_t
+wait_for_names(dns_remote_t *fetch, ngx_uint_t i)
+{
+    if ((fetch->ordering & 1u << i) != 0) {
+        fetch->ordering = 0;
+        return remote_below_wait_order(&fetch->job, fetch->order_zone);
+    }
+    return (fetch->waited & 1u << i) == 0 ? wait_for_below(fetch, i)
+                                          : NGX_DECLINED;
+}
+
+
 /* The stores are asked one after another; as a rule there is one. */
 static void
 next_store(dns_remote_t *fetch)
@@ -465,11 +542,7 @@ next_store(dns_remote_t *fetch)
     fetch->job.zones = NULL;
     fetch->job.owners = NULL;
     fetch->job.done = on_fetched;
-    /* Once: where edits go on all the time, it is never true for long. */
-    const dns_zone_t *zone =
-        (fetch->waited & 1u << i) == 0 ? zone_to_list(fetch, i) : NULL;
-    fetch->waited |= zone != NULL ? 1u << i : 0;
-    if (zone == NULL || remote_below_wait(&fetch->job, zone) != NGX_OK) {
+    if (wait_for_names(fetch, i) != NGX_OK) {
         remote_job_submit(&fetch->job);
     }
 }

@@ -74,6 +74,7 @@ typedef struct remote_store_s remote_store_t;
 typedef struct remote_list_s remote_list_t;
 typedef struct remote_link_s remote_link_t;
 typedef struct remote_job_s remote_job_t;
+typedef struct remote_names_s remote_names_t;
 
 /* One use of a connection. */
 struct remote_job_s {
@@ -103,6 +104,8 @@ typedef void (*dns_remote_done_pt)(void *data, dns_status_t status);
 typedef struct {
     dns_fetched_t *sets[DNS_REMOTE_STORES_MAX];  /* owned; NULL: nothing yet */
     remote_list_t *lists[DNS_REMOTE_STORES_MAX]; /* owned */
+    remote_names_t *names; /* referenced: where its proofs are looked for */
+    const dns_zone_t *order_zone; /* whose order is needed; of a list */
     const dns_source_t *local;
     remote_job_t job;
     dns_remote_done_pt done;
@@ -112,6 +115,8 @@ typedef struct {
     unsigned is_held; /* a zone is known, a deeper one may be told soon */
     unsigned
         waited; /* for what is below names of a zone: a bit for each store */
+    unsigned ordering; /* the bit of the store that order_zone is in; or 0 */
+    uint64_t listings; /* of names that had begun when the query came */
     unsigned zones_seen;
     unsigned is_again;    /* it was asked anew, at another node or replica */
     uint32_t first_store; /* 0: the local one */

@@ -109,6 +109,12 @@ dns_status_t engine_find_zone(answering_t *a, const dns_name_t *name,
 dns_status_t engine_lookup(answering_t *a, const dns_name_t *name,
                            dns_lookup_t *out);
 
+/* The source's find_covering(), which it has; what is missing is noted as
+   needed. */
+dns_status_t engine_find_covering(answering_t *a, const dns_name_t *name,
+                                  uint16_t type, dns_name_t *owner,
+                                  dns_node_t *node);
+
 /* engine_sections.c */
 
 /* A set with its signatures (from the same node) if the client wants them.

@@ -247,9 +247,34 @@ const dns_ancestors_t *remote_below_find(remote_store_t *store,
                                          const dns_zone_t *zone);
 
 /* The job waits until that is known, or cannot be: job->done() is then called
-   with DNS_OK.  NGX_DECLINED: it is not told for this zone: ask for each name.
- */
-ngx_int_t remote_below_wait(remote_job_t *job, const dns_zone_t *zone);
+   with DNS_OK.  is_signed: the order of the names is listed too.  NGX_DECLINED:
+   it is not told for this zone: ask for each name. */
+ngx_int_t remote_below_wait(remote_job_t *job, const dns_zone_t *zone,
+                            ngx_uint_t is_signed);
+
+/* The same for the order.  NGX_DECLINED: no memory. */
+ngx_int_t remote_below_wait_order(remote_job_t *job, const dns_zone_t *zone);
+
+/* The order of a zone's names as it was told last, or NULL; the query holds it
+   until its end, or until it asks for a newer one. */
+const dns_order_t *remote_below_order(dns_remote_t *fetch,
+                                      remote_store_t *store,
+                                      const dns_zone_t *zone);
+
+/* There is no order: DNS_NEEDS: wait for it; DNS_ENOTFOUND: it cannot be told,
+   which is logged; DNS_ESTORE: the store has failed. */
+dns_status_t remote_below_lack(const dns_remote_t *fetch, remote_store_t *store,
+                               const dns_zone_t *zone);
+
+/* The order of remote_below_order() does not lead to a proof: is a newer one
+   worth asking for?  If it was asked for after the query had come, the chain is
+   broken, which is remembered for a while. */
+ngx_uint_t remote_below_may_be_old(dns_remote_t *fetch, remote_store_t *store,
+                                   const dns_zone_t *zone);
+
+/* How many listings have begun. */
+uint64_t remote_below_listings(void);
+void remote_names_release(remote_names_t *names);
 
 /* The last listing of a zone's names, however old; NULL: none. */
 const dns_ancestors_t *remote_below_last(const remote_store_t *store,

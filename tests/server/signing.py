@@ -3,6 +3,7 @@
 import subprocess
 
 WAYS = {"nsec": [], "nsec3": ["-3", "abcd", "-H", "2"],
+        "nsec3-plain": ["-3", "-", "-H", "0"],
         "nsec3-optout": ["-3", "-", "-H", "0", "-A"]}
 
 

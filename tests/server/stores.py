@@ -88,6 +88,13 @@ class MySqlZones:
             f" WHERE d.name='{zone}'; DELETE FROM domains WHERE name='{zone}';"
             "COMMIT;")
 
+    def fill(self, zone, owner, count):
+        """That many names below the owner, each with an address."""
+        self.db.run(
+            "INSERT INTO records (domain_id,name,type,ttl,content) SELECT id,"
+            f" CONCAT('n',seq,'.{owner_name(zone, owner)}'),'A',60,'192.0.2.1'"
+            f" FROM domains, seq_1_to_{count} WHERE domains.name='{zone}'")
+
     def clear(self):
         self.db.run("DELETE FROM records; DELETE FROM domains;")
 
@@ -169,6 +176,12 @@ class RedisZones:
 
     def drop(self, zone):
         self.db.run("DEL", f"{zone}.")
+
+    def fill(self, zone, owner, count):
+        self.db.run(
+            "EVAL", f"for i = 1, {count} do redis.call('HSET', KEYS[1],"
+            f" 'n' .. i .. '.{owner}', '{{\"a\":[{{\"ip\":\"192.0.2.1\"}}]}}')"
+            " end", "1", f"{zone}.")
 
     def clear(self):
         self.db.run("FLUSHDB")

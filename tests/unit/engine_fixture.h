@@ -55,6 +55,7 @@ typedef struct {
     memory_zone_t zones[ZONES_MAX];
     unsigned zone_count;
     bool is_partial; /* only what was fetched is known */
+    bool has_order;  /* so is the order of names */
     dns_need_t fetched[FETCHED_MAX];
     unsigned fetched_count;
     unsigned rounds;
@@ -157,9 +158,61 @@ memory_lookup(void *source, const dns_zone_t *zone, const dns_name_t *name,
     return DNS_OK;
 }
 
+/* Looks through all nodes: the greatest owner that is not above the name, or of
+   all. */
+static inline const memory_node_t *
+memory_covering(const memory_zone_t *z, const dns_name_t *name, uint16_t type)
+{
+    const memory_node_t *best = NULL;
+    bool is_before = false;
+
+    for (unsigned i = 0; i < z->node_count; i++) {
+        const memory_node_t *n = &z->nodes[i];
+        dns_node_t node = dns_node_builder_node(&n->builder);
+        bool here = dns_name_compare(n->owner.octets, name->octets) <= 0;
+        dns_rrset_t rrset;
+
+        if (!dns_node_find(&node, type, &rrset) || (is_before && !here)) {
+            continue;
+        }
+
+        if (best == NULL || here != is_before ||
+            dns_name_compare(n->owner.octets, best->owner.octets) > 0) {
+            best = n;
+            is_before = here;
+        }
+    }
+
+    return best;
+}
+
+static inline dns_status_t
+memory_find_covering(void *source, const dns_zone_t *zone,
+                     const dns_name_t *name, uint16_t type, dns_name_t *owner,
+                     dns_node_t *node)
+{
+    const memory_t *m = source;
+    const memory_node_t *n =
+        memory_covering(&m->zones[zone->id - 1], name, type);
+
+    if (m->is_partial && !m->has_order) {
+        owner->size = 0;
+        return DNS_NEEDS;
+    }
+
+    if (n == NULL) {
+        return DNS_ENOTFOUND;
+    }
+
+    *owner = n->owner;
+    *node = dns_node_builder_node(&n->builder);
+    return memory_has(m, zone->id, owner) ? DNS_OK : DNS_NEEDS;
+}
+
 static const dns_source_ops_t memory_ops = {
     .find_zone = memory_find_zone,
     .lookup = memory_lookup,
+    .find_covering = memory_find_covering,
 };
 
 static inline memory_node_t *
@@ -287,6 +340,12 @@ fetch(memory_t *m, const dns_answer_t *answer)
         const dns_need_t *need = &answer->needs[i];
 
         /* Nothing is asked for twice. */
+        if (need->is_order) {
+            assert_false(m->has_order);
+            m->has_order = true;
+            continue;
+        }
+
         assert_false(memory_has(m, need->zone.id, &need->name));
         assert_true(m->fetched_count < FETCHED_MAX);
         m->fetched[m->fetched_count++] = *need;
@@ -304,6 +363,7 @@ answer_in_rounds(memory_t *m, const dns_query_t *query,
 
     m->is_partial = true;
     m->fetched_count = 0;
+    m->has_order = false;
     m->rounds = 0;
 
     while ((status = dns_answer(query, &source, options, out, limit, answer)) ==
