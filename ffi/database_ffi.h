@@ -25,6 +25,7 @@ struct dns_ffi_database_options {
     const char *password;
     const char *database;
     const char *ca_file;
+    const char *server_public_key;
     const char *prefix;
     const char *suffix;
     const char *channel;

@@ -112,7 +112,13 @@ fail_connect(tcp_t *tcp, mysql_session_t *s)
     const char *text = mysql_error(s->link);
     const unsigned code = mysql_errno(s->link);
     const char *number = strrchr(text, '(');
-    if (mysql_is_lost(code)) {
+    const char *refusal = NULL;
+    /* The server's side of this process knows what it does not send. */
+    (void) mysql_get_optionv(s->link, MARIADB_OPT_USERDATA,
+                             (void *) MYSQL_REFUSAL, &refusal);
+    if (refusal != NULL) {
+        text = refusal;
+    } else if (mysql_is_lost(code)) {
         text = "closed";
     } else if (code == CR_PLUGIN_NOT_ALLOWED) {
         /* libmariadb's text quotes what is in its buffer by then. */

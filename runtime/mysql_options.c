@@ -28,6 +28,18 @@ set_packet_size(lua_State *L, int index, MYSQL *link)
 }
 
 
+/* The file of the server's RSA key, where a log-in needs it without TLS. */
+static void
+set_public_key(lua_State *L, int index, MYSQL *link)
+{
+    lua_getfield(L, index, "server_public_key");
+    if (lua_isstring(L, -1)) {
+        mysql_options(link, MYSQL_SERVER_PUBLIC_KEY, lua_tostring(L, -1));
+    }
+    lua_pop(L, 1);
+}
+
+
 static int
 is_set(lua_State *L, int index, const char *name)
 {
@@ -71,6 +83,7 @@ mysql_link_new(lua_State *L, int index, const resolua_socket_conf_t *conf)
     mysql_options(link, MYSQL_OPT_LOCAL_INFILE, &no);
     set_charset(L, index, link);
     set_packet_size(L, index, link);
+    set_public_key(L, index, link);
     set_tls(L, index, link, conf);
     return link;
 }

@@ -322,6 +322,8 @@ static const struct {
     {ngx_string("mirror"), read_text, offsetof(remote_conf_t, mirror), BOTH},
     {ngx_string("password_file"), read_password, 0, BOTH},
     {ngx_string("ca_file"), read_path, offsetof(remote_conf_t, ca_file), BOTH},
+    {ngx_string("server_public_key"), read_path,
+     offsetof(remote_conf_t, public_key_file), MYSQL},
     {ngx_string("tls"), read_flag, offsetof(remote_conf_t, is_tls), REDIS},
     {ngx_string("tls_name"), read_text, offsetof(remote_conf_t, tls_name),
      REDIS},

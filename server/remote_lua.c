@@ -229,6 +229,7 @@ push_where(lua_State *L, const remote_conf_t *remote)
     set_text(L, "password", &remote->password);
     set_text(L, "database", &remote->database);
     set_text(L, "ca_file", &remote->ca_file);
+    set_text(L, "server_public_key", &remote->public_key_file);
     set_text(L, "prefix", &remote->prefix);
     set_text(L, "suffix", &remote->suffix);
     set_text(L, "channel", &remote->channel);

@@ -258,6 +258,7 @@ connect_to(remote_link_t *link, const char *address, in_port_t port)
         .password = (const char *) conf->password.data,
         .database = (const char *) conf->database.data,
         .ca_file = (const char *) conf->ca_file.data,
+        .public_key_file = (const char *) conf->public_key_file.data,
         .timeout_ms = (unsigned) conf->timeout,
         .has_reversed_names = true, /* if not, it is found out */
         .layout = {.zones = (const char *) conf->query_zones.data,

@@ -10,7 +10,7 @@
 #include "store/private/deadline.h"
 #include "store/private/records.h"
 
-enum { TEXTS = 15 }; /* of the options, besides hosts */
+enum { TEXTS = 16 }; /* of the options, besides hosts */
 
 static bool
 copy_text(const char **text)
@@ -34,6 +34,7 @@ list_texts(store_database_options_t *o, const char **texts[])
     texts[count++] = &o->password;
     texts[count++] = &o->database;
     texts[count++] = &o->ca_file;
+    texts[count++] = &o->public_key_file;
     texts[count++] = &o->prefix;
     texts[count++] = &o->suffix;
     texts[count++] = &o->channel;

@@ -28,8 +28,9 @@ typedef struct {
     const char *user;        /* NULL: none */
     const char *password;    /* NULL: none */
     const char *database;
-    const char *ca_file; /* NULL: none */
-    const char *prefix;  /* of keys (Redis); NULL: none */
+    const char *ca_file;         /* NULL: none */
+    const char *public_key_file; /* MySQL: the server's RSA key; NULL: none */
+    const char *prefix;          /* of keys (Redis); NULL: none */
     const char *suffix;
     const char *channel;  /* Redis: where a commit publishes its zone; NULL:
                              nowhere */

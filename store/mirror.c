@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "dns/type.h"
+#include "store/file.h"
 #include "store/private/database.h"
 
 /*
@@ -128,27 +129,28 @@ load_state(store_mirror_t *mirror)
     return DNS_OK;
 }
 
-/* The old file or the new one, never half of it. */
 static dns_status_t
 save_state(const run_t *run)
 {
     const char *path = run->mirror->options.state_path;
-    char new_path[4096];
+    char *text = json_dumps(run->mirror->state, JSON_COMPACT | JSON_SORT_KEYS);
 
-    snprintf(new_path, sizeof(new_path), "%s.%ld", path, (long) getpid());
-
-    if (json_dump_file(run->mirror->state, new_path,
-                       JSON_COMPACT | JSON_SORT_KEYS) != 0 ||
-        rename(new_path, path) != 0) {
-        snprintf(run->error, STORE_ERROR_SIZE, "%.400s cannot be written",
-                 path);
-        return DNS_ESTORE;
+    if (text == NULL) {
+        return DNS_ENOMEM;
     }
 
-    run->mirror->is_dirty = false;
-    run->mirror->saved_at = time(NULL);
-    (void) !stat(path, &run->mirror->file);
-    return DNS_OK;
+    dns_status_t status =
+        store_file_replace(path, text, strlen(text), run->error);
+
+    free(text);
+
+    if (status == DNS_OK) {
+        run->mirror->is_dirty = false;
+        run->mirror->saved_at = time(NULL);
+        (void) !stat(path, &run->mirror->file);
+    }
+
+    return status;
 }
 
 static void

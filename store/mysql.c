@@ -53,8 +53,9 @@ copy_text(const char **text)
 static bool
 copy_options(store_mysql_options_t *o)
 {
-    const char **texts[] = {&o->host,     &o->unix_socket, &o->user,
-                            &o->password, &o->database,    &o->ca_file};
+    const char **texts[] = {&o->host,           &o->unix_socket, &o->user,
+                            &o->password,       &o->database,    &o->ca_file,
+                            &o->public_key_file};
     bool is_copied = true;
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -73,6 +74,7 @@ free_options(store_mysql_options_t *o)
     free((void *) o->password);
     free((void *) o->database);
     free((void *) o->ca_file);
+    free((void *) o->public_key_file);
 }
 
 static void
@@ -95,6 +97,11 @@ set_options(store_mysql_t *db)
     mysql_options(db->link, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     /* A server could else ask for any file of ours. */
     mysql_options(db->link, MYSQL_OPT_LOCAL_INFILE, &no);
+
+    if (db->options.public_key_file != NULL) {
+        mysql_options(db->link, MYSQL_SERVER_PUBLIC_KEY,
+                      db->options.public_key_file);
+    }
 
     if (db->options.ca_file != NULL) {
         mysql_ssl_set(db->link, NULL, NULL, db->options.ca_file, NULL, NULL);

@@ -87,6 +87,7 @@ typedef struct {
     const char *user;
     const char *password;
     const char *database;
+    const char *public_key_file; /* the server's RSA key; NULL: none */
     const char *ca_file; /* the server's certificate is checked with it; NULL:
                             no TLS */
     unsigned timeout_ms; /* of one job */
@@ -119,7 +120,8 @@ DNS_EXPORT uint64_t store_mysql_skipped(const store_mysql_t *db);
 /* The jobs.  zones, sets: borrowed until the job is done. */
 DNS_EXPORT void store_mysql_begin_connect(store_mysql_t *db);
 
-/* Connects at once and blocks, timeout_ms at most, for a thread of its own: with ca_file libmariadb blocks anyway. */
+/* Connects at once and blocks, timeout_ms at most, for a thread of its own:
+ * with ca_file libmariadb blocks anyway. */
 DNS_EXPORT void store_mysql_connect(store_mysql_t *db);
 
 /* The socket of a connection that stands. */

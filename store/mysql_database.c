@@ -47,6 +47,10 @@ set_options(MYSQL *mysql, const store_database_options_t *o)
     mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &seconds);
     mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
 
+    if (o->public_key_file != NULL) {
+        mysql_options(mysql, MYSQL_SERVER_PUBLIC_KEY, o->public_key_file);
+    }
+
     if (o->ca_file != NULL) {
         mysql_ssl_set(mysql, NULL, NULL, o->ca_file, NULL, NULL);
         mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
@@ -72,7 +76,8 @@ connect_to(store_database_t *db, const char *host, uint16_t port)
 
     if (mysql_real_connect(link->mysql, host, o->user, o->password, o->database,
                            port, host == NULL ? o->unix_socket : NULL,
-                           0) == NULL) {
+                           /* for store_mysql_reason() */
+                           CLIENT_REMEMBER_OPTIONS) == NULL) {
         dns_status_t status = my_fail(db);
 
         database_close(db);

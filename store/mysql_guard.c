@@ -6,6 +6,7 @@
 
 #include <errmsg.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -44,6 +45,15 @@ enum {
     "sha256_password,auth_gssapi_client,parsec"
 static const char safe_plugins[] = SAFE_PLUGINS;
 static const char all_plugins[] = SAFE_PLUGINS ",mysql_clear_password,dialog";
+
+/* Why a log-in was given up. */
+static char unknown_key[] =
+    "the server wants the password by way of a public key that anybody between "
+    "could replace: use TLS, a Unix socket, or server_public_key, a file with "
+    "the server's key";
+static char unreadable_key[] =
+    "the file of server_public_key cannot be read, so that the server's key is "
+    "not known";
 
 static struct st_ma_pvio_methods plain;
 static struct st_ma_pvio_methods checked;
@@ -130,6 +140,63 @@ check_packet(const MARIADB_PVIO *pvio, const uint8_t *packet, size_t size)
 
     restrict_plugins(pvio, fixed);
     return GREETING_GOOD;
+}
+
+/* A client asks sha256_password's and caching_sha2_password's servers for their
+   public key by one octet.  A command, which could look like it, is the first
+   packet of its exchange: its number is 0. */
+static bool
+asks_for_key(const uint8_t *packet, size_t size)
+{
+    return size == HEADER_SIZE + 1 && packet[0] == 1 && packet[1] == 0 &&
+           packet[2] == 0 && packet[3] != 0 &&
+           (packet[HEADER_SIZE] == 1 || packet[HEADER_SIZE] == 2);
+}
+
+static bool
+is_loopback(int fd)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } peer = {.any.sa_family = AF_UNSPEC};
+    socklen_t size = sizeof(peer);
+
+    if (getpeername(fd, &peer.any, &size) != 0) {
+        return false;
+    }
+
+    if (peer.any.sa_family == AF_INET6) {
+        return IN6_IS_ADDR_LOOPBACK(&peer.v6.sin6_addr);
+    }
+
+    return peer.any.sa_family == AF_UNIX ||
+           (peer.any.sa_family == AF_INET &&
+            ntohl(peer.v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET);
+}
+
+/* Who is between could send a key of its own, and so have the password.  Where
+   a file with the key is set, libmariadb asks only if it cannot read that. */
+static bool
+may_write(const MARIADB_PVIO *pvio, const uint8_t *packet, size_t size, int fd)
+{
+    const char *file = NULL;
+
+    if (!asks_for_key(packet, size) || pvio->ctls != NULL) {
+        return true;
+    }
+
+    (void) mysql_get_optionv(pvio->mysql, MYSQL_SERVER_PUBLIC_KEY, &file);
+
+    if (file == NULL && is_loopback(fd)) {
+        return true;
+    }
+
+    mysql_optionsv(pvio->mysql, MARIADB_OPT_USERDATA, STORE_MYSQL_REFUSAL,
+                   file != NULL ? unreadable_key : unknown_key);
+    errno = EACCES;
+    return false;
 }
 
 /* Is more to come? */
@@ -265,7 +332,8 @@ read_bounded(MARIADB_PVIO *pvio, uchar *buffer, size_t size)
 static ssize_t
 write_bounded(MARIADB_PVIO *pvio, const uchar *buffer, size_t size)
 {
-    if (deadline_left() >= 0 && !deadline_wait(socket_of(pvio), POLLOUT)) {
+    if (!may_write(pvio, buffer, size, socket_of(pvio)) ||
+        (deadline_left() >= 0 && !deadline_wait(socket_of(pvio), POLLOUT))) {
         return -1;
     }
 
@@ -273,6 +341,14 @@ write_bounded(MARIADB_PVIO *pvio, const uchar *buffer, size_t size)
 
     deadline_moved(count > 0 ? (size_t) count : 0);
     return count;
+}
+
+static ssize_t
+write_async(MARIADB_PVIO *pvio, const uchar *buffer, size_t size)
+{
+    return may_write(pvio, buffer, size, socket_of(pvio))
+               ? plain.async_write(pvio, buffer, size)
+               : -1;
 }
 
 /* Where there is a deadline, nothing waits but in wait_bounded(). */
@@ -298,6 +374,7 @@ install(void)
         checked.read = read_bounded;
         checked.async_read = read_async;
         checked.write = write_bounded;
+        checked.async_write = write_async;
         checked.wait_io_or_timeout = wait_bounded;
         checked.blocking = set_blocking;
         plugin->methods = &checked;
@@ -328,6 +405,15 @@ store_mysql_bound(unsigned timeout_ms)
 const char *
 store_mysql_reason(struct st_mysql *link)
 {
+    const char *refusal = NULL;
+
+    (void) mysql_get_optionv(link, MARIADB_OPT_USERDATA,
+                             (void *) STORE_MYSQL_REFUSAL, &refusal);
+
+    if (refusal != NULL) {
+        return refusal;
+    }
+
     return mysql_errno(link) == CR_PLUGIN_NOT_ALLOWED
                ? "the server asks for the password in a way that needs TLS or "
                  "a "

@@ -5,10 +5,15 @@
  * What libmariadb does not do by itself, for all of the process's connections
  * by it: a server's greeting is checked before libmariadb parses it; a password
  * is not sent in clear text over plain TCP, whatever plugin the server asks
- * for; and calls that block end by a deadline, however slowly octets come.
+ * for, nor by way of a public key that came over plain TCP from another host;
+ * and calls that block end by a deadline, however slowly octets come.
  */
 
 #include "dns/status.h"
+
+/* Under this name a connection's MARIADB_OPT_USERDATA says why its log-in was
+   given up here, as text; none: it was not. */
+#define STORE_MYSQL_REFUSAL "resolua.refusal"
 
 /* Once for the process; again does nothing. */
 DNS_EXPORT void store_mysql_guard(void);

@@ -20,7 +20,7 @@ local HOSTS_MAX = 8
 local TIMEOUT = 10000 -- ms, of each round trip
 local OPTIONS = { socket = true, prefix = true, suffix = true, ca_file = true,
     channel = true, sentinel = true, sentinel_password = true, cluster = true,
-    tls = true, tls_name = true }
+    tls = true, tls_name = true, server_public_key = true }
 local PORTS = { mysql = 3306, redis = 6379, sentinel = 26379 }
 
 local Database = {
@@ -244,7 +244,8 @@ end
 --- The parts of a URL.
 -- @tparam string url scheme://[user[:password]@]host[:port][,...]/database,
 --   and behind it ?name=value&... of socket, prefix, suffix, ca_file, channel,
---   sentinel, sentinel_password, cluster=on, tls=on, tls_name
+--   sentinel, sentinel_password, cluster=on, tls=on, tls_name,
+--   server_public_key
 -- @treturn table|nil for open()
 -- @treturn string reason
 function database.parse(url)
@@ -303,6 +304,7 @@ function database.open(where)
     options.password = where.password
     options.database = where.database
     options.ca_file = where.ca_file
+    options.server_public_key = where.server_public_key
     options.prefix = where.prefix
     options.suffix = where.suffix
     options.channel = where.channel

@@ -87,8 +87,8 @@ end
 
 --- Connects, or takes a kept connection of the same pool.
 -- @tparam table options host and port or path, user, password, database,
---   charset ("utf8mb4"), max_packet_size (1 MiB), ssl, ssl_verify, pool,
---   pool_size, backlog, compact_arrays
+--   charset ("utf8mb4"), max_packet_size (1 MiB), ssl, ssl_verify,
+--   server_public_key (a file), pool, pool_size, backlog, compact_arrays
 -- @treturn number|nil 1
 -- @treturn string why not
 -- @treturn number the server's error code
@@ -119,6 +119,7 @@ function Mysql:connect(options)
         max_packet_size = options.max_packet_size,
         ssl = options.ssl,
         ssl_verify = options.ssl_verify,
+        server_public_key = options.server_public_key,
         pool = options.pool
             or pool_name(options, options.host or options.path, port),
         pool_size = options.pool_size,

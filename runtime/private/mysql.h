@@ -10,6 +10,10 @@
 
 #include "runtime/private/tcp.h"
 
+/* Where the server's store/ puts why it has refused a log-in (as its
+   mysql_guard.h says). */
+#define MYSQL_REFUSAL "resolua.refusal"
+
 enum { MYSQL_CLIENT_FLAGS = CLIENT_MULTI_STATEMENTS | CLIENT_MULTI_RESULTS };
 
 typedef enum {

@@ -34,8 +34,9 @@ typedef struct {
     ngx_str_t prefix;
     ngx_str_t suffix;
     ngx_str_t ca_file;
-    ngx_str_t channel;  /* Redis: where changes are told; empty: none */
-    ngx_str_t sentinel; /* the master's name: the hosts are sentinels */
+    ngx_str_t public_key_file; /* MySQL: the server's RSA key */
+    ngx_str_t channel;         /* Redis: where changes are told; empty: none */
+    ngx_str_t sentinel;        /* the master's name: the hosts are sentinels */
     ngx_str_t sentinel_password; /* data NULL: none */
     ngx_uint_t is_tls;           /* Redis */
     ngx_str_t tls_name;          /* in the server's certificate; empty: any */

@@ -6,7 +6,8 @@
     server.change = lambda kind, packet: packet   # each packet, by its kind
     server.hangs_up = True                # after a packet that was changed
     server.slow = 0.05                    # seconds between octets
-    server.passwords                      # what clients have sent in clear text
+    server.passwords                      # what clients have sent in clear text,
+                                          # or encrypted by server.key
 
 It knows no SQL: what it answers is told by the words in a statement.
 """
@@ -17,10 +18,16 @@ import struct
 import threading
 import time
 
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
 HOST = "127.0.0.1"
 CAPABILITIES = 0x81bff7df & ~0x800  # no TLS, and every packet ends in EOF
 CAPABILITIES &= ~0x01000000  # DEPRECATE_EOF
 CLEAR = b"mysql_clear_password"
+SHA2 = b"caching_sha2_password"
+SHA256 = b"sha256_password"
+NONCE = b"C" * 20
 
 
 def size_of(number):
@@ -117,13 +124,28 @@ class Session(socketserver.BaseRequestHandler):
         self.put("greeting", greeting())
         self.get()
         if self.owner.auth_plugin:
-            self.put("switch", b"\xfe" + self.owner.auth_plugin + b"\0" + b"C" * 20 + b"\0")
+            self.put("switch", b"\xfe" + self.owner.auth_plugin + b"\0" + NONCE + b"\0")
             reply = self.get()
+            if self.owner.auth_plugin in (SHA2, SHA256):
+                self.owner.passwords.append(self.get_encrypted(reply))
             if self.owner.auth_plugin in (CLEAR, b"dialog"):
                 self.owner.passwords.append(reply)
         self.put("login", OK)
         while True:
             self.answer(self.get())
+
+    def get_encrypted(self, reply):
+        """As a server that does not have the password in its cache."""
+        if self.owner.auth_plugin == SHA2:
+            self.put("full", b"\x01\x04")
+            reply = self.get()
+        if reply in (b"\x01", b"\x02"):
+            key = self.owner.public_key()
+            self.owner.keys_sent += 1
+            self.put("key", b"\x01" + key)
+            reply = self.get()
+        return bytes(a ^ NONCE[i % len(NONCE)] for i, a in enumerate(self.owner.key.decrypt(
+            reply, padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None))))
 
     def answer(self, packet):
         command, words = packet[0], packet[1:]
@@ -193,7 +215,7 @@ class Raw(bytes):
 
 
 class FakeMySql:
-    def __init__(self, zones=None, path=None):
+    def __init__(self, zones=None, path=None, host=HOST):
         self.zones = zones or {"f.test": [("www", "A", "192.0.2.1")]}
         self.passwords = []
         self.said = []
@@ -205,7 +227,10 @@ class FakeMySql:
         kind.allow_reuse_address = True
         kind.daemon_threads = True
         kind.request_queue_size = 100
-        self.server = kind(path or (HOST, 0), Session)
+        self.host = host
+        self.key = rsa.generate_private_key(65537, 2048)
+        self.keys_sent = 0
+        self.server = kind(path or (host, 0), Session)
         self.server.owner = self
         self.port = None if path else self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
@@ -235,8 +260,18 @@ class FakeMySql:
                             len(out) + 1, i + 1])
         return out
 
+    def public_key(self):
+        return self.key.public_key().public_bytes(serialization.Encoding.PEM,
+                                                  serialization.PublicFormat.SubjectPublicKeyInfo)
+
     def url(self, name="dns"):
-        return f"mysql://resolua:secret@{HOST}:{self.port}/{name}"
+        return f"mysql://resolua:secret@{self.host}:{self.port}/{name}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
     def close(self):
         self.is_closed = True

@@ -1,14 +1,17 @@
 """Databases that mean harm: what they send costs a worker neither its life, nor
 its memory, nor its threads, nor anybody's password."""
 
+import os
 import random
 import socketserver
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
-from fake_mysql import CLEAR, FakeMySql, greeting, hostile
+from fake_mysql import CLEAR, SHA2, SHA256, FakeMySql, greeting, hostile
 from resolua_server import HOST, wait_for
 from service_conf import resolua
 from stores import texts
@@ -28,7 +31,8 @@ http {
                 local db = mysql:new()
                 db:set_timeout(200)
                 local args = ngx.req.get_uri_args()
-                local ok, err = db:connect{ host = args.port and "127.0.0.1", port = tonumber(args.port),
+                local ok, err = db:connect{ host = args.port and (args.host or "127.0.0.1"),
+                    port = tonumber(args.port), server_public_key = args.key,
                     path = args.path, user = "resolua", password = "secret", database = "dns" }
                 if ok then
                     ok, err = db:query("select name, content, id from domains")
@@ -149,6 +153,70 @@ def test_a_unix_socket_takes_a_password_in_clear_text(start, tmp_path):
     assert server.http(f"/t?path={tmp_path}/s").text == "ok\n"
     assert len(fake.passwords) >= 3 and set(fake.passwords) == {b"secret\0"}
     fake.close()
+
+
+OTHER_HOST = "198.51.100.9"  # RFC 5737, in a network namespace
+
+
+def run_in_namespace(test):
+    """The test once more, where OTHER_HOST is an address of this host and nobody else's."""
+    rights = ["-r"] if os.geteuid() != 0 else []
+    done = subprocess.run(
+        ["unshare", "-n", *rights, "sh", "-c",
+         f'ip link set lo up && ip addr add {OTHER_HOST}/32 dev lo && exec "$@"', "sh",
+         sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"{__file__}::{test}"],
+        env={**os.environ, "IN_NAMESPACE": "1"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def ask_by_key(start, fake, plugin, key=""):
+    """Live, through /dns, as a mirror and from a script; what is said about it."""
+    fake.auth_plugin = plugin
+    option = f" server_public_key={key}" if key else ""
+    logs = []
+    for more in ("", " mirror=data"):
+        server = serve(start, fake.url(), f"5s{option}{more}")
+        server.query("www.f.test")
+        text = server.http("/dns/zones/f.test", timeout=60).text
+        text += server.http(f"/t?port={fake.port}&host={fake.host}" + (f"&key={key}" if key else "")).text
+        if more:
+            wait_for(lambda: "mirror of" in server.log())
+        logs += [server.log(), text]
+        server.stop()
+    return logs
+
+
+def test_no_password_goes_by_a_key_that_anybody_could_send(start):
+    """Who is between server and client could send a key of its own."""
+    if "IN_NAMESPACE" not in os.environ:
+        run_in_namespace("test_no_password_goes_by_a_key_that_anybody_could_send")
+        return
+    with FakeMySql(host=OTHER_HOST) as fake:
+        for plugin in (SHA2, SHA256):
+            logs = ask_by_key(start, fake, plugin)
+            assert fake.passwords == [] and fake.keys_sent == 0
+            assert all("server_public_key" in log for log in logs)
+    with FakeMySql() as fake:
+        ask_by_key(start, fake, SHA2)
+        ask_by_key(start, fake, SHA256)
+        assert fake.keys_sent == len(fake.passwords) >= 8 and set(fake.passwords) == {b"secret\0"}
+
+
+def test_a_key_that_is_known(start, tmp_path):
+    """server_public_key=FILE: the server's key, and a file without one."""
+    if "IN_NAMESPACE" not in os.environ:
+        run_in_namespace("test_a_key_that_is_known")
+        return
+    file = tmp_path / "public_key.pem"
+    with FakeMySql(host=OTHER_HOST) as fake:
+        file.write_bytes(fake.public_key())
+        logs = ask_by_key(start, fake, SHA2, file)
+        assert len(fake.passwords) >= 4 and set(fake.passwords) == {b"secret\0"}
+        assert fake.keys_sent == 0 and not any("server_public_key" in log for log in logs)
+    with FakeMySql() as fake:  # over loopback too
+        file.write_text("no key")
+        ask_by_key(start, fake, SHA2, file)
+        assert fake.passwords == [] and fake.keys_sent == 0
 
 
 class SlowRedis(socketserver.BaseRequestHandler):
