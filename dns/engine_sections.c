@@ -101,7 +101,9 @@ note_put(answering_t *a, const uint8_t *owner, const dns_rrset_t *rrset)
     note_ttl(a, rrset->ttl);
 }
 
-bool
+/* A set with its signatures (from the same node) if the client wants them.
+   false: it did not fit, and nothing of it was written. */
+static bool
 engine_put(answering_t *a, dns_section_t section, const uint8_t *owner,
            const dns_node_t *node, const dns_rrset_t *rrset)
 {

@@ -17,8 +17,9 @@ dns_name_size(const uint8_t *name)
     return size + 1;
 }
 
-unsigned
-dns_name_label_count(const uint8_t *name)
+/* Labels of a checked name, without the root. */
+static unsigned
+label_count(const uint8_t *name)
 {
     unsigned count = 0;
 
@@ -152,8 +153,8 @@ dns_name_equal(const uint8_t *a, const uint8_t *b)
 bool
 dns_name_is_within(const uint8_t *name, const uint8_t *suffix)
 {
-    unsigned have = dns_name_label_count(name);
-    unsigned want = dns_name_label_count(suffix);
+    unsigned have = label_count(name);
+    unsigned want = label_count(suffix);
 
     for (; have > want; have--) {
         name += 1 + name[0];

@@ -38,9 +38,6 @@ typedef struct {
 /* Size in octets of a checked name. */
 DNS_EXPORT size_t dns_name_size(const uint8_t *name);
 
-/* Labels of a checked name, without the root. */
-DNS_EXPORT unsigned dns_name_label_count(const uint8_t *name);
-
 /*
  * Checks that an uncompressed name stands at octets[0 .. size - 1], and gives
  * its size, which may be less.  DNS_EMALFORMED: cut short, a label type that

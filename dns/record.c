@@ -46,34 +46,3 @@ dns_record_to_text(const dns_record_t *record, char *out, size_t room,
     *length = w.size;
     return text_finish(&w) ? DNS_OK : DNS_ENOSPACE;
 }
-
-dns_status_t
-dns_rrset_to_text(const uint8_t *owner, const dns_rrset_t *rrset, char *out,
-                  size_t room, size_t *length)
-{
-    dns_record_t record = {.owner = owner,
-                           .type = rrset->type,
-                           .class_ = DNS_CLASS_IN,
-                           .ttl = rrset->ttl};
-    dns_rdata_t rdata;
-    size_t size = 0;
-
-    for (size_t at = 0; dns_rrset_next(rrset, &at, &rdata);) {
-        size_t line;
-
-        record.rdata = rdata.octets;
-        record.rdata_size = rdata.size;
-
-        dns_status_t status =
-            dns_record_to_text(&record, out + size, room - size, &line);
-
-        if (status != DNS_OK) {
-            return status;
-        }
-
-        size += line;
-    }
-
-    *length = size;
-    return DNS_OK;
-}

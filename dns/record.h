@@ -26,10 +26,4 @@ typedef struct {
 DNS_EXPORT DNS_MUST_USE dns_status_t dns_record_to_text(
     const dns_record_t *record, char *out, size_t room, size_t *length);
 
-/* The same for each record of a set of class IN. */
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_rrset_to_text(const uint8_t *owner,
-                                                       const dns_rrset_t *rrset,
-                                                       char *out, size_t room,
-                                                       size_t *length);
-
 #endif

@@ -272,8 +272,9 @@ add_count(dns_writer_t *w, dns_section_t section, unsigned count)
     put16(p, get16(p) + count);
 }
 
-dns_status_t
-dns_writer_put_octets(dns_writer_t *w, const void *octets, size_t size)
+/* Appends octets as they are.  DNS_ENOSPACE. */
+static dns_status_t
+put_octets(dns_writer_t *w, const void *octets, size_t size)
 {
     if (!has_space(w, size)) {
         return DNS_ENOSPACE;
@@ -362,7 +363,7 @@ dns_writer_put_name(dns_writer_t *w, const uint8_t *name, dns_compress_t mode)
     uint16_t name_at;
 
     if (mode == DNS_LITERAL) {
-        return dns_writer_put_octets(w, name, dns_name_size(name));
+        return put_octets(w, name, dns_name_size(name));
     }
 
     return put_compressed(w, name, &name_at);
@@ -404,7 +405,7 @@ put_fields(dns_writer_t *w, const char *field, const dns_rdata_t *rdata)
         if (*field == 'C') {
             status = dns_writer_put_name(w, octets, DNS_COMPRESS);
         } else {
-            status = dns_writer_put_octets(w, octets, size);
+            status = put_octets(w, octets, size);
         }
 
         if (status != DNS_OK) {
@@ -448,10 +449,9 @@ put_rdata(dns_writer_t *w, const record_header_t *header,
     w->used += DNS_RECORD_HEADER_SIZE;
 
     uint32_t start = w->used;
-    dns_status_t status =
-        header->layout->is_compressed
-            ? put_fields(w, header->layout->fields, rdata)
-            : dns_writer_put_octets(w, rdata->octets, rdata->size);
+    dns_status_t status = header->layout->is_compressed
+                              ? put_fields(w, header->layout->fields, rdata)
+                              : put_octets(w, rdata->octets, rdata->size);
 
     put16(p + DNS_RECORD_HEADER_SIZE - 2, w->used - start);
     return status;
@@ -530,7 +530,7 @@ dns_writer_put_opt(dns_writer_t *w, const dns_writer_opt_t *opt)
     put16(p + 9, opt->options_size);
     w->used += DNS_OPT_SIZE;
     add_count(w, DNS_ADDITIONAL, 1);
-    return dns_writer_put_octets(w, opt->options, opt->options_size);
+    return put_octets(w, opt->options, opt->options_size);
 }
 
 dns_status_t

@@ -123,11 +123,6 @@ DNS_EXPORT DNS_MUST_USE dns_status_t dns_writer_put_name(dns_writer_t *w,
                                                          const uint8_t *name,
                                                          dns_compress_t mode);
 
-/* Appends octets as they are.  DNS_ENOSPACE. */
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_writer_put_octets(dns_writer_t *w,
-                                                           const void *octets,
-                                                           size_t size);
-
 /* Appends one record; sections in ascending order.  DNS_ENOSPACE. */
 DNS_EXPORT DNS_MUST_USE dns_status_t dns_writer_put_record(
     dns_writer_t *w, dns_section_t section, const dns_writer_record_t *record);

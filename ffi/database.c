@@ -255,12 +255,6 @@ dns_ffi_listing_next_record(struct dns_ffi_listing *l,
     return 0;
 }
 
-uint64_t
-dns_ffi_listing_skipped(const struct dns_ffi_listing *listing)
-{
-    return listing->skipped;
-}
-
 const char *
 dns_ffi_listing_error(const struct dns_ffi_listing *listing)
 {

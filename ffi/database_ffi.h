@@ -77,9 +77,6 @@ DNS_EXPORT int dns_ffi_listing_next_zone(struct dns_ffi_listing *listing,
 DNS_EXPORT int dns_ffi_listing_next_record(struct dns_ffi_listing *listing,
                                            struct dns_ffi_record *out);
 
-/* Rows of the zone that could not be read. */
-DNS_EXPORT uint64_t
-dns_ffi_listing_skipped(const struct dns_ffi_listing *listing);
 DNS_EXPORT const char *
 dns_ffi_listing_error(const struct dns_ffi_listing *listing);
 

@@ -298,16 +298,6 @@ dns_ffi_store_zone(struct dns_ffi_store *store, const uint8_t *apex,
 }
 
 int
-dns_ffi_store_find_zone(struct dns_ffi_store *store, const uint8_t *name,
-                        struct dns_ffi_zone *out)
-{
-    dns_zone_t zone;
-    dns_status_t status = find_zone(store, name, &zone);
-
-    return status == DNS_OK ? describe_zone(store, &zone, out) : (int) status;
-}
-
-int
 dns_ffi_store_has(struct dns_ffi_store *store, const uint8_t *apex,
                   const uint8_t *name, uint16_t type)
 {

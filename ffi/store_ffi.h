@@ -43,9 +43,6 @@ DNS_EXPORT int dns_ffi_store_next_zone(struct dns_ffi_store *store,
 DNS_EXPORT int dns_ffi_store_zone(struct dns_ffi_store *store,
                                   const uint8_t *apex,
                                   struct dns_ffi_zone *out);
-DNS_EXPORT int dns_ffi_store_find_zone(struct dns_ffi_store *store,
-                                       const uint8_t *name,
-                                       struct dns_ffi_zone *out);
 
 /*
  * The records of the zone with this apex in canonical order, the apex's SOA

@@ -107,8 +107,9 @@ gathers_all(const ngx_http_request_t *r)
 }
 
 
-ngx_int_t
-http_output_header(http_ctx_t *ctx)
+/* Sends the header if it has not been.  NGX_OK or what nginx's filters say. */
+static ngx_int_t
+output_header(http_ctx_t *ctx)
 {
     ngx_http_request_t *r = ctx->request;
     if (r->header_sent || ctx->is_raw) {
@@ -124,8 +125,9 @@ http_output_header(http_ctx_t *ctx)
 }
 
 
-ngx_int_t
-http_output_pass(http_ctx_t *ctx)
+/* Gives what is gathered to the filters. */
+static ngx_int_t
+output_pass(http_ctx_t *ctx)
 {
     http_output_t *out = &ctx->output;
     ngx_chain_t *chain = out->first;
@@ -160,7 +162,7 @@ http_output_end(http_ctx_t *ctx)
     if (gathers_all(r)) {
         r->headers_out.content_length_n = (off_t) out->size;
     }
-    const ngx_int_t rc = http_output_header(ctx);
+    const ngx_int_t rc = output_header(ctx);
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;
     }
@@ -169,7 +171,7 @@ http_output_end(http_ctx_t *ctx)
     }
     out->last->last_buf = r == r->main && !r->post_action;
     out->last->last_in_chain = 1;
-    return http_output_pass(ctx);
+    return output_pass(ctx);
 }
 
 
@@ -266,7 +268,7 @@ write_text(lua_State *L, int line_end)
     const size_t size = check_size(L, line_end); /* before any header is sent */
     const int all = gathers_all(r);
     if (!all) {
-        const ngx_int_t rc = http_output_header(ctx);
+        const ngx_int_t rc = output_header(ctx);
         if (rc == NGX_ERROR || rc > NGX_OK) {
             return fail(L, "nginx output filter error");
         }
@@ -275,7 +277,7 @@ write_text(lua_State *L, int line_end)
         return fail(L, "no memory");
     }
     if (!all && ctx->output.size >= gather_size(r) &&
-        http_output_pass(ctx) == NGX_ERROR) {
+        output_pass(ctx) == NGX_ERROR) {
         return fail(L, "nginx output filter error");
     }
     return succeed(L);
@@ -300,7 +302,7 @@ http_say(lua_State *L)
 static ngx_int_t
 pass_with_flush(http_ctx_t *ctx)
 {
-    const ngx_int_t rc = http_output_header(ctx);
+    const ngx_int_t rc = output_header(ctx);
     if (rc == NGX_ERROR || rc > NGX_OK || ctx->request->header_only) {
         return rc > NGX_OK ? NGX_ERROR : rc;
     }
@@ -308,7 +310,7 @@ pass_with_flush(http_ctx_t *ctx)
         return ngx_http_send_special(ctx->request, NGX_HTTP_FLUSH);
     }
     ctx->output.last->flush = 1;
-    return http_output_pass(ctx);
+    return output_pass(ctx);
 }
 
 
@@ -469,7 +471,7 @@ http_send_headers(lua_State *L)
     if (ctx->is_raw) {
         return fail(L, refuse(ctx));
     }
-    const ngx_int_t rc = http_output_header(ctx);
+    const ngx_int_t rc = output_header(ctx);
     if (rc == NGX_ERROR || rc > NGX_OK) {
         return fail(L, "nginx output filter error");
     }

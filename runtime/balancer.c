@@ -13,6 +13,28 @@ enum {
 static resolua_balancer_t *current;
 
 
+/* Sessions are kept with round robin's peers; those that a chunk picks are not
+   among them. */
+static ngx_int_t
+set_session(ngx_peer_connection_t *pc, void *data)
+{
+    const resolua_balancer_t *b = data;
+    return b->sockaddr == NULL && b->inner_set_session != NULL
+               ? b->inner_set_session(pc, b->inner)
+               : NGX_OK;
+}
+
+
+static void
+save_session(ngx_peer_connection_t *pc, void *data)
+{
+    const resolua_balancer_t *b = data;
+    if (b->sockaddr == NULL && b->inner_save_session != NULL) {
+        b->inner_save_session(pc, b->inner);
+    }
+}
+
+
 void
 resolua_balancer_init(resolua_balancer_t *b,
                       const resolua_balancer_host_t *host, void *data,
@@ -30,8 +52,8 @@ resolua_balancer_init(resolua_balancer_t *b,
     b->inner_save_session = pc->save_session;
     pc->data = b;
     pc->free = resolua_balancer_free;
-    pc->set_session = resolua_balancer_set_session;
-    pc->save_session = resolua_balancer_save_session;
+    pc->set_session = set_session;
+    pc->save_session = save_session;
 }
 
 
@@ -88,28 +110,6 @@ resolua_balancer_free(ngx_peer_connection_t *pc, void *data, ngx_uint_t state)
         b->inner_free(pc, b->inner, state);
     } else if (pc->tries > 0) {
         pc->tries--;
-    }
-}
-
-
-/* Sessions are kept with round robin's peers; those that a chunk picks are not
-   among them. */
-ngx_int_t
-resolua_balancer_set_session(ngx_peer_connection_t *pc, void *data)
-{
-    const resolua_balancer_t *b = data;
-    return b->sockaddr == NULL && b->inner_set_session != NULL
-               ? b->inner_set_session(pc, b->inner)
-               : NGX_OK;
-}
-
-
-void
-resolua_balancer_save_session(ngx_peer_connection_t *pc, void *data)
-{
-    const resolua_balancer_t *b = data;
-    if (b->sockaddr == NULL && b->inner_save_session != NULL) {
-        b->inner_save_session(pc, b->inner);
     }
 }
 

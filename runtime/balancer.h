@@ -70,7 +70,5 @@ ngx_int_t resolua_balancer_run(resolua_balancer_t *b, resolua_request_t *r,
 /* The rest of ngx_peer_connection_t, with data = b. */
 void resolua_balancer_free(ngx_peer_connection_t *pc, void *data,
                            ngx_uint_t state);
-ngx_int_t resolua_balancer_set_session(ngx_peer_connection_t *pc, void *data);
-void resolua_balancer_save_session(ngx_peer_connection_t *pc, void *data);
 
 #endif

@@ -18,8 +18,9 @@ resolua_handshake_of(lua_State *L, ngx_uint_t allowed)
 }
 
 
-ngx_connection_t *
-resolua_client_of(lua_State *L)
+/* The client's connection of the running request, in any phase; raises. */
+static ngx_connection_t *
+client_of(lua_State *L)
 {
     resolua_request_t *r = resolua_request(L);
     if (r->phase & RESOLUA_SSL_SERVER_PHASES) {
@@ -37,7 +38,7 @@ resolua_client_of(lua_State *L)
 static SSL *
 client_ssl(lua_State *L)
 {
-    const ngx_connection_t *c = resolua_client_of(L);
+    const ngx_connection_t *c = client_of(L);
     return c->ssl != NULL ? c->ssl->connection : NULL;
 }
 
@@ -105,7 +106,7 @@ push_address(lua_State *L, const struct sockaddr *sockaddr, socklen_t socklen)
 static int
 raw_client_addr(lua_State *L)
 {
-    const ngx_connection_t *c = resolua_client_of(L);
+    const ngx_connection_t *c = client_of(L);
     return push_address(L, c->sockaddr, c->socklen);
 }
 
@@ -114,7 +115,7 @@ raw_client_addr(lua_State *L)
 static int
 raw_server_addr(lua_State *L)
 {
-    ngx_connection_t *c = resolua_client_of(L);
+    ngx_connection_t *c = client_of(L);
     if (ngx_connection_local_sockaddr(c, NULL, 0) != NGX_OK) {
         lua_pushnil(L);
         return 1 + resolua_ssl_fail(L, "no server address");
@@ -127,7 +128,7 @@ raw_server_addr(lua_State *L)
 static int
 server_port(lua_State *L)
 {
-    ngx_connection_t *c = resolua_client_of(L);
+    ngx_connection_t *c = client_of(L);
     if (ngx_connection_local_sockaddr(c, NULL, 0) != NGX_OK) {
         return resolua_ssl_fail(L, "no server address");
     }
@@ -143,7 +144,7 @@ server_port(lua_State *L)
 static int
 client_addr(lua_State *L)
 {
-    const ngx_connection_t *c = resolua_client_of(L);
+    const ngx_connection_t *c = client_of(L);
     lua_pushlstring(L, (char *) c->addr_text.data, c->addr_text.len);
     return 1;
 }

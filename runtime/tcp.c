@@ -296,7 +296,8 @@ on_connected(ngx_event_t *ev)
 }
 
 
-ngx_int_t
+/* Connects to tcp->peer.  NGX_OK, NGX_AGAIN, or NGX_ERROR with peer.error. */
+static ngx_int_t
 tcp_open(tcp_t *tcp)
 {
     static ngx_log_t silent;

@@ -56,13 +56,6 @@ resolua_thread_state(resolua_thread_t *t)
 }
 
 
-resolua_request_t *
-resolua_thread_request(resolua_thread_t *t)
-{
-    return t->request;
-}
-
-
 ngx_uint_t
 thread_may_yield(const resolua_thread_t *t)
 {
@@ -418,7 +411,7 @@ take_turn(resolua_request_t *r, turn_t *turn)
     t->op = OP_NONE;
     r->resuming = 1;
     const int rc = lua_resume(t->L, turn->nargs);
-    r->resuming = resuming;
+    r->resuming = resuming & 1;
     if (r->aborted) {
         turn->result = NGX_ERROR;
     } else if (rc == LUA_YIELD) {

@@ -20,7 +20,6 @@ resolua_thread_t *resolua_thread(lua_State *L);
 resolua_thread_t *resolua_thread_checked(lua_State *L);
 
 lua_State *resolua_thread_state(resolua_thread_t *t);
-resolua_request_t *resolua_thread_request(resolua_thread_t *t);
 
 /* Use as `return resolua_thread_sleep(...)`.  cancel(data), may be NULL, is
    called when the request ends before the wake, and when the coroutine cannot
@@ -34,13 +33,6 @@ void resolua_thread_pin(resolua_thread_t *t);
 
 /* Goes on with the coroutine.  The request may be gone when it returns. */
 void resolua_thread_wake(resolua_thread_t *t, int nresults);
-
-enum { RESOLUA_WAIT_READ = 1, RESOLUA_WAIT_WRITE = 2 };
-
-/* Sleeps until fd is ready: Lua gets true, or nil, "timeout".  The descriptor
-   stays the caller's.  Use as `return resolua_wait_fd(...)`. */
-int resolua_wait_fd(lua_State *L, ngx_socket_t fd, int direction,
-                    ngx_msec_t timeout_ms);
 
 /* ev's handler is called in ms milliseconds.  0: in the next round of the event
    loop; a timer of 0 ms would be due in this one, and again, without end. */

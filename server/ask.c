@@ -115,7 +115,8 @@ copy_call(dns_server_ask_t *ask, const dns_server_call_t *call, ngx_log_t *log)
 }
 
 
-dns_server_ask_t *
+/* One with copies of the call's packet and client; NULL: no memory. */
+static dns_server_ask_t *
 ask_take(const dns_server_call_t *call, ngx_log_t *log)
 {
     dns_server_ask_t *ask = ask_new(log);

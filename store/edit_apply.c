@@ -59,8 +59,12 @@ check_apex(const dns_node_t *node, bool may_lack_ns)
     return NULL;
 }
 
-const char *
-store_check_node(const dns_node_t *node, bool is_apex, bool may_lack_ns)
+/*
+ * What a name server must refuse in a node; NULL: nothing.  The text follows
+ * the owner's name and a colon.
+ */
+static const char *
+check_node(const dns_node_t *node, bool is_apex, bool may_lack_ns)
 {
     dns_rrset_t rrset;
     dns_rrset_t other;
@@ -366,7 +370,7 @@ store_edit_apply(store_edit_t *edit, size_t first, size_t end,
 
     dns_node_t node = dns_node_builder_node(b);
     const char *reason =
-        store_check_node(&node, change->key_size == 0, edit->may_lack_ns);
+        check_node(&node, change->key_size == 0, edit->may_lack_ns);
 
     return reason == NULL
                ? DNS_OK

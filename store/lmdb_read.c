@@ -147,6 +147,9 @@ note_snapshot(store_lmdb_reader_t *reader)
     }
 }
 
+/* The operations that a snapshot gives to the engine. */
+static const dns_source_ops_t lmdb_source_ops;
+
 dns_status_t
 store_lmdb_read_begin(store_lmdb_reader_t *reader, dns_source_t *source)
 {
@@ -504,7 +507,7 @@ lookup(void *source, const dns_zone_t *zone, const dns_name_t *name,
     return status;
 }
 
-const dns_source_ops_t lmdb_source_ops = {
+static const dns_source_ops_t lmdb_source_ops = {
     .find_zone = find_zone,
     .lookup = lookup,
     .find_covering = lmdb_find_covering,

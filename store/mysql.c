@@ -187,12 +187,6 @@ store_mysql_on_skip(store_mysql_t *db, store_mysql_skip_t skip, void *data)
     db->skip_data = data;
 }
 
-uint64_t
-store_mysql_skipped(const store_mysql_t *db)
-{
-    return db->skipped;
-}
-
 dns_status_t
 store_mysql_status(const store_mysql_t *db)
 {
@@ -211,7 +205,8 @@ store_mysql_is_gone(const store_mysql_t *db)
     return db->is_gone;
 }
 
-void
+/* Ends the job. */
+static void
 store_mysql_end(store_mysql_t *db, dns_status_t status, const char *error)
 {
     db->state = MYSQL_IDLE;

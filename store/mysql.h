@@ -114,9 +114,6 @@ DNS_EXPORT void store_mysql_free(store_mysql_t *db);
 DNS_EXPORT void store_mysql_on_skip(store_mysql_t *db, store_mysql_skip_t skip,
                                     void *data);
 
-/* Rows skipped since the connection was made. */
-DNS_EXPORT uint64_t store_mysql_skipped(const store_mysql_t *db);
-
 /* The jobs.  zones, sets: borrowed until the job is done. */
 DNS_EXPORT void store_mysql_begin_connect(store_mysql_t *db);
 

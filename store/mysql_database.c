@@ -461,7 +461,7 @@ put_owners(store_database_t *db, buffer_t *out, const store_edit_t *only)
 
 /* Rows that PowerDNS does not serve, or serves in its own way; an ALIAS is read
    as the CNAME that it is like. */
-dns_status_t
+static dns_status_t
 my_read_parked(store_database_t *db, const store_edit_t *only,
                store_nodes_t *out)
 {

@@ -89,12 +89,6 @@ store_redis_set_serial(store_redis_t *db, uint32_t serial)
     db->serial = serial;
 }
 
-uint64_t
-store_redis_skipped(const store_redis_t *db)
-{
-    return db->skipped;
-}
-
 bool
 store_redis_notifies(const store_redis_t *db)
 {

@@ -77,9 +77,6 @@ DNS_EXPORT void store_redis_free(store_redis_t *db);
 /* The serial of zones whose SOA has none: let it rise with each change. */
 DNS_EXPORT void store_redis_set_serial(store_redis_t *db, uint32_t serial);
 
-/* Parts of fields skipped so far. */
-DNS_EXPORT uint64_t store_redis_skipped(const store_redis_t *db);
-
 /* Jobs under way.  Beginning one more than STORE_REDIS_JOBS_MAX is an error of
    the caller. */
 DNS_EXPORT unsigned store_redis_jobs(const store_redis_t *db);

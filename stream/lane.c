@@ -64,7 +64,8 @@ lane_release(lane_t *lane)
 }
 
 
-const ngx_stream_addr_conf_t *
+/* The server that a local address belongs to. */
+static const ngx_stream_addr_conf_t *
 lane_server(const ngx_listening_t *ls, const struct sockaddr *local)
 {
     const ngx_stream_port_t *port = ls->servers;

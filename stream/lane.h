@@ -38,8 +38,4 @@ void lane_release(lane_t *lane);
    with dns_serve? */
 ngx_uint_t lane_serves_dns(const ngx_listening_t *ls);
 
-/* The server that a local address belongs to. */
-const ngx_stream_addr_conf_t *lane_server(const ngx_listening_t *ls,
-                                          const struct sockaddr *local);
-
 #endif

@@ -46,13 +46,6 @@ send_datagram(ngx_connection_t *c, u_char *octets, size_t size)
 }
 
 
-ngx_uint_t
-session_is_datagram(const ngx_connection_t *c)
-{
-    return c->send == send_datagram;
-}
-
-
 static void
 release(void *data)
 {

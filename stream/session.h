@@ -13,7 +13,4 @@
 /* Makes and starts the session of datagram number (datagram.h). */
 void session_of_datagram(lane_t *lane, unsigned number);
 
-/* Is this one of those? */
-ngx_uint_t session_is_datagram(const ngx_connection_t *c);
-
 #endif

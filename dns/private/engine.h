@@ -117,11 +117,6 @@ dns_status_t engine_find_covering(answering_t *a, const dns_name_t *name,
 
 /* engine_sections.c */
 
-/* A set with its signatures (from the same node) if the client wants them.
-   false: it did not fit, and nothing of it was written. */
-bool engine_put(answering_t *a, dns_section_t section, const uint8_t *owner,
-                const dns_node_t *node, const dns_rrset_t *rrset);
-
 /* As engine_put(), for what the answer cannot do without. */
 void engine_put_needed(answering_t *a, dns_section_t section,
                        const uint8_t *owner, const dns_node_t *node,

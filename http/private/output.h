@@ -7,12 +7,6 @@
    nginx's filters in larger pieces: when enough is there, at ngx.flush and at
    the end. */
 
-/* Sends the header if it has not been.  NGX_OK or what nginx's filters say. */
-ngx_int_t http_output_header(http_ctx_t *ctx);
-
-/* Gives what is gathered to the filters. */
-ngx_int_t http_output_pass(http_ctx_t *ctx);
-
 /* The same, header and end of response included; once. */
 ngx_int_t http_output_end(http_ctx_t *ctx);
 

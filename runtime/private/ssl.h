@@ -35,9 +35,6 @@ typedef struct {
    disabled ..." otherwise. */
 resolua_handshake_t *resolua_handshake_of(lua_State *L, ngx_uint_t allowed);
 
-/* The client's connection of the running request, in any phase; raises. */
-ngx_connection_t *resolua_client_of(lua_State *L);
-
 /* true */
 int resolua_ssl_succeed(lua_State *L);
 /* nil, reason; forgets what OpenSSL has noted. */

@@ -143,9 +143,6 @@ int tcp_connect_by(lua_State *L, tcp_t *tcp, ngx_int_t (*open)(tcp_t *tcp),
 /* Why the socket cannot be used now; NULL: it can. */
 const char *tcp_busy(const tcp_t *tcp);
 
-/* Connects to tcp->peer.  NGX_OK, NGX_AGAIN, or NGX_ERROR with peer.error. */
-ngx_int_t tcp_open(tcp_t *tcp);
-
 /* Ends a connect that slept, unless rc is NGX_AGAIN. */
 void tcp_connect_again(tcp_t *tcp, ngx_int_t rc);
 

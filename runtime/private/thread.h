@@ -28,7 +28,6 @@ struct resolua_thread_s {
     ngx_queue_t ready; /* among the request's that wait for their turn */
     int ready_args;    /* on its stack then */
     ngx_event_t timer;
-    ngx_connection_t *connection; /* resolua_wait_fd */
     unsigned done : 1;
     unsigned has_returned : 1; /* the entry, whole */
     unsigned is_light : 1;     /* made by ngx.thread.spawn */

@@ -65,8 +65,6 @@ extern struct ask_answer_s {
 /* Runs dns.service. */
 ngx_int_t ask_service(dns_server_ask_t *ask);
 
-/* One with copies of the call's packet and client; NULL: no memory. */
-dns_server_ask_t *ask_take(const dns_server_call_t *call, ngx_log_t *log);
 void ask_release(dns_server_ask_t *ask);
 
 /* Fills the hook's view in, with out as the place for its answer. */

@@ -102,13 +102,6 @@ void store_edit_owner(const store_edit_t *edit, const change_t *change,
 /* Gives the SOA the serial that the edit's rule says, or the next one. */
 void store_raise_serial(const store_edit_t *edit, dns_node_builder_t *b);
 
-/*
- * What a name server must refuse in a node; NULL: nothing.  The text follows
- * the owner's name and a colon.
- */
-const char *store_check_node(const dns_node_t *node, bool is_apex,
-                             bool may_lack_ns);
-
 static inline bool
 store_is_same_node(const dns_node_t *a, const dns_node_t *b)
 {

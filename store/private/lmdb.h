@@ -147,9 +147,6 @@ dns_status_t lmdb_find_covering(void *source, const dns_zone_t *zone,
                                 const dns_name_t *name, uint16_t type,
                                 dns_name_t *owner, dns_node_t *node);
 
-/* The operations that a snapshot gives to the engine. */
-extern const dns_source_ops_t lmdb_source_ops;
-
 /* A node with NS below the apex, or with DNAME: names below are not answered
    from their own nodes. */
 bool lmdb_node_is_cut(const dns_node_t *node, bool is_apex);

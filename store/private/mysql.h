@@ -106,9 +106,6 @@ struct store_mysql_s {
     dns_status_t row_status; /* of a JSON row's records */
 };
 
-/* Ends the job. */
-void store_mysql_end(store_mysql_t *db, dns_status_t status, const char *error);
-
 /* Names a statement has room for. */
 unsigned store_mysql_statement_names(unsigned statement);
 

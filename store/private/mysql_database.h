@@ -72,8 +72,6 @@ dns_status_t my_read_beside(store_database_t *db, const dns_name_t *apex,
 dns_status_t my_write_beside(store_database_t *db, const dns_name_t *apex,
                              const char *json);
 dns_status_t my_commit(store_database_t *db, uint64_t *generation);
-dns_status_t my_read_parked(store_database_t *db, const store_edit_t *only,
-                            store_nodes_t *out);
 dns_status_t my_write_parked(store_database_t *db, const store_nodes_t *old,
                              const store_nodes_t *nodes);
 void my_abort(store_database_t *db);
