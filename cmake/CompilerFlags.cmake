@@ -11,7 +11,7 @@ if(NOT CMAKE_BUILD_TYPE)
     set(CMAKE_BUILD_TYPE RelWithDebInfo)
 endif()
 
-add_compile_options(-Wall -Wextra -Werror -Wshadow -Wstrict-prototypes
+add_compile_options(-Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes
     -Wmissing-prototypes -fno-strict-aliasing -fno-omit-frame-pointer)
 add_compile_definitions(_GNU_SOURCE)
 

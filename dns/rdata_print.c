@@ -74,7 +74,7 @@ put_bitmap(text_writer_t *w, const uint8_t *octets, size_t size)
                 continue;
             }
             text_put_string(w, separator);
-            put_type(w, (uint16_t) (octets[at] << 8 | i));
+            put_type(w, (uint16_t) (octets[at] << 8 | (int) i));
             separator = " ";
         }
     }

@@ -64,7 +64,7 @@ call(lua_State *L)
     const char *text = luaL_checklstring(L, 1, &size);
     ngx_memzero(&value, sizeof(value));
     value.data = http_lua_copy(L, r, text, size);
-    value.len = (unsigned) size;
+    value.len = size & HTTP_VARIABLE_SIZE_MAX;
     value.valid = 1;
     if (apply(filter, r, &out, &value) != NGX_OK) {
         return luaL_error(L, "calling the directive failed");

@@ -144,7 +144,7 @@ set_uri(lua_State *L)
     r->uri.len = size;
     r->internal = 1;
     r->valid_unparsed_uri = 0;
-    r->uri_changed = (unsigned) jump;
+    r->uri_changed = jump != 0;
     ngx_http_set_exten(r);
     return jump ? resolua_run_exit(L, NGX_OK) : 0;
 }

@@ -107,7 +107,7 @@ take_value(lua_State *L, int index, ngx_http_request_t *r,
         size = ngx_strlen(text);
     }
     v->data = http_lua_copy(L, r, text, size);
-    v->len = (unsigned) size;
+    v->len = size & HTTP_VARIABLE_SIZE_MAX;
     v->valid = 1;
 }
 

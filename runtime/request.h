@@ -13,6 +13,9 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+/* Octets of a pool that holds an address or a connection's TLS. */
+enum { RESOLUA_SMALL_POOL = 256 };
+
 enum {
     RESOLUA_INIT = 1 << 0,
     RESOLUA_INIT_WORKER = 1 << 1,

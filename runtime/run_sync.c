@@ -56,7 +56,7 @@ resolua_run_function_sync(resolua_request_t *r, int nargs, ngx_uint_t phase,
     const ngx_int_t rc = call_sync(r, nargs, phase, nresults);
     resolua_globals_leave(resolua_vm, globals);
     if (r != NULL) {
-        r->exited = exited;
+        r->exited = exited & 1;
         r->exit_code = exit_code;
     }
     resolua_running = before;

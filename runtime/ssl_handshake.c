@@ -207,8 +207,9 @@ run_wanted(resolua_handshake_t *h)
 static int
 is_over(const resolua_handshake_t *h)
 {
-    return h->done & (h->is_server ? RESOLUA_SSL_CERTIFICATE
-                                   : RESOLUA_PROXY_SSL_CERTIFICATE);
+    const ngx_uint_t last =
+        h->is_server ? RESOLUA_SSL_CERTIFICATE : RESOLUA_PROXY_SSL_CERTIFICATE;
+    return (h->done & last) != 0;
 }
 
 

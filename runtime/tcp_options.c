@@ -85,7 +85,7 @@ tcp_bind(lua_State *L)
         ngx_addr_t address;
         ngx_sockaddr_t sockaddr;
     } * local;
-    ngx_pool_t *pool = ngx_create_pool(NGX_MIN_POOL_SIZE, ngx_cycle->log);
+    ngx_pool_t *pool = ngx_create_pool(RESOLUA_SMALL_POOL, ngx_cycle->log);
     if (pool == NULL) {
         return tcp_fail(L, "no memory");
     }

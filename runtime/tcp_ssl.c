@@ -155,7 +155,7 @@ begin(lua_State *L, tcp_t *tcp)
         ssl = usual_ssl(c->log);
     }
     if (c->pool == NULL) {
-        c->pool = ngx_create_pool(NGX_MIN_POOL_SIZE * 2, c->log);
+        c->pool = ngx_create_pool(RESOLUA_SMALL_POOL, c->log);
     }
     if (ssl == NULL || c->pool == NULL ||
         ngx_ssl_create_connection(ssl, c, NGX_SSL_BUFFER | NGX_SSL_CLIENT) !=

@@ -232,7 +232,7 @@ udp_bind(lua_State *L)
     const char *text = luaL_checklstring(L, 2, &size);
     const lua_Integer port = luaL_optinteger(L, 3, 0);
     luaL_argcheck(L, port >= 0 && port <= 65535, 3, "bad port number");
-    ngx_pool_t *pool = ngx_create_pool(NGX_MIN_POOL_SIZE, ngx_cycle->log);
+    ngx_pool_t *pool = ngx_create_pool(RESOLUA_SMALL_POOL, ngx_cycle->log);
     if (pool == NULL) {
         return tcp_fail(L, "no memory");
     }

@@ -299,7 +299,7 @@ static int
 answer(lua_State *L)
 {
     server_t *server = check_server(L, 1);
-    const ngx_uint_t as_client = lua_toboolean(L, 5);
+    const int as_client = lua_toboolean(L, 5);
     size_t size;
     size_t client_size;
     const char *packet = luaL_checklstring(L, 2, &size);

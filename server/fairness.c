@@ -164,7 +164,7 @@ has_turn(dns_share_t *share, const dns_name_t *apex)
 {
     roll(share, apex);
     share->arrived++;
-    share->has_sign |= is_pressed;
+    share->has_sign |= is_pressed & 1;
     return !is_pressed && (!share->is_flooded || has_credit(share));
 }
 

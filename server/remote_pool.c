@@ -125,7 +125,8 @@ back_off_ms(const remote_store_t *store)
     ngx_uint_t doublings =
         store->failures / ngx_max(store->conf->host_count, 1);
     doublings = ngx_min(doublings, BACK_OFF_DOUBLINGS);
-    const ngx_uint_t ms = ngx_min(BACK_OFF_MIN << doublings, BACK_OFF_MAX);
+    const ngx_uint_t ms =
+        ngx_min((ngx_uint_t) BACK_OFF_MIN << doublings, BACK_OFF_MAX);
     return ms / 2 + (ngx_uint_t) ngx_random() % (ms / 2 + 1);
 }
 

@@ -37,7 +37,7 @@ remote_tls_begin(remote_wire_t *wire, void (*done)(ngx_connection_t *c))
     const remote_conf_t *conf = wire->store->conf;
     ngx_connection_t *c = wire->connection;
     c->log_error = NGX_ERROR_INFO; /* the store's trouble is told once */
-    c->pool = ngx_create_pool(NGX_MIN_POOL_SIZE * 2, c->log);
+    c->pool = ngx_create_pool(RESOLUA_SMALL_POOL, c->log);
     if (c->pool == NULL ||
         ngx_ssl_create_connection(conf->ssl, c, NGX_SSL_CLIENT) != NGX_OK) {
         return NGX_ERROR;

@@ -152,7 +152,8 @@ static void
 lost(remote_watch_t *watch, const char *error)
 {
     const ngx_uint_t doublings = ngx_min(watch->failures, BACK_OFF_DOUBLINGS);
-    const ngx_uint_t ms = ngx_min(BACK_OFF_MIN << doublings, BACK_OFF_MAX);
+    const ngx_uint_t ms =
+        ngx_min((ngx_uint_t) BACK_OFF_MIN << doublings, BACK_OFF_MAX);
     char text[REMOTE_ERROR_SIZE];
     (void) ngx_cpystrn((u_char *) text, (u_char *) error, sizeof(text));
     close_wire(watch);

@@ -144,7 +144,7 @@ get(lua_State *L)
         [DNS_COUNT_KERNEL_DROPPED] = "kernel_dropped",
     };
     lua_createtable(L, 0, DNS_COUNTERS);
-    for (ngx_uint_t i = 0; i < DNS_COUNTERS; i++) {
+    for (dns_counter_t i = 0; i < DNS_COUNTERS; i++) {
         lua_pushnumber(L, (lua_Number) dns_statistics_get(i));
         lua_setfield(L, -2, names[i]);
     }

@@ -6,6 +6,9 @@
 
 #include "http/private/ctx.h"
 
+/* The length of a variable's value has 28 bits. */
+enum { HTTP_VARIABLE_SIZE_MAX = (1 << 28) - 1 };
+
 void http_req_setup(lua_State *L);        /* ngx.req: the request line */
 void http_args_setup(lua_State *L);       /* ngx.req: URI and arguments */
 void http_headers_setup(lua_State *L);    /* ngx.req: headers */

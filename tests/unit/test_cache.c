@@ -368,8 +368,8 @@ write_often(void *argument)
     for (unsigned i = 0; i < ROUNDS; i++) {
         const asked_t *a = &shared[rand_r(&seed) % NAMES];
         dns_response_t response;
-        size_t size =
-            respond(a, wire, 1 + rand_r(&seed) % 24, (uint8_t) rand_r(&seed));
+        size_t size = respond(a, wire, 1 + (unsigned) rand_r(&seed) % 24,
+                              (uint8_t) rand_r(&seed));
         dns_cache_ticket_t ticket = dns_cache_ticket(cache, &a->query, NULL, 0);
 
         if (dns_response_scan(&response, &a->query, wire, size) == DNS_OK) {
