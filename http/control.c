@@ -93,6 +93,9 @@ on_read(ngx_http_request_t *r)
         return;
     }
     if (!http_loc_conf(r)->check_client_abort) {
+        if (ctx != NULL && r->stream != NULL && c->error) {
+            http_output_gone(ctx);
+        }
         return;
     }
     if (r->stream != NULL ? !c->error : !resolua_client_is_gone(c)) {
@@ -137,6 +140,15 @@ http_control_watch(http_ctx_t *ctx)
         ngx_post_event(rev, &ngx_posted_events); /* it may have gone before */
     } else if (r->stream == NULL) {
         (void) ngx_handle_read_event(rev, 0);
+    }
+}
+
+
+void
+http_control_watch_flush(ngx_http_request_t *r)
+{
+    if (r->stream != NULL && r->read_event_handler == ngx_http_block_reading) {
+        r->read_event_handler = on_read;
     }
 }
 

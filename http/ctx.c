@@ -101,6 +101,8 @@ http_ctx(ngx_http_request_t *r)
     ctx->request = r;
     ctx->output.end = &ctx->output.first;
     ngx_queue_init(&ctx->captured);
+    ngx_queue_init(&ctx->output.waiters);
+    ngx_queue_init(&ctx->output.idle);
     over->handler = abort_run;
     over->data = ctx;
     gone->handler = end_request;

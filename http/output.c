@@ -2,6 +2,7 @@
 
 #include "http/private/api.h"
 #include "http/private/capture.h"
+#include "http/private/control.h"
 #include "runtime/text.h"
 
 enum {
@@ -314,11 +315,38 @@ pass_with_flush(http_ctx_t *ctx)
 }
 
 
+/* A coroutine in ngx.flush(true). */
+typedef struct {
+    ngx_queue_t link; /* in waiters or idle */
+    http_ctx_t *ctx;
+    resolua_thread_t *thread;
+} waiter_t;
+
+
 static void
 forget_waiter(void *data)
 {
-    http_ctx_t *ctx = data;
-    ctx->output.waiter = NULL;
+    waiter_t *w = data;
+    ngx_queue_remove(&w->link);
+    ngx_queue_insert_head(&w->ctx->output.idle, &w->link);
+}
+
+
+static waiter_t *
+waiter_new(http_ctx_t *ctx)
+{
+    waiter_t *w;
+    if (ngx_queue_empty(&ctx->output.idle)) {
+        w = ngx_palloc(ctx->request->pool, sizeof(*w));
+    } else {
+        w = ngx_queue_data(ngx_queue_head(&ctx->output.idle), waiter_t, link);
+        ngx_queue_remove(&w->link);
+    }
+    if (w != NULL) {
+        w->ctx = ctx;
+        ngx_queue_insert_tail(&ctx->output.waiters, &w->link);
+    }
+    return w;
 }
 
 
@@ -372,28 +400,55 @@ http_flush(lua_State *L)
     if (!wait) {
         return succeed(L);
     }
-    ctx->output.waiter = resolua_thread(L);
-    return resolua_thread_sleep(ctx->output.waiter, forget_waiter, ctx);
+    resolua_thread_t *t = resolua_thread(L);
+    waiter_t *w = waiter_new(ctx);
+    if (w == NULL) {
+        return fail(L, "no memory");
+    }
+    http_control_watch_flush(r);
+    w->thread = t;
+    return resolua_thread_sleep(t, forget_waiter, w);
 }
 
 
+/* Wakes the first; the request may end by that, so the others wait for another
+   turn of the write event. */
 static void
 wake_flush(http_ctx_t *ctx, const char *reason)
 {
-    resolua_thread_t *t = ctx->output.waiter;
-    if (t == NULL) {
+    if (ngx_queue_empty(&ctx->output.waiters)) {
         return;
     }
-    ctx->output.waiter = NULL;
+    waiter_t *w =
+        ngx_queue_data(ngx_queue_head(&ctx->output.waiters), waiter_t, link);
+    resolua_thread_t *t = w->thread;
+    forget_waiter(w);
+    if (!ngx_queue_empty(&ctx->output.waiters)) {
+        ngx_post_event(ctx->request->connection->write, &ngx_posted_events);
+    }
     lua_State *L = resolua_thread_state(t);
     resolua_thread_wake(t, reason != NULL ? fail(L, reason) : succeed(L));
+}
+
+
+void
+http_output_gone(http_ctx_t *ctx)
+{
+    ngx_event_t *wev = ctx->request->connection->write;
+    if (ngx_queue_empty(&ctx->output.waiters)) {
+        return;
+    }
+    if (wev->timer_set && !wev->delayed) {
+        ngx_del_timer(wev);
+    }
+    wake_flush(ctx, "client aborted");
 }
 
 
 static int
 awaits_write(const http_ctx_t *ctx)
 {
-    return ctx->output.waiter != NULL || is_pending(ctx->request) ||
+    return !ngx_queue_empty(&ctx->output.waiters) || is_pending(ctx->request) ||
            (ctx->socket != NULL && resolua_client_socket_writes(ctx->socket));
 }
 

@@ -20,6 +20,10 @@ void http_control_exec(http_ctx_t *ctx);
 void http_control_watch(http_ctx_t *ctx);
 void http_control_unwatch(ngx_http_request_t *r);
 
+/* While Lua waits for its output to go: the end of an HTTP/2 stream or
+   connection is told by the read event, and no write would fail. */
+void http_control_watch_flush(ngx_http_request_t *r);
+
 /* resolua_host_t.watches_client */
 ngx_uint_t http_control_watches(const resolua_request_t *base);
 

@@ -29,7 +29,8 @@ typedef struct {
     ngx_buf_t *last;          /* of the gathered, where there are any */
     ngx_chain_t *free;        /* buffers of ours to use again */
     ngx_chain_t *busy;        /* given to the filters, not yet written */
-    resolua_thread_t *waiter; /* of ngx.flush(true) */
+    ngx_queue_t waiters;      /* in ngx.flush(true), the first one first */
+    ngx_queue_t idle;         /* memory of waiters to use again */
     unsigned eof : 1;
 } http_output_t;
 

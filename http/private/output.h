@@ -13,6 +13,9 @@ ngx_int_t http_output_end(http_ctx_t *ctx);
 /* r->write_event_handler while Lua sleeps. */
 void http_output_on_write(ngx_http_request_t *r);
 
+/* The client is gone: who waits for output to go is woken. */
+void http_output_gone(http_ctx_t *ctx);
+
 int http_print(lua_State *L);
 int http_say(lua_State *L);
 int http_flush(lua_State *L);

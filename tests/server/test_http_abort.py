@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+import h2_frames
 from lua_conf import http_lua
 from resolua_server import HOST, wait_for
 
@@ -221,3 +222,22 @@ def test_inside_locations_and_ifs(start):
     assert server.http("/if").text == "1\n"
     assert server.http("/if?off=1").text == (
         "nillua_check_client_abort is off\n")
+
+
+@pytest.mark.parametrize("leaves", ["resets", "closes"])
+def test_who_waits_for_an_http2_window_is_told_of_its_end(start, leaves):
+    """Else connections of clients that are long gone take places, for as long
+    as send_timeout."""
+    server = start("""http { server { listen 127.0.0.1:@HTTP@ http2;
+        location /t { content_by_lua_block {
+            ngx.print(("x"):rep(1000))
+            ngx.log(ngx.WARN, "FLUSHES")
+            ngx.log(ngx.WARN, "ENDS ", select(2, ngx.flush(true)))
+        } } } }""")
+    with socket.create_connection((HOST, server.port("HTTP")), 5) as s:
+        s.sendall(h2_frames.hello(0) + h2_frames.get(b"/t"))
+        server.wait_for_log("FLUSHES")
+        if leaves == "resets":
+            s.sendall(h2_frames.cancel())
+            server.wait_for_log("ENDS client aborted")
+    server.wait_for_log("ENDS client aborted")

@@ -397,3 +397,29 @@ def test_memory_stays(start):
     before = server.workers_memory()
     many()
     assert server.workers_memory() < before + 2_000_000
+
+
+def test_flushes_of_light_threads(start):
+    """Each of them is woken when the client has taken what there was."""
+    server = start(http_lua("""
+        local threads = {}
+        for i = 1, 5 do
+            threads[i] = ngx.thread.spawn(function()
+                ngx.print((tostring(i)):rep(3000000))
+                ngx.log(ngx.WARN, "FLUSHES ", i)
+                return ngx.flush(true)
+            end)
+        end
+        for i = 1, 5 do
+            ngx.log(ngx.WARN, "FLUSHED ", i, " ", select(2, ngx.thread.wait(threads[i])))
+        end
+    """))
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.settimeout(10)
+        s.connect((HOST, server.port("HTTP")))
+        s.sendall(b"GET /t HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        server.wait_for_log("FLUSHES 5")
+        body = s.makefile("rb").read()
+    assert all(body.count(b"%d" % i) >= 3000000 for i in range(1, 6))
+    server.wait_for_log("FLUSHED 5 1")
