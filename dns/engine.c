@@ -309,9 +309,6 @@ answer_node(answering_t *a, const found_t *found, bool *is_followed)
     if (found->is_wildcard) { /* proved when the answer section is done */
         a->wildcards[a->wildcard_count++] = (wildcard_step_t){
             .name = a->chain[a->steps],
-            .zone_id = a->zone.id,
-            .zone_flags = a->zone.flags,
-            .apex_labels = a->zone.apex.label_count,
             .encloser_labels = found->encloser_labels,
         };
     }
@@ -357,38 +354,29 @@ answer_name(answering_t *a, int *rcode, bool *is_followed)
     }
 }
 
-/* Numbers of zones are each store's own: two zones may have the same one. */
-static bool
-is_in_zone(const answering_t *a, const wildcard_step_t *step,
-           const dns_name_t *name)
-{
-    const dns_zone_t *zone = &a->zone;
-
-    return step->zone_id == zone->id && step->zone_flags == zone->flags &&
-           step->apex_labels == zone->apex.label_count &&
-           dns_name_equal(dns_name_suffix(name, step->apex_labels),
-                          zone->apex.octets);
-}
-
-/* Of the wildcards on the way those are proved that lie in the last zone: each
-   zone has its own chain of proofs. */
+/* The wildcards on the way are proved each by the chain of its own zone, which
+   has been found before.  a->zone stays that of the last name. */
 static dns_status_t
 prove_wildcards(answering_t *a)
 {
+    const dns_zone_t last = a->zone;
     dns_status_t status = DNS_OK;
 
-    for (unsigned i = 0; i < a->wildcard_count && status == DNS_OK; i++) {
+    for (unsigned i = 0;
+         a->dnssec_ok && i < a->wildcard_count && status == DNS_OK; i++) {
         const wildcard_step_t *step = &a->wildcards[i];
         dns_name_t name;
 
         dns_name_set(&name, step->name);
+        status = engine_find_zone(a, &name, false);
 
-        if (is_in_zone(a, step, &name)) {
+        if (status == DNS_OK) {
             status = engine_put_wildcard_proof(a, &name, step->encloser_labels);
         }
     }
 
-    return status;
+    a->zone = last;
+    return status == DNS_ENOTFOUND ? DNS_ESTORE : status;
 }
 
 /* The zone of the next name of the chain.  DNS_ENOTFOUND: there is none, and

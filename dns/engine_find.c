@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "dns/nsec3.h"
 #include "dns/private/engine.h"
 
 static bool
@@ -316,11 +317,60 @@ find_wildcard(answering_t *a, const dns_name_t *name, found_t *out)
     return DNS_OK;
 }
 
+/* Only NSEC3 and its signature. */
+static bool
+is_proof_alone(const dns_node_t *node)
+{
+    bool has_proof = false;
+    dns_rrset_t rrset;
+
+    for (size_t at = 0; dns_node_next(node, &at, &rrset);) {
+        if (rrset.type != DNS_TYPE_NSEC3 && rrset.type != DNS_TYPE_RRSIG) {
+            return false;
+        }
+
+        has_proof = has_proof || rrset.type == DNS_TYPE_NSEC3;
+    }
+
+    return has_proof;
+}
+
+/* RFC 5155 section 7.2.8: a name that owns only NSEC3 is as one that does not
+   exist, for it is in no chain; so are those below it. */
+static dns_status_t
+hide_proof(answering_t *a, const dns_name_t *name, dns_lookup_t *own)
+{
+    const unsigned labels = a->zone.apex.label_count + 1;
+    dns_name_t owner;
+    dns_lookup_t lookup;
+
+    if (own->kind == DNS_LOOKUP_EMPTY || own->encloser_labels != labels ||
+        *dns_name_suffix(name, labels) != DNS_NSEC3_LABEL_SIZE) {
+        return DNS_OK;
+    }
+
+    dns_name_ancestor(&owner, name, labels);
+
+    dns_status_t status = engine_lookup(a, &owner, &lookup);
+
+    if (status == DNS_OK && lookup.kind == DNS_LOOKUP_NODE &&
+        is_proof_alone(&lookup.node)) {
+        own->kind = DNS_LOOKUP_ABSENT;
+        own->encloser_labels = (uint8_t) (labels - 1);
+    }
+
+    return status;
+}
+
 dns_status_t
 engine_find(answering_t *a, const dns_name_t *name, bool is_ds, found_t *out)
 {
     dns_lookup_t own;
     dns_status_t status = engine_lookup(a, name, &own);
+
+    if (status == DNS_OK) {
+        status = hide_proof(a, name, &own);
+    }
 
     if (status != DNS_OK) {
         return status;

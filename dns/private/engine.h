@@ -51,9 +51,6 @@ typedef struct {
 /* A name of the chain whose CNAME came from a wildcard. */
 typedef struct {
     const uint8_t *name;
-    uint32_t zone_id; /* its zone: number, flags and apex */
-    uint32_t zone_flags;
-    uint8_t apex_labels;
     uint8_t encloser_labels;
 } wildcard_step_t;
 

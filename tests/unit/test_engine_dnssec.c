@@ -224,6 +224,57 @@ rfc5155_appendix_b_1_name_error(void **state)
         strstr(text, "\n35mthgpgcu1qg68fab165klnsnk3dpvl.example. "));
 }
 
+/* An owner of NSEC3 is in no chain: it is as if it did not exist. */
+static void
+rfc5155_7_2_8_owners_of_nsec3_do_not_exist(void **state)
+{
+    static const char zone[] =
+        "$TTL 3600\n@ SOA ns h 1 3600 300 3600000 3600\n@ NS ns\n"
+        "@ NSEC3PARAM 1 0 12 aabbccdd\n"
+        "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom NSEC3 1 0 12 aabbccdd "
+        "t644ebqk9bibcna874givr6joj62mlhv NS SOA\n"
+        "t644ebqk9bibcna874givr6joj62mlhv NSEC3 1 0 12 aabbccdd "
+        "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom A\n"
+        "t644ebqk9bibcna874givr6joj62mlhv A 192.0.2.1\n"
+        "00000000000000000000000000000000 A 192.0.2.1\n";
+    static const char hidden[] = "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example.";
+    static const char below[] = "x.0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example.";
+    static const char shown[] = "t644ebqk9bibcna874givr6joj62mlhv.example.";
+    static const char plain[] = "00000000000000000000000000000000.example.";
+    fixture_t *f = *state;
+
+    assert_int_equal(load(f, "example.", zone), DNS_OK);
+    assert_memory_equal(ask_store(f, hidden, "A", true), "NXDOMAIN", 8);
+    assert_memory_equal(ask_store(f, hidden, "NSEC3", true), "NXDOMAIN", 8);
+    assert_memory_equal(ask_store(f, below, "A", false), "NXDOMAIN", 8);
+    assert_true(count_of(ask_store(f, hidden, "A", true), " IN NSEC3 ") > 0);
+    assert_memory_equal(ask_store(f, shown, "A", true), "NOERROR", 7);
+    assert_memory_equal(ask_store(f, plain, "A", true), "NOERROR", 7);
+}
+
+/* Each wildcard of a chain is proved by its own zone. */
+static void
+wildcards_on_the_way_to_another_zone_are_proved(void **state)
+{
+    fixture_t *f = *state;
+
+    assert_int_equal(load(f, "example.test.",
+                          NSEC_ZONE
+                          "*.al CNAME x.w.other.test.\n*.al NSEC c.b CNAME\n"),
+                     DNS_OK);
+    assert_int_equal(load(f, "other.test.",
+                          APEX "@ NSEC *.w SOA NSEC\n*.w A 192.0.2.9\n"
+                               "*.w NSEC @ A NSEC\n"),
+                     DNS_OK);
+
+    const char *text = ask_store(f, "q.al.example.test.", "A", true);
+
+    assert_int_equal(count_of(text, "\n*.al.example.test. 300 IN NSEC"), 1);
+    assert_int_equal(count_of(text, "\n*.w.other.test. 300 IN NSEC"), 1);
+    text = ask_store(f, "q.al.example.test.", "A", false);
+    assert_int_equal(count_of(text, " NSEC "), 0);
+}
+
 /* The table of NSEC3 owners follows edits and the end of a zone. */
 static void
 nsec3_owners_follow_edits(void **state)
@@ -291,6 +342,8 @@ main(void)
         TEST_STORE(rfc4035_3_1_4_a_signed_delegation_comes_with_ds),
         TEST_STORE(a_wildcard_cname_to_a_delegation_is_proved_before_the_glue),
         TEST_STORE(rfc5155_appendix_b_1_name_error),
+        TEST_STORE(rfc5155_7_2_8_owners_of_nsec3_do_not_exist),
+        TEST_STORE(wildcards_on_the_way_to_another_zone_are_proved),
         TEST_STORE(nsec3_owners_follow_edits),
         TEST_STORE(signatures_have_the_ttl_of_the_set_that_they_cover),
     };
