@@ -27,6 +27,7 @@
 #include "dns/fetched.h"
 #include "dns/status.h"
 #include "dns/zone_list.h"
+#include "store/options.h"
 #include "store/records.h"
 
 enum {
@@ -36,29 +37,6 @@ enum {
     STORE_MYSQL_SETS_MAX = 32,       /* of one fetch */
     STORE_MYSQL_OWNERS_MAX = 100000, /* names of a zone that are listed */
 };
-
-/*
- * The statements of a layout.  Names are without the final dot, as parameters
- * and in columns.
- *
- * zones: a row for each zone: name, a mark that changes with the zone (NULL:
- *   none), its number (NULL: none).  Columns at the end may be left out.
- * names: the records of names, with the one parameter "(?)", which becomes as
- *   long a list as is needed: name, type (mnemonic or number), ttl, content,
- *   prio (before the content of MX and SRV), id, zone's number.  From prio on
- *   columns may be left out.
- * below: any row if there is something below a name; its parameter is a pattern
- *   for LIKE.  NULL: what has no records is absent.
- * records: for listings, as names, of the zone with the name that is its
- *   parameter.  NULL: zones are not listed.
- */
-typedef struct {
-    const char *zones; /* NULL: PowerDNS's layout */
-    const char *names;
-    const char *below;
-    const char *records;
-    bool content_is_json; /* as the CoreDNS plugin for MySQL has it */
-} store_mysql_layout_t;
 
 /* What to wait for: libmariadb's numbers. */
 enum {
