@@ -34,47 +34,17 @@ struct dns_ffi_listing {
 };
 
 int
-dns_ffi_database_new(const struct dns_ffi_database_options *o,
+dns_ffi_database_new(struct dns_ffi_store_options *options, int marks_rows,
                      struct dns_ffi_database **out)
 {
-    store_database_options_t options = {
-        .is_redis = o->is_redis != 0,
-        .host_count = o->host_count,
-        .unix_socket = o->unix_socket,
-        .user = o->user,
-        .password = o->password,
-        .database = o->database,
-        .ca_file = o->ca_file,
-        .public_key_file = o->server_public_key,
-        .prefix = o->prefix,
-        .suffix = o->suffix,
-        .channel = o->channel,
-        .is_tls = o->is_tls != 0,
-        .tls_name = o->tls_name,
-        .sentinel = o->sentinel,
-        .sentinel_password = o->sentinel_password,
-        .timeout_ms = o->timeout_ms,
-        .replica_count = o->replica_count,
-        .is_cluster = o->is_cluster != 0,
-        .marks_rows = o->marks_rows != 0,
-        .layout = {.zones = o->query_zones,
-                   .names = o->query_names,
-                   .below = o->query_below,
-                   .records = o->query_records,
-                   .content_is_json = o->content_is_json != 0},
-    };
     struct dns_ffi_database *database = calloc(1, sizeof(*database));
 
     if (database == NULL) {
         return DNS_ENOMEM;
     }
 
-    for (unsigned i = 0; i < STORE_DATABASE_HOSTS_MAX; i++) {
-        options.hosts[i] = o->hosts[i];
-        options.ports[i] = o->ports[i];
-    }
-
-    dns_status_t status = store_database_new(&database->store, &options);
+    dns_status_t status =
+        store_database_new(&database->store, &options->store, marks_rows != 0);
 
     if (status != DNS_OK) {
         free(database);

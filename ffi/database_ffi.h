@@ -17,40 +17,34 @@
 struct dns_ffi_database;
 struct dns_ffi_listing;
 
-/* As store_database_options_t; texts are copied. */
-struct dns_ffi_database_options {
-    const char *hosts[8];
-    const char *unix_socket;
-    const char *user;
-    const char *password;
-    const char *database;
-    const char *ca_file;
-    const char *server_public_key;
-    const char *prefix;
-    const char *suffix;
-    const char *channel;
-    const char *tls_name;
-    const char *sentinel;
-    const char *sentinel_password;
-    const char *query_zones;
-    const char *query_names;
-    const char *query_below;
-    const char *query_records;
-    uint16_t ports[8];
-    uint32_t host_count;
-    uint32_t timeout_ms;
-    uint32_t replica_count;
-    uint8_t is_redis;
-    uint8_t marks_rows;
-    uint8_t content_is_json;
-    uint8_t is_cluster;
-    uint8_t is_tls;
+/* What a URL or a dns_store directive says of a store (store/options.h); in
+   nginx the configuration owns it. */
+struct dns_ffi_store_options;
+
+/* What Lua asks of it; borrowed from it. */
+struct dns_ffi_store_info {
+    const char *name;   /* for logs */
+    const char *mirror; /* the folder of the store that has a copy, or NULL */
+    uint32_t poll_ms;
+    uint8_t has_own_layout; /* which cannot be edited */
 };
 
-/* Connects to nothing yet. */
+/* error: DNS_FFI_STORE_ERROR_SIZE bytes; what is wrong with the URL. */
+enum { DNS_FFI_STORE_ERROR_SIZE = 512 };
 DNS_EXPORT int
-dns_ffi_database_new(const struct dns_ffi_database_options *options,
-                     struct dns_ffi_database **out);
+dns_ffi_store_options_read(const char *url, struct dns_ffi_store_options **out,
+                           char *error);
+DNS_EXPORT void
+dns_ffi_store_options_release(struct dns_ffi_store_options *options);
+DNS_EXPORT void
+dns_ffi_store_options_info(const struct dns_ffi_store_options *options,
+                           struct dns_ffi_store_info *out);
+
+/* Connects to nothing yet.  marks_rows: for a mirror
+   (store/database.h). */
+DNS_EXPORT int
+dns_ffi_database_new(struct dns_ffi_store_options *options,
+                     int marks_rows, struct dns_ffi_database **out);
 DNS_EXPORT void dns_ffi_database_free(struct dns_ffi_database *database);
 
 /* A listing of zones (apex NULL), or of a zone's records; of all of them, or of

@@ -719,7 +719,7 @@ dns_server_ask_open(ngx_cycle_t *cycle)
     forward_max = forward_bound(cycle, conf);
     quiet = resolua_socket_defaults;
     quiet.log_errors = 0;
-    if (L == NULL || (conf->stores.nelts == 0 && conf->forward.len == 0)) {
+    if (L == NULL || (conf->store_count == 0 && conf->forward.len == 0)) {
         return;
     }
     lua_pushcfunction(L, load_service);

@@ -19,23 +19,8 @@
 #include "dns/edns.h"
 #include "runtime/conf.h"
 
-/* NAME=VALUE behind the first word of dns_store. */
 typedef struct {
-    ngx_str_t word; /* the whole of it */
-    ngx_str_t name;
-    ngx_str_t value;
-} dns_store_option_t;
-
-/* One dns_store directive: "lmdb", or the URL of a networked store. */
-typedef struct {
-    ngx_str_t url;
-    ngx_array_t options; /* dns_store_option_t */
-    ngx_str_t file;      /* where it stands, for messages */
-    ngx_uint_t line;
-} dns_store_conf_t;
-
-typedef struct {
-    ngx_array_t stores;       /* dns_store_conf_t, in order of appearance */
+    ngx_uint_t store_count;   /* dns_store directives */
     ngx_array_t remotes;      /* the networked ones (server/remote.h) */
     ngx_uint_t remote_stores; /* that these become */
     ngx_array_t servers;      /* that serve DNS; explain.c's */

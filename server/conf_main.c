@@ -27,11 +27,8 @@ dns_main_conf(const ngx_cycle_t *cycle)
 static void *
 create_conf(ngx_cycle_t *cycle)
 {
-    enum { STORES_EXPECTED = 2 };
     dns_main_conf_t *conf = ngx_pcalloc(cycle->pool, sizeof(*conf));
     if (conf == NULL ||
-        ngx_array_init(&conf->stores, cycle->pool, STORES_EXPECTED,
-                       sizeof(dns_store_conf_t)) != NGX_OK ||
         ngx_array_init(&conf->remotes, cycle->pool, 1, sizeof(remote_conf_t)) !=
             NGX_OK ||
         dns_explain_init(cycle->pool, &conf->servers) != NGX_OK) {
@@ -83,38 +80,29 @@ complain(ngx_conf_t *cf, const ngx_str_t *word, const char *what)
 
 
 static ngx_int_t
-read_option(const ngx_str_t *word, dns_store_option_t *option)
+has_prefix(const ngx_str_t *text, const char *prefix)
 {
-    u_char *end = word->data + word->len;
-    u_char *equals = ngx_strlchr(word->data, end, '=');
-    if (equals == NULL || equals == word->data) {
-        return NGX_DECLINED;
-    }
-    option->word = *word;
-    option->name.data = word->data;
-    option->name.len = (size_t) (equals - word->data);
-    option->value.data = equals + 1;
-    option->value.len = (size_t) (end - equals - 1);
-    return NGX_OK;
+    const size_t size = ngx_strlen(prefix);
+    return text->len > size && ngx_strncmp(text->data, prefix, size) == 0;
 }
 
 
 static char *
-set_lmdb(ngx_conf_t *cf, dns_main_conf_t *conf, const dns_store_conf_t *store)
+set_lmdb(ngx_conf_t *cf, dns_main_conf_t *conf)
 {
-    const dns_store_option_t *options = store->options.elts;
+    const ngx_str_t *value = cf->args->elts;
     const ngx_str_t mirror = conf->lmdb_folder;
+    const size_t skip = sizeof("path=") - 1;
     if (conf->has_lmdb) {
         return "lmdb: there is one already";
     }
     conf->has_lmdb = 1;
     conf->lmdb_at = conf->remotes.nelts;
-    if (store->options.nelts != 1 || options[0].name.len != 4 ||
-        ngx_strncmp(options[0].name.data, "path", 4) != 0 ||
-        options[0].value.len == 0) {
+    if (cf->args->nelts != 3 || !has_prefix(&value[2], "path=")) {
         return "lmdb takes path=DIR and nothing else";
     }
-    conf->lmdb_folder = options[0].value;
+    conf->lmdb_folder.data = value[2].data + skip;
+    conf->lmdb_folder.len = value[2].len - skip;
     if (ngx_conf_full_name(cf->cycle, &conf->lmdb_folder, 0) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
@@ -125,49 +113,39 @@ set_lmdb(ngx_conf_t *cf, dns_main_conf_t *conf, const dns_store_conf_t *store)
 }
 
 
-static ngx_int_t
-has_prefix(const ngx_str_t *text, const char *prefix)
-{
-    const size_t size = ngx_strlen(prefix);
-    return text->len > size && ngx_strncmp(text->data, prefix, size) == 0;
-}
-
-
 /* The copy of a mirrored store: the one embedded store. */
 static char *
-set_mirror(ngx_conf_t *cf, dns_main_conf_t *conf, const ngx_str_t *folder)
+set_mirror(dns_main_conf_t *conf, const char *folder)
 {
-    ngx_str_t path = *folder;
     if (conf->has_mirror) {
         return "mirror: there is one already";
     }
     conf->has_mirror = 1;
-    if (ngx_conf_full_name(cf->cycle, &path, 0) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
     if (conf->lmdb_folder.len > 0 &&
-        ngx_strcmp(conf->lmdb_folder.data, path.data) != 0) {
+        ngx_strcmp(conf->lmdb_folder.data, folder) != 0) {
         return "mirror: not the folder of dns_store lmdb";
     }
-    conf->lmdb_folder = path;
+    conf->lmdb_folder.data = (u_char *) folder;
+    conf->lmdb_folder.len = ngx_strlen(folder);
     return NGX_CONF_OK;
 }
 
 
 static char *
-add_remote(ngx_conf_t *cf, dns_main_conf_t *conf, const dns_store_conf_t *store)
+add_remote(ngx_conf_t *cf, dns_main_conf_t *conf)
 {
     remote_conf_t *remote = ngx_array_push(&conf->remotes);
     if (remote == NULL || dns_remote_conf(cf) != NGX_OK ||
-        remote_conf_read(cf, store, remote) != NGX_OK) {
+        remote_conf_read(cf, remote) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
     conf->remote_stores += remote_conf_stores(remote);
     if (conf->remote_stores > DNS_REMOTE_STORES_MAX) {
         return "networked stores: too many";
     }
-    return remote->mirror.len > 0 ? set_mirror(cf, conf, &remote->mirror)
-                                  : NGX_CONF_OK;
+    return remote->options->mirror != NULL
+               ? set_mirror(conf, remote->options->mirror)
+               : NGX_CONF_OK;
 }
 
 
@@ -177,33 +155,17 @@ set_store(ngx_conf_t *cf, ngx_command_t *cmd, void *data)
 {
     dns_main_conf_t *conf = data;
     const ngx_str_t *value = cf->args->elts;
-    dns_store_conf_t *store = ngx_array_push(&conf->stores);
-    if (store == NULL || ngx_array_init(&store->options, cf->pool, 4,
-                                        sizeof(dns_store_option_t)) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
     (void) cmd;
-    store->url = value[1];
-    store->file = cf->conf_file->file.name;
-    store->line = cf->conf_file->line;
-    for (ngx_uint_t i = 2; i < cf->args->nelts; i++) {
-        dns_store_option_t *option = ngx_array_push(&store->options);
-        if (option == NULL) {
-            return NGX_CONF_ERROR;
-        }
-        if (read_option(&value[i], option) != NGX_OK) {
-            return complain(cf, &value[i], "not of the form NAME=VALUE");
-        }
-    }
-    if (value[1].len == 4 && ngx_strncmp(value[1].data, "lmdb", 4) == 0) {
-        return set_lmdb(cf, conf, store);
+    conf->store_count++;
+    if (ngx_strcmp(value[1].data, "lmdb") == 0) {
+        return set_lmdb(cf, conf);
     }
     if (!has_prefix(&value[1], "mysql://") &&
         !has_prefix(&value[1], "redis://")) {
         return complain(cf, &value[1],
                         "not a store: lmdb, mysql://... or redis://...");
     }
-    return add_remote(cf, conf, store);
+    return add_remote(cf, conf);
 }
 
 

@@ -86,8 +86,10 @@ dns_remote_health(const dns_name_t *name)
         find_store(name, &apex, &store) != DNS_REMOTE_YES) {
         return 0;
     }
-    const ngx_str_t *text = &store->group->name;
-    return ngx_crc32_long(text->data, text->len) | 1;
+    const char *name_of_store = store->group->name;
+    return ngx_crc32_long((u_char *) name_of_store,
+                          ngx_strlen(name_of_store)) |
+           1;
 }
 
 
@@ -99,7 +101,7 @@ dns_remote_ttl_cap(const dns_remote_t *fetch, uint16_t type)
     const remote_store_t *store = &remote_stores[fetch->first_store - 1];
     return type != DNS_TYPE_DS && remote_watch_is_on(store)
                ? UINT32_MAX
-               : (uint32_t) store->conf->ttl_cap;
+               : (uint32_t) store->conf->options->ttl_cap;
 }
 
 
@@ -400,7 +402,7 @@ static void next_store(dns_remote_t *fetch);
 static void
 set_store(dns_remote_t *fetch, ngx_uint_t number)
 {
-    const ngx_msec_t timeout = remote_stores[number].conf->timeout;
+    const ngx_msec_t timeout = remote_stores[number].conf->options->timeout_ms;
     const ngx_msec_t used = ngx_current_msec - fetch->began;
     fetch->job.store = &remote_stores[number];
     fetch->job.timeout = used < timeout ? timeout - used : 1;

@@ -87,7 +87,8 @@ static ngx_uint_t
 is_current(const remote_below_t *below, const remote_store_t *store,
            const dns_zone_t *zone)
 {
-    time_t age = remote_watch_is_on(store) ? AGE_MAX : store->conf->ttl_cap;
+    time_t age =
+        remote_watch_is_on(store) ? AGE_MAX : store->conf->options->ttl_cap;
     if (below->has_failed) {
         age = FAILED_AGE;
     }
@@ -323,7 +324,7 @@ ask(remote_below_t *below, remote_store_t *store, const dns_zone_t *zone,
     below->job.owners_zone = zone->id;
     below->job.data = below;
     below->job.done = on_told;
-    below->job.timeout = store->conf->timeout;
+    below->job.timeout = store->conf->options->timeout_ms;
     remote_job_submit(&below->job);
     return NGX_OK;
 }
@@ -344,7 +345,7 @@ remote_below_wait(remote_job_t *job, const dns_zone_t *zone,
 {
     const remote_store_t *store = job->store;
     remote_below_t *below = slot_of(job->store, &zone->apex);
-    if ((store->conf->ttl_cap == 0 && !remote_watch_is_on(store)) ||
+    if ((store->conf->options->ttl_cap == 0 && !remote_watch_is_on(store)) ||
         below == NULL ||
         (below->is_asking && !is_same_zone(below, &zone->apex)) ||
         (!below->is_asking && below->is_large &&

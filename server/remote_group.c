@@ -18,40 +18,26 @@ open_store(const remote_conf_t *conf, remote_conf_t *own,
     store->conf = conf;
     store->own_conf = own;
     store->group = group;
-    store->driver = conf->is_redis ? &remote_redis : &remote_mysql;
+    store->driver = conf->options->is_redis ? &remote_redis : &remote_mysql;
     store->number = dns_remote_count++;
     store->records = records;
     remote_pool_open(store);
     remote_zones_open(store);
-    if (conf->is_redis) {
+    if (conf->options->is_redis) {
         remote_watch_open(store);
     }
 }
 
 
-/* What a member of a group is called in the log. */
-static void
-set_name(remote_conf_t *own, u_char *name, size_t size)
-{
-    const u_char *end = ngx_snprintf(name, size,
-                                     ngx_strchr(own->hosts[0].data, ':') != NULL
-                                         ? "redis://[%V]:%d"
-                                         : "redis://%V:%d",
-                                     &own->hosts[0], (int) own->ports[0]);
-    own->name.data = name;
-    own->name.len = (size_t) (end - name);
-}
-
-
 /* Once: each listing finds it anew. */
 static void
-note_no_room(const remote_conf_t *group, const ngx_str_t *host)
+note_no_room(const remote_conf_t *group, const store_host_t *host)
 {
     static ngx_uint_t is_noted;
     if (!is_noted) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "dns_store %V: no room for %V: its zones are not served",
-                      &group->name, host);
+                      "dns_store %s: no room for %s: its zones are not served",
+                      group->name, host->address);
         is_noted = 1;
     }
 }
@@ -59,27 +45,31 @@ note_no_room(const remote_conf_t *group, const ngx_str_t *host)
 
 /* A store of one host of a group; rank: 0 is preferred. */
 static void
-open_member(const remote_conf_t *group, const ngx_str_t *host, in_port_t port,
+open_member(const remote_conf_t *group, const store_host_t *host,
             ngx_uint_t rank)
 {
-    enum { NAME_SIZE = 80 };
+    const size_t address_size = ngx_strlen(host->address) + 1;
+    const size_t name_size = sizeof("redis://[]:65535") + address_size;
+    const char *format = ngx_strchr(host->address, ':') != NULL
+                             ? "redis://[%s]:%d%Z"
+                             : "redis://%s:%d%Z";
     remote_conf_t *own = NULL;
     if (dns_remote_count < DNS_REMOTE_STORES_MAX) {
         own =
-            ngx_alloc(sizeof(*own) + host->len + 1 + NAME_SIZE, ngx_cycle->log);
+            ngx_alloc(sizeof(*own) + address_size + name_size, ngx_cycle->log);
     }
     if (own == NULL) {
         note_no_room(group, host);
         return;
     }
-    u_char *text = (u_char *) (own + 1);
+    char *address = (char *) (own + 1);
+    char *name = address + address_size;
+    ngx_memcpy(address, host->address, address_size);
+    (void) ngx_sprintf((u_char *) name, format, address, (int) host->port);
     *own = *group;
-    ngx_memcpy(text, host->data, host->len);
-    text[host->len] = '\0';
-    own->hosts[0] = (ngx_str_t){host->len, text};
-    own->ports[0] = port;
-    own->host_count = 1;
-    set_name(own, text + host->len + 1, NAME_SIZE);
+    own->name = name; /* in the log */
+    own->hosts.count = 1;
+    own->hosts.host[0] = (store_host_t){address, host->port};
     open_store(own, own, group);
     remote_stores[dns_remote_count - 1].rank = rank;
 }
@@ -89,16 +79,17 @@ static void
 open_group(const remote_conf_t *conf)
 {
     const ngx_uint_t first = dns_remote_count;
-    if (conf->is_cluster) {
-        for (ngx_uint_t i = 0; i < conf->host_count; i++) {
-            open_member(conf, &conf->hosts[i], conf->ports[i], 0);
+    if (conf->options->is_cluster) {
+        for (ngx_uint_t i = 0; i < conf->hosts.count; i++) {
+            open_member(conf, &conf->hosts.host[i], 0);
         }
         return;
     }
     /* The first that is up is asked: another one in each worker. */
-    for (ngx_uint_t k = 0; k < conf->replica_count; k++) {
-        const ngx_uint_t i = (ngx_worker + k) % conf->replica_count;
-        open_member(conf, &conf->replicas[i], conf->replica_ports[i], 0);
+    const store_hosts_t *replicas = &conf->options->replicas;
+    for (ngx_uint_t k = 0; k < replicas->count; k++) {
+        open_member(conf, &replicas->host[(ngx_worker + k) % replicas->count],
+                    0);
     }
     open_store(conf, NULL, conf);
     remote_stores[dns_remote_count - 1].rank = first < dns_remote_count - 1;
@@ -108,7 +99,8 @@ open_group(const remote_conf_t *conf)
 ngx_uint_t
 remote_conf_stores(const remote_conf_t *conf)
 {
-    return conf->is_cluster ? conf->host_count : conf->replica_count + 1;
+    return conf->options->is_cluster ? conf->hosts.count
+                                     : conf->options->replicas.count + 1;
 }
 
 
@@ -128,7 +120,7 @@ dns_remote_open(ngx_cycle_t *cycle)
     for (ngx_uint_t i = 0; i < count; i++) {
         const remote_conf_t *remote =
             (const remote_conf_t *) conf->remotes.elts + i;
-        if (remote->mirror.len == 0) { /* else its copy is served */
+        if (remote->options->mirror == NULL) { /* else its copy is served */
             open_group(remote);
         }
     }
@@ -188,7 +180,7 @@ remote_has_substitute(const remote_store_t *store)
 ngx_uint_t
 remote_is_missed(const remote_store_t *store)
 {
-    if (store->group->is_cluster) {
+    if (store->group->options->is_cluster) {
         return !store->is_replica;
     }
     for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
@@ -229,25 +221,24 @@ void
 remote_group_node(remote_store_t *store, const char *address, in_port_t port,
                   ngx_uint_t is_master)
 {
-    ngx_str_t host = {ngx_strlen(address), (u_char *) address};
+    const store_host_t host = {address, port};
     ngx_sockaddr_t to;
     socklen_t size;
-    if (host.len == 0) { /* itself */
+    if (address[0] == '\0') { /* itself */
         store->masters_told |= is_master ? 1u << store->number : 0;
         return;
     }
     for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
-        const remote_conf_t *conf = remote_stores[i].conf;
-        if (remote_stores[i].group == store->group && conf->ports[0] == port &&
-            conf->hosts[0].len == host.len &&
-            ngx_strncmp(conf->hosts[0].data, host.data, host.len) == 0) {
+        const store_host_t *own = &remote_stores[i].conf->hosts.host[0];
+        if (remote_stores[i].group == store->group && own->port == port &&
+            ngx_strcmp(own->address, address) == 0) {
             store->masters_told |= is_master ? 1u << i : 0;
             return;
         }
     }
     if (!ngx_exiting &&
-        remote_address(store->conf, address, port, &to, &size) == NGX_OK) {
-        open_member(store->group, &host, port, 0);
+        remote_address(store->conf, &host, &to, &size) == NGX_OK) {
+        open_member(store->group, &host, 0);
         store->masters_told |= is_master ? 1u << (dns_remote_count - 1) : 0;
     }
 }
@@ -258,7 +249,7 @@ remote_group_listed(remote_store_t *store)
 {
     for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
         remote_store_t *other = &remote_stores[i];
-        if (store->group->is_cluster && other->group == store->group) {
+        if (store->group->options->is_cluster && other->group == store->group) {
             other->is_replica = (store->masters_told >> i & 1) == 0;
             other->rank = other->is_replica;
         }

@@ -191,76 +191,6 @@ on_commit(lua_State *L)
 }
 
 
-static void
-set_text(lua_State *L, const char *name, const ngx_str_t *text)
-{
-    if (text->data != NULL && text->len > 0) {
-        lua_pushlstring(L, (const char *) text->data, text->len);
-        lua_setfield(L, -2, name);
-    }
-}
-
-
-static void
-push_hosts(lua_State *L, const remote_conf_t *remote)
-{
-    lua_createtable(L, (int) remote->host_count, 0);
-    for (ngx_uint_t i = 0; i < remote->host_count; i++) {
-        lua_createtable(L, 0, 2);
-        set_text(L, "address", &remote->hosts[i]);
-        lua_pushinteger(L, remote->ports[i]);
-        lua_setfield(L, -2, "port");
-        lua_rawseti(L, -2, (int) i + 1);
-    }
-}
-
-
-static void
-push_where(lua_State *L, const remote_conf_t *remote)
-{
-    lua_createtable(L, 0, 12);
-    lua_pushstring(L, remote->is_redis ? "redis" : "mysql");
-    lua_setfield(L, -2, "scheme");
-    push_hosts(L, remote);
-    lua_setfield(L, -2, "hosts");
-    set_text(L, "name", &remote->name);
-    set_text(L, "socket", &remote->socket);
-    set_text(L, "user", &remote->user);
-    set_text(L, "password", &remote->password);
-    set_text(L, "database", &remote->database);
-    set_text(L, "ca_file", &remote->ca_file);
-    set_text(L, "server_public_key", &remote->public_key_file);
-    set_text(L, "prefix", &remote->prefix);
-    set_text(L, "suffix", &remote->suffix);
-    set_text(L, "channel", &remote->channel);
-    set_text(L, "tls_name", &remote->tls_name);
-    set_text(L, "sentinel", &remote->sentinel);
-    set_text(L, "sentinel_password", &remote->sentinel_password);
-    set_text(L, "query_zones", &remote->query_zones);
-    set_text(L, "query_names", &remote->query_names);
-    set_text(L, "query_below", &remote->query_below);
-    set_text(L, "query_records", &remote->query_records);
-    lua_pushinteger(L, (lua_Integer) remote->replica_count);
-    lua_setfield(L, -2, "replica_count");
-    if (remote->is_tls) {
-        lua_pushliteral(L, "on");
-        lua_setfield(L, -2, "tls");
-    }
-    if (remote->is_cluster) {
-        lua_pushliteral(L, "on");
-        lua_setfield(L, -2, "cluster");
-    }
-    lua_pushboolean(L, remote->content_is_json != 0);
-    lua_setfield(L, -2, "content_is_json");
-    lua_pushboolean(L, remote->mirror.len > 0);
-    lua_setfield(L, -2, "mirror");
-    lua_pushnumber(L, (lua_Number) remote->poll / 1000); /* seconds */
-    lua_setfield(L, -2, "poll");
-    lua_pushcfunction(L, on_commit);
-    lua_setfield(L, -2, "on_commit");
-}
-
-
 void
 dns_remote_push(lua_State *L, const dns_main_conf_t *main_conf)
 {
@@ -270,10 +200,12 @@ dns_remote_push(lua_State *L, const dns_main_conf_t *main_conf)
     }
     lua_createtable(L, (int) main_conf->remotes.nelts, 0);
     for (ngx_uint_t i = 0; i < main_conf->remotes.nelts; i++) {
-        push_where(L, &remote[i]);
+        lua_pushlightuserdata(L, remote[i].options);
         lua_rawseti(L, -2, (int) i + 1);
     }
     lua_setfield(L, -2, "databases");
+    lua_pushcfunction(L, on_commit);
+    lua_setfield(L, -2, "on_commit");
     lua_pushcfunction(L, answer_zones);
     lua_setfield(L, -2, "answer_zones");
 }

@@ -247,38 +247,23 @@ connect_on_thread(remote_link_t *link)
 
 
 static ngx_int_t
-connect_to(remote_link_t *link, const char *address, in_port_t port)
+connect_to(remote_link_t *link, const store_host_t *host)
 {
-    const remote_conf_t *conf = link->store->conf;
-    const store_mysql_options_t options = {
-        .host = address[0] != '\0' ? address : NULL,
-        .port = port,
-        .unix_socket = (const char *) conf->socket.data,
-        .user = (const char *) conf->user.data,
-        .password = (const char *) conf->password.data,
-        .database = (const char *) conf->database.data,
-        .ca_file = (const char *) conf->ca_file.data,
-        .public_key_file = (const char *) conf->public_key_file.data,
-        .timeout_ms = (unsigned) conf->timeout,
-        .has_reversed_names = true, /* if not, it is found out */
-        .layout = {.zones = (const char *) conf->query_zones.data,
-                   .names = (const char *) conf->query_names.data,
-                   .below = (const char *) conf->query_below.data,
-                   .content_is_json = conf->content_is_json != 0},
-    };
+    store_options_t *options = link->store->conf->options;
     mysql_link_t *own = ngx_calloc(sizeof(*own), ngx_cycle->log);
     if (own == NULL) {
         return NGX_ERROR;
     }
     link->protocol = own;
-    if (store_mysql_new(&own->db, &options, link->store->records) != DNS_OK) {
+    if (store_mysql_new(&own->db, options, host, link->store->records) !=
+        DNS_OK) {
         own->db = NULL;
         return NGX_ERROR;
     }
     store_mysql_on_skip(own->db, on_skip, link->store);
     link->flush.handler = on_start;
     link->flush.data = link;
-    if (conf->ca_file.len > 0) {
+    if (options->ca_file != NULL) {
         return connect_on_thread(link);
     }
     store_mysql_begin_connect(own->db);

@@ -54,9 +54,9 @@ note_trouble(remote_store_t *store, const char *verb, const char *error)
     store->failed_at = ngx_current_msec;
     if (!store->is_failing) {
         ngx_log_error(NGX_LOG_ERR, worker_log(), 0,
-                      "dns_store %V %s: %s; its names get SERVFAIL, and it is "
+                      "dns_store %s %s: %s; its names get SERVFAIL, and it is "
                       "tried again",
-                      &store->conf->name, verb, error);
+                      store->conf->name, verb, error);
         store->is_failing = 1;
     }
 }
@@ -67,10 +67,11 @@ static void
 note_success(remote_store_t *store)
 {
     const ngx_msec_t quiet =
-        SETTLED_ROUNDS * (store->conf->timeout + store->conf->poll);
+        SETTLED_ROUNDS *
+        (store->conf->options->timeout_ms + store->conf->options->poll_ms);
     if (store->is_failing && ngx_current_msec - store->failed_at >= quiet) {
         ngx_log_error(NGX_LOG_NOTICE, worker_log(), 0,
-                      "dns_store %V answers again", &store->conf->name);
+                      "dns_store %s answers again", store->conf->name);
         store->is_failing = 0;
     }
 }
@@ -123,7 +124,7 @@ static ngx_uint_t
 back_off_ms(const remote_store_t *store)
 {
     ngx_uint_t doublings =
-        store->failures / ngx_max(store->conf->host_count, 1);
+        store->failures / ngx_max(store->conf->hosts.count, 1);
     doublings = ngx_min(doublings, BACK_OFF_DOUBLINGS);
     const ngx_uint_t ms =
         ngx_min((ngx_uint_t) BACK_OFF_MIN << doublings, BACK_OFF_MAX);
@@ -159,10 +160,10 @@ static void
 connecting_failed(remote_store_t *store, const char *error)
 {
     store->failures++;
-    if (store->conf->host_count > 1) {
-        store->host = (store->host + 1) % store->conf->host_count;
+    if (store->conf->hosts.count > 1) {
+        store->host = (store->host + 1) % store->conf->hosts.count;
     }
-    if (store->failures <= ngx_max(store->conf->host_count, 1)) {
+    if (store->failures <= ngx_max(store->conf->hosts.count, 1)) {
         remote_pump(store);
         return;
     }
@@ -225,7 +226,7 @@ on_link_timer(ngx_event_t *ev)
         close_link(link);
     } else {
         link->is_used = 0;
-        ngx_add_timer(&link->timer, link->store->conf->idle);
+        ngx_add_timer(&link->timer, link->store->conf->options->idle_ms);
     }
 }
 
@@ -234,8 +235,6 @@ on_link_timer(ngx_event_t *ev)
 static void
 open_link(remote_store_t *store)
 {
-    static char socket_address[] = "";
-    const remote_conf_t *conf = store->conf;
     remote_link_t *link = ngx_calloc(sizeof(*link), worker_log());
     if (link == NULL) {
         return;
@@ -249,12 +248,8 @@ open_link(remote_store_t *store)
     link->timer.log = worker_log();
     link->timer.cancelable = 1;
     link->flush.log = worker_log();
-    const char *address = conf->host_count > 0
-                              ? (const char *) conf->hosts[store->host].data
-                              : socket_address;
-    const in_port_t port = conf->host_count > 0 ? conf->ports[store->host] : 0;
-    ngx_add_timer(&link->timer, conf->timeout);
-    if (store->driver->connect(link, address, port) != NGX_OK) {
+    ngx_add_timer(&link->timer, store->conf->options->timeout_ms);
+    if (store->driver->connect(link, remote_host(store)) != NGX_OK) {
         ngx_del_timer(&link->timer);
         ngx_add_timer(&link->timer, 0);
     }
@@ -338,7 +333,7 @@ remote_pump(remote_store_t *store)
     }
     const ngx_uint_t connecting = store->link_count - store->ready_count;
     if (store->waiting_count > connecting &&
-        store->link_count < store->conf->connections &&
+        store->link_count < store->conf->options->max_connections &&
         !store->back_off.timer_set && !store->is_closing) {
         open_link(store);
     }
@@ -353,7 +348,7 @@ remote_link_ready(remote_link_t *link)
     store->ready_count++;
     store->failures = 0;
     ngx_del_timer(&link->timer);
-    ngx_add_timer(&link->timer, store->conf->idle);
+    ngx_add_timer(&link->timer, store->conf->options->idle_ms);
     remote_pump(store);
 }
 
@@ -396,7 +391,7 @@ remote_job_begin(remote_job_t *job)
 static ngx_uint_t
 has_place(const remote_store_t *store, const remote_job_t *job)
 {
-    const ngx_uint_t queue = store->conf->queue;
+    const ngx_uint_t queue = store->conf->options->queue;
     if (job->share == NULL) {
         return store->waiting_count < queue;
     }
@@ -497,13 +492,13 @@ remote_note_skipped(remote_store_t *store, uint64_t id, const char *name,
     if (!is_new_skip(store, ngx_max(hash, 1))) {
         return;
     }
-    if (store->conf->is_redis) {
+    if (store->conf->options->is_redis) {
         ngx_log_error(NGX_LOG_WARN, worker_log(), 0,
-                      "dns_store %V: %s: not served: %s", &store->conf->name,
+                      "dns_store %s: %s: not served: %s", store->conf->name,
                       name, reason);
     } else {
         ngx_log_error(NGX_LOG_WARN, worker_log(), 0,
-                      "dns_store %V: table records, id %uL, %s: not served: %s",
-                      &store->conf->name, id, name, reason);
+                      "dns_store %s: table records, id %uL, %s: not served: %s",
+                      store->conf->name, id, name, reason);
     }
 }

@@ -31,7 +31,7 @@ on_done(remote_wire_t *wire, void *data, dns_status_t status, const char *error)
 
 
 static ngx_int_t
-connect_to(remote_link_t *link, const char *address, in_port_t port)
+connect_to(remote_link_t *link, const store_host_t *host)
 {
     remote_wire_t *wire = ngx_calloc(sizeof(*wire), ngx_cycle->log);
     if (wire == NULL) {
@@ -43,7 +43,7 @@ connect_to(remote_link_t *link, const char *address, in_port_t port)
     wire->ready = on_ready;
     wire->done = on_done;
     wire->failed = on_failed;
-    if (remote_wire_open(wire, address, port) != NGX_OK) {
+    if (remote_wire_open(wire, host) != NGX_OK) {
         ngx_memcpy(link->error, wire->error, sizeof(link->error));
         return NGX_ERROR;
     }

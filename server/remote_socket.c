@@ -58,33 +58,15 @@ remote_wire_flush(remote_wire_t *wire)
 }
 
 
-static void
-begin_login(remote_wire_t *wire)
-{
-    const remote_conf_t *conf = wire->store->conf;
-    const store_redis_account_t account = {
-        .user = (const char *) conf->user.data,
-        .password = (const char *) conf->password.data,
-        .database = (unsigned) ngx_max(
-            ngx_atoi(conf->database.data, conf->database.len), 0),
-        .wants_master = conf->sentinel.len > 0,
-    };
-    store_redis_begin_login(wire->db, &account, NULL);
-}
-
-
 /* What goes first on the connection. */
 static void
 begin_stage(remote_wire_t *wire)
 {
-    const remote_conf_t *conf = wire->store->conf;
     wire->is_sent = 1;
     if (wire->stage == WIRE_SENTINEL) {
-        store_redis_begin_master(
-            wire->db, (const char *) conf->sentinel_password.data,
-            (const char *) conf->sentinel.data, &wire->master, NULL);
+        store_redis_begin_master(wire->db, &wire->master, NULL);
     } else {
-        begin_login(wire);
+        store_redis_begin_login(wire->db, NULL);
     }
 }
 
@@ -177,9 +159,9 @@ end_stage(remote_wire_t *wire)
         wire->ready(wire);
         return;
     }
+    const store_host_t master = {wire->master.address, wire->master.port};
     remote_wire_close(wire);
-    if (remote_wire_open(wire, wire->master.address, wire->master.port) !=
-        NGX_OK) {
+    if (remote_wire_open(wire, &master) != NGX_OK) {
         wire->failed(wire, wire->error);
     }
 }
@@ -255,19 +237,16 @@ on_node(void *data, const char *address, uint16_t port, bool is_master)
 static ngx_int_t
 set_protocol(remote_wire_t *wire)
 {
-    const remote_conf_t *conf = wire->store->conf;
-    const store_redis_options_t options = {
-        .prefix = (const char *) conf->prefix.data,
-        .suffix = (const char *) conf->suffix.data,
+    const store_redis_callbacks_t callbacks = {
         .skip = on_skip,
         .skip_data = wire->store,
         .done = on_done,
         .done_data = wire,
-        .is_cluster = conf->is_cluster != 0,
         .node = on_node,
         .node_data = wire->store,
     };
-    return store_redis_new(&wire->db, &options, wire->store->records) == DNS_OK
+    return store_redis_new(&wire->db, wire->store->conf->options, &callbacks,
+                           wire->store->records) == DNS_OK
                ? NGX_OK
                : NGX_ERROR;
 }
@@ -321,7 +300,7 @@ connect_to(remote_wire_t *wire, const ngx_sockaddr_t *to, socklen_t size)
 
 
 ngx_int_t
-remote_wire_open(remote_wire_t *wire, const char *address, in_port_t port)
+remote_wire_open(remote_wire_t *wire, const store_host_t *host)
 {
     const remote_conf_t *conf = wire->store->conf;
     ngx_sockaddr_t to;
@@ -330,10 +309,10 @@ remote_wire_open(remote_wire_t *wire, const char *address, in_port_t port)
     wire->flush.data = wire;
     wire->flush.log = ngx_cycle->log;
     wire->is_sent = 0;
-    wire->stage = wire->stage == WIRE_NONE && conf->sentinel.len > 0
+    wire->stage = wire->stage == WIRE_NONE && conf->options->sentinel != NULL
                       ? WIRE_SENTINEL
                       : WIRE_LOGIN;
-    if (remote_address(conf, address, port, &to, &size) != NGX_OK) {
+    if (remote_address(conf, host, &to, &size) != NGX_OK) {
         set_error(wire, "the sentinel gives a name instead of an address");
         return NGX_ERROR;
     }

@@ -26,8 +26,9 @@ remote_tls_conf(ngx_conf_t *cf, remote_conf_t *conf)
     }
     cleanup->handler = ngx_ssl_cleanup_ctx;
     cleanup->data = conf->ssl;
-    return ngx_ssl_trusted_certificate(cf, conf->ssl, &conf->ca_file,
-                                       CHAIN_DEPTH);
+    ngx_str_t ca_file = {ngx_strlen(conf->options->ca_file),
+                         (u_char *) conf->options->ca_file};
+    return ngx_ssl_trusted_certificate(cf, conf->ssl, &ca_file, CHAIN_DEPTH);
 }
 
 
@@ -42,9 +43,9 @@ remote_tls_begin(remote_wire_t *wire, void (*done)(ngx_connection_t *c))
         ngx_ssl_create_connection(conf->ssl, c, NGX_SSL_CLIENT) != NGX_OK) {
         return NGX_ERROR;
     }
-    if (conf->tls_name.len > 0 &&
-        SSL_set_tlsext_host_name(c->ssl->connection,
-                                 (char *) conf->tls_name.data) != 1) {
+    if (conf->options->tls_name != NULL &&
+        SSL_set_tlsext_host_name(c->ssl->connection, conf->options->tls_name) !=
+            1) {
         return NGX_ERROR;
     }
     c->ssl->handler = done;
@@ -56,7 +57,7 @@ const char *
 remote_tls_check(const remote_wire_t *wire)
 {
     ngx_connection_t *c = wire->connection;
-    ngx_str_t name = wire->store->conf->tls_name;
+    const char *tls_name = wire->store->conf->options->tls_name;
     if (!c->ssl->handshaked) {
         return "the TLS handshake failed";
     }
@@ -64,7 +65,11 @@ remote_tls_check(const remote_wire_t *wire)
     if (result != X509_V_OK) {
         return X509_verify_cert_error_string(result);
     }
-    return name.len > 0 && ngx_ssl_check_host(c, &name) != NGX_OK
+    if (tls_name == NULL) {
+        return NULL;
+    }
+    ngx_str_t name = {ngx_strlen(tls_name), (u_char *) tls_name};
+    return ngx_ssl_check_host(c, &name) != NGX_OK
                ? "the certificate is not one of tls_name"
                : NULL;
 }

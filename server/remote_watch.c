@@ -37,7 +37,7 @@ static ngx_uint_t
 is_where_it_was(const remote_watch_t *watch)
 {
     const remote_store_t *store = watch->store;
-    return store->conf->sentinel.len > 0 || watch->host == store->host;
+    return store->conf->options->sentinel != NULL || watch->host == store->host;
 }
 
 
@@ -47,7 +47,7 @@ remote_watch_is_on(const remote_store_t *store)
 {
     const remote_watch_t *watch = store->watch;
     return watch != NULL && watch->is_subscribed && is_where_it_was(watch) &&
-           (watch->notifies || store->conf->channel.len > 0);
+           (watch->notifies || store->conf->options->channel != NULL);
 }
 
 
@@ -55,16 +55,16 @@ static void
 log_on(const remote_watch_t *watch)
 {
     const remote_conf_t *conf = watch->store->conf;
-    if (conf->channel.len > 0) {
+    if (conf->options->channel != NULL) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "dns_store %V: changes are told by channel \"%V\"%s",
-                      &conf->name, &conf->channel,
+                      "dns_store %s: changes are told by channel \"%s\"%s",
+                      conf->name, conf->options->channel,
                       watch->notifies ? " and keyspace notifications" : "");
     } else {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "dns_store %V: changes are told by keyspace "
+                      "dns_store %s: changes are told by keyspace "
                       "notifications",
-                      &conf->name);
+                      conf->name);
     }
 }
 
@@ -75,9 +75,9 @@ log_off(const remote_watch_t *watch, const char *reason)
     const remote_conf_t *conf = watch->store->conf;
     const ngx_uint_t level = watch->is_told ? NGX_LOG_WARN : NGX_LOG_NOTICE;
     ngx_log_error(level, ngx_cycle->log, 0,
-                  "dns_store %V: changes are not told: %s; answers are kept "
-                  "for %T s at most",
-                  &conf->name, reason, conf->ttl_cap);
+                  "dns_store %s: changes are not told: %s; answers are kept "
+                  "for %ui s at most",
+                  conf->name, reason, (ngx_uint_t) conf->options->ttl_cap);
 }
 
 
@@ -193,8 +193,8 @@ on_subscribed(void *data)
     remote_watch_t *watch = data;
     watch->is_subscribed = 1;
     watch->failures = 0;
-    ngx_add_timer(&watch->timer, watch->store->conf->timeout);
-    if (watch->is_listed || watch->store->conf->channel.len > 0) {
+    ngx_add_timer(&watch->timer, watch->store->conf->options->timeout_ms);
+    if (watch->is_listed || watch->store->conf->options->channel != NULL) {
         note_state(watch, not_notified);
     }
 }
@@ -229,7 +229,7 @@ ping(remote_watch_t *watch)
     } else {
         watch->wire.is_heard = 0;
         remote_wire_flush(&watch->wire);
-        ngx_add_timer(&watch->timer, watch->store->conf->timeout);
+        ngx_add_timer(&watch->timer, watch->store->conf->options->timeout_ms);
     }
 }
 
@@ -254,11 +254,9 @@ on_timer(ngx_event_t *ev)
 static void
 open_watch(remote_watch_t *watch)
 {
-    static const char socket_address[] = "";
     remote_store_t *store = watch->store;
     const remote_conf_t *conf = store->conf;
     remote_wire_t *wire = &watch->wire;
-    const ngx_uint_t has_host = conf->host_count > 0;
     watch->host = store->host;
     watch->is_open = 1;
     ngx_memzero(wire, sizeof(*wire));
@@ -267,11 +265,8 @@ open_watch(remote_watch_t *watch)
     wire->ready = on_ready;
     wire->done = on_done;
     wire->failed = on_failed;
-    ngx_add_timer(&watch->timer, conf->timeout);
-    if (remote_wire_open(wire,
-                         has_host ? (char *) conf->hosts[store->host].data
-                                  : socket_address,
-                         has_host ? conf->ports[store->host] : 0) != NGX_OK) {
+    ngx_add_timer(&watch->timer, conf->options->timeout_ms);
+    if (remote_wire_open(wire, remote_host(store)) != NGX_OK) {
         lost(watch, wire->error);
     }
 }
@@ -280,17 +275,15 @@ open_watch(remote_watch_t *watch)
 void
 remote_watch_open(remote_store_t *store)
 {
-    const remote_conf_t *conf = store->conf;
-    const ngx_int_t number = ngx_atoi(conf->database.data, conf->database.len);
+    const store_options_t *options = store->conf->options;
     remote_watch_t *watch = ngx_calloc(sizeof(*watch), ngx_cycle->log);
     if (watch == NULL) {
         return; /* answers are kept for a short time */
     }
     store->watch = watch;
     watch->store = store;
-    watch->what.database = (unsigned) ngx_max(number, 0);
-    watch->what.channel =
-        conf->channel.len > 0 ? (const char *) conf->channel.data : NULL;
+    watch->what.database = options->database_number;
+    watch->what.channel = options->channel;
     watch->what.subscribed = on_subscribed;
     watch->what.changed = on_changed;
     watch->what.data = watch;

@@ -303,8 +303,9 @@ on_listed(remote_job_t *job, dns_status_t status)
     end_waiters(store, status);
     if (!ngx_exiting && !store->is_closing) {
         const ngx_msec_t pause = status == DNS_OK ? pause_ms(store) : 0;
-        const ngx_msec_t poll =
-            store->list_again && status == DNS_OK ? 0 : store->conf->poll;
+        const ngx_msec_t poll = store->list_again && status == DNS_OK
+                                    ? 0
+                                    : store->conf->options->poll_ms;
         ngx_add_timer(&store->poll, ngx_max(poll, pause));
     }
 }
@@ -323,7 +324,7 @@ remote_zones_refresh(remote_store_t *store)
     }
     if (RAND_bytes(key, sizeof(key)) != 1 ||
         dns_zone_list_new(&job->zones, key) != DNS_OK) {
-        ngx_add_timer(&store->poll, store->conf->poll);
+        ngx_add_timer(&store->poll, store->conf->options->poll_ms);
         return;
     }
     store->is_listing = 1;
@@ -331,7 +332,7 @@ remote_zones_refresh(remote_store_t *store)
     store->listing_seen = changes_now();
     job->store = store;
     job->set = NULL;
-    job->timeout = store->conf->timeout;
+    job->timeout = store->conf->options->timeout_ms;
     job->done = on_listed;
     remote_job_submit(job);
 }

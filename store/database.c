@@ -10,77 +10,22 @@
 #include "store/private/deadline.h"
 #include "store/private/records.h"
 
-enum { TEXTS = 16 }; /* of the options, besides hosts */
-
-static bool
-copy_text(const char **text)
-{
-    if (*text == NULL) {
-        return true;
-    }
-
-    *text = strdup(*text);
-    return *text != NULL;
-}
-
-/* Each text of the options. */
-static size_t
-list_texts(store_database_options_t *o, const char **texts[])
-{
-    size_t count = 0;
-
-    texts[count++] = &o->unix_socket;
-    texts[count++] = &o->user;
-    texts[count++] = &o->password;
-    texts[count++] = &o->database;
-    texts[count++] = &o->ca_file;
-    texts[count++] = &o->public_key_file;
-    texts[count++] = &o->prefix;
-    texts[count++] = &o->suffix;
-    texts[count++] = &o->channel;
-    texts[count++] = &o->tls_name;
-    texts[count++] = &o->sentinel;
-    texts[count++] = &o->sentinel_password;
-    texts[count++] = &o->layout.zones;
-    texts[count++] = &o->layout.names;
-    texts[count++] = &o->layout.below;
-    texts[count++] = &o->layout.records;
-
-    for (unsigned i = 0; i < o->host_count; i++) {
-        texts[count++] = &o->hosts[i];
-    }
-
-    return count;
-}
-
 dns_status_t
-store_database_new(store_database_t **out,
-                   const store_database_options_t *options)
+store_database_new(store_database_t **out, store_options_t *options,
+                   bool marks_rows)
 {
-    const char **texts[STORE_DATABASE_HOSTS_MAX + TEXTS];
-    bool is_copied = true;
-
-    if (options->host_count > STORE_DATABASE_HOSTS_MAX) {
-        return DNS_ELIMIT;
-    }
-
     store_database_t *db = calloc(1, sizeof(*db));
 
     if (db == NULL) {
         return DNS_ENOMEM;
     }
 
-    db->options = *options;
+    db->options = store_options_acquire(options);
+    db->marks_rows = marks_rows;
     db->driver = options->is_redis ? &database_redis : &database_mysql;
     pthread_mutex_init(&db->lock, NULL);
 
-    size_t count = list_texts(&db->options, texts);
-
-    for (size_t i = 0; i < count; i++) {
-        is_copied = copy_text(texts[i]) && is_copied;
-    }
-
-    if (store_records_new(&db->records) != DNS_OK || !is_copied) {
+    if (store_records_new(&db->records) != DNS_OK) {
         store_database_free(db);
         return DNS_ENOMEM;
     }
@@ -92,20 +37,12 @@ store_database_new(store_database_t **out,
 void
 store_database_free(store_database_t *db)
 {
-    const char **texts[STORE_DATABASE_HOSTS_MAX + TEXTS];
-
     if (db == NULL) {
         return;
     }
 
     database_close(db);
-
-    size_t count = list_texts(&db->options, texts);
-
-    for (size_t i = 0; i < count; i++) {
-        free((void *) *texts[i]);
-    }
-
+    store_options_release(db->options);
     store_records_free(db->records);
     pthread_mutex_destroy(&db->lock);
     free(db);
@@ -151,20 +88,21 @@ database_close(store_database_t *db)
 dns_status_t
 database_connect(store_database_t *db)
 {
-    const store_database_options_t *o = &db->options;
+    const store_hosts_t *hosts = &db->options->hosts;
     dns_status_t status = DNS_ESTORE;
 
     if (db->link != NULL) {
         return DNS_OK;
     }
 
-    if (o->host_count == 0) {
+    if (hosts->count == 0) {
         return db->driver->connect(db, NULL, 0);
     }
 
-    for (unsigned i = 0; i < o->host_count && status == DNS_ESTORE; i++) {
-        deadline_narrow(o->timeout_ms / o->host_count); /* the next has time */
-        status = db->driver->connect(db, o->hosts[i], o->ports[i]);
+    for (unsigned i = 0; i < hosts->count && status == DNS_ESTORE; i++) {
+        deadline_narrow(DATABASE_TIMEOUT_MS / hosts->count); /* for the next */
+        status = db->driver->connect(db, hosts->host[i].address,
+                                     hosts->host[i].port);
     }
 
     deadline_narrow(0);
@@ -240,7 +178,7 @@ static void
 begin_call(store_database_t *db, char *error)
 {
     pthread_mutex_lock(&db->lock);
-    deadline_begin(db->options.timeout_ms);
+    deadline_begin(DATABASE_TIMEOUT_MS);
     db->error = error;
     error[0] = '\0';
 }
@@ -305,7 +243,7 @@ store_database_list(store_database_t *db, const dns_name_t *only,
 static bool
 has_made_soa(const store_database_t *db)
 {
-    return db->options.is_redis || db->options.layout.content_is_json;
+    return db->options->is_redis || db->options->layout.content_is_json;
 }
 
 typedef struct {
@@ -414,7 +352,7 @@ store_database_read_parked(store_database_t *db, const dns_name_t *apex,
 static bool
 has_beside(const store_database_t *db)
 {
-    return db->driver->read_beside != NULL && db->options.layout.zones == NULL;
+    return db->driver->read_beside != NULL && db->options->layout.zones == NULL;
 }
 
 /* A connection that was kept may have gone away: once more on a new one. */

@@ -14,48 +14,19 @@
 
 #include "dns/status.h"
 #include "store/edit.h"
-#include "store/mysql.h"
 #include "store/nodes.h"
-
-enum { STORE_DATABASE_HOSTS_MAX = 8 };
-
-typedef struct {
-    bool is_redis;
-    const char *hosts[STORE_DATABASE_HOSTS_MAX]; /* tried in turn */
-    uint16_t ports[STORE_DATABASE_HOSTS_MAX];
-    unsigned host_count;
-    const char *unix_socket; /* without hosts */
-    const char *user;        /* NULL: none */
-    const char *password;    /* NULL: none */
-    const char *database;
-    const char *ca_file;         /* NULL: none */
-    const char *public_key_file; /* MySQL: the server's RSA key; NULL: none */
-    const char *prefix;          /* of keys (Redis); NULL: none */
-    const char *suffix;
-    const char *channel;  /* Redis: where a commit publishes its zone; NULL:
-                             nowhere */
-    const char *sentinel; /* Redis: the hosts are sentinels, and this is the
-                             master's name; NULL: they are servers */
-    const char *sentinel_password; /* NULL: none */
-    unsigned replica_count; /* Redis: of which queries are answered: a commit
-                               waits for them, for a short time */
-    bool is_tls;          /* Redis: with ca_file; MySQL has TLS with it alone */
-    const char *tls_name; /* Redis: in the server's certificate; NULL: any */
-    bool is_cluster;      /* Redis: the hosts are some of a cluster's nodes */
-    unsigned timeout_ms;  /* of a call as a whole; what has to move many octets
-                             has longer, as long as they do move */
-    store_mysql_layout_t layout; /* texts are copied; zones NULL: PowerDNS's,
-                                    which alone can be edited */
-    bool marks_rows; /* a zone's generation in listings changes with any of
-                        its rows, not with its SOA alone; costs a walk over
-                        all of them */
-} store_database_options_t;
+#include "store/options.h"
 
 typedef struct store_database_s store_database_t;
 
-/* options and its texts are copied. */
+/*
+ * Connects to nothing yet.  options are acquired; their timeout is
+ * that of queries and not used here.  marks_rows: a zone's generation in
+ * listings changes with any of its rows, not with its SOA alone, which costs a
+ * walk over all of them.
+ */
 DNS_EXPORT DNS_MUST_USE dns_status_t store_database_new(
-    store_database_t **out, const store_database_options_t *options);
+    store_database_t **out, store_options_t *options, bool marks_rows);
 DNS_EXPORT void store_database_free(store_database_t *database);
 
 /* A zone in a listing. */

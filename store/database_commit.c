@@ -350,7 +350,7 @@ store_database_commit(store_database_t *db, store_edit_t *edit,
     }
 
     pthread_mutex_lock(&db->lock);
-    deadline_begin(db->options.timeout_ms);
+    deadline_begin(DATABASE_TIMEOUT_MS);
     db->error = error;
     status = commit(&w);
 

@@ -25,7 +25,7 @@ static const char served_zones_text[] =
 static const char *
 zones_text(const store_mysql_t *db)
 {
-    const store_mysql_layout_t *layout = &db->options.layout;
+    const store_mysql_layout_t *layout = &db->options->layout;
 
     return layout->zones != NULL ? layout->zones : served_zones_text;
 }
@@ -39,48 +39,10 @@ now_ms(void)
     return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
 }
 
-static bool
-copy_text(const char **text)
-{
-    if (*text == NULL) {
-        return true;
-    }
-
-    *text = strdup(*text);
-    return *text != NULL;
-}
-
-static bool
-copy_options(store_mysql_options_t *o)
-{
-    const char **texts[] = {&o->host,           &o->unix_socket, &o->user,
-                            &o->password,       &o->database,    &o->ca_file,
-                            &o->public_key_file};
-    bool is_copied = true;
-
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        is_copied = copy_text(texts[i]) && is_copied;
-    }
-
-    return is_copied;
-}
-
-static void
-free_options(store_mysql_options_t *o)
-{
-    free((void *) o->host);
-    free((void *) o->unix_socket);
-    free((void *) o->user);
-    free((void *) o->password);
-    free((void *) o->database);
-    free((void *) o->ca_file);
-    free((void *) o->public_key_file);
-}
-
 static void
 set_options(store_mysql_t *db)
 {
-    unsigned seconds = db->options.timeout_ms / 1000 + 1;
+    unsigned seconds = db->options->timeout_ms / 1000 + 1;
     unsigned no = 0;
     my_bool yes = 1;
     char wait[64];
@@ -98,21 +60,21 @@ set_options(store_mysql_t *db)
     /* A server could else ask for any file of ours. */
     mysql_options(db->link, MYSQL_OPT_LOCAL_INFILE, &no);
 
-    if (db->options.public_key_file != NULL) {
+    if (db->options->server_public_key != NULL) {
         mysql_options(db->link, MYSQL_SERVER_PUBLIC_KEY,
-                      db->options.public_key_file);
+                      db->options->server_public_key);
     }
 
-    if (db->options.ca_file != NULL) {
-        mysql_ssl_set(db->link, NULL, NULL, db->options.ca_file, NULL, NULL);
+    if (db->options->ca_file != NULL) {
+        mysql_ssl_set(db->link, NULL, NULL, db->options->ca_file, NULL, NULL);
         mysql_options(db->link, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
         mysql_options(db->link, MYSQL_OPT_SSL_ENFORCE, &yes);
     }
 }
 
 dns_status_t
-store_mysql_new(store_mysql_t **out, const store_mysql_options_t *options,
-                store_records_t *records)
+store_mysql_new(store_mysql_t **out, store_options_t *options,
+                const store_host_t *host, store_records_t *records)
 {
     store_mysql_t *db = calloc(1, sizeof(*db));
 
@@ -121,15 +83,16 @@ store_mysql_new(store_mysql_t **out, const store_mysql_options_t *options,
     }
 
     store_mysql_guard();
-    db->options = *options;
+    db->options = store_options_acquire(options);
+    db->host = host;
+    db->has_reversed_names = true; /* until the database says no */
     db->records = records;
     db->names = calloc(STORE_MYSQL_NAMES_MAX, sizeof(*db->names));
     db->parameters =
         calloc(3 * (size_t) STORE_MYSQL_NAMES_MAX, sizeof(*db->parameters));
     db->link = mysql_init(NULL);
 
-    if (!copy_options(&db->options) || db->names == NULL ||
-        db->parameters == NULL || db->link == NULL) {
+    if (db->names == NULL || db->parameters == NULL || db->link == NULL) {
         store_mysql_free(db);
         return DNS_ENOMEM;
     }
@@ -173,7 +136,7 @@ store_mysql_free(store_mysql_t *db)
         }
     }
 
-    free_options(&db->options);
+    store_options_release(db->options);
     free(db->text);
     free(db->names);
     free(db->parameters);
@@ -246,7 +209,7 @@ begin(store_mysql_t *db, mysql_state_t state)
     db->is_gone = false;
     db->status = DNS_OK;
     db->error[0] = '\0';
-    db->deadline_ms = now_ms() + db->options.timeout_ms;
+    db->deadline_ms = now_ms() + db->options->timeout_ms;
 }
 
 void
@@ -270,7 +233,7 @@ store_mysql_begin_owners(store_mysql_t *db, uint32_t zone_id,
     db->owners = owners;
     db->owners_zone = zone_id;
 
-    if (db->options.layout.zones != NULL) {
+    if (db->options->layout.zones != NULL) {
         store_mysql_end(db, DNS_ENOTFOUND, "");
     }
 }
@@ -354,11 +317,13 @@ start_owners(store_mysql_t *db)
 static int
 start_connect(store_mysql_t *db)
 {
-    const store_mysql_options_t *o = &db->options;
+    const store_options_t *o = db->options;
+    const store_host_t *host = db->host;
 
-    return mysql_real_connect_start(&db->connected, db->link, o->host, o->user,
-                                    o->password, o->database, o->port,
-                                    o->host == NULL ? o->unix_socket : NULL, 0);
+    return mysql_real_connect_start(
+        &db->connected, db->link, host == NULL ? NULL : host->address, o->user,
+        o->password, o->database, host == NULL ? 0 : host->port,
+        host == NULL ? o->unix_socket : NULL, 0);
 }
 
 /* What libmariadb waits for; 0: the call is over. */
@@ -447,7 +412,7 @@ settle(store_mysql_t *db)
     dns_status_t status = DNS_OK;
 
     for (unsigned i = 0; i < db->set_count && status == DNS_OK; i++) {
-        if (db->options.layout.content_is_json) {
+        if (db->options->layout.content_is_json) {
             status = records_put_soa(db->sets[i], JSON_SERIAL);
         }
 
@@ -487,7 +452,7 @@ has_our_parameters(const store_mysql_t *db)
 {
     const unsigned names = store_mysql_statement_names(db->statement);
     const unsigned each = !store_mysql_is_below(db->statement) ? 1
-                          : db->options.layout.zones == NULL   ? 3
+                          : db->options->layout.zones == NULL  ? 3
                                                                : 2;
 
     return mysql_stmt_param_count(db->statements[db->statement]) ==
@@ -513,9 +478,9 @@ finish_prepare(store_mysql_t *db)
         return;
     }
 
-    if (db->options.has_reversed_names && store_mysql_is_below(db->statement) &&
+    if (db->has_reversed_names && store_mysql_is_below(db->statement) &&
         mysql_stmt_errno(db->statements[db->statement]) == ER_BAD_FIELD_ERROR) {
-        db->options.has_reversed_names = false;
+        db->has_reversed_names = false;
 
         if (begin_statement(db, true)) {
             return;
@@ -531,7 +496,7 @@ unblock(const store_mysql_t *db)
 {
     int yes = 1;
 
-    if (db->options.ca_file != NULL) {
+    if (db->options->ca_file != NULL) {
         ioctl(mysql_get_socket(db->link), FIONBIO, &yes);
     }
 }
@@ -591,13 +556,15 @@ advance(store_mysql_t *db)
 void
 store_mysql_connect(store_mysql_t *db)
 {
-    const store_mysql_options_t *o = &db->options;
+    const store_options_t *o = db->options;
+    const store_host_t *host = db->host;
 
     begin(db, MYSQL_CONNECTING);
     store_mysql_bound(o->timeout_ms);
-    db->connected =
-        mysql_real_connect(db->link, o->host, o->user, o->password, o->database,
-                           o->port, o->host == NULL ? o->unix_socket : NULL, 0);
+    db->connected = mysql_real_connect(
+        db->link, host == NULL ? NULL : host->address, o->user, o->password,
+        o->database, host == NULL ? 0 : host->port,
+        host == NULL ? o->unix_socket : NULL, 0);
     store_mysql_bound(0);
     advance(db);
 }

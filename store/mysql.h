@@ -57,24 +57,6 @@ typedef struct {
     int timeout_ms; /* 0 at the least */
 } store_mysql_wait_t;
 
-typedef struct {
-    const char *host; /* an address: names would be resolved by a blocking
-                         call; NULL: unix_socket */
-    uint16_t port;
-    const char *unix_socket;
-    const char *user;
-    const char *password;
-    const char *database;
-    const char *public_key_file; /* the server's RSA key; NULL: none */
-    const char *ca_file; /* the server's certificate is checked with it; NULL:
-                            no TLS */
-    unsigned timeout_ms; /* of one job */
-    store_mysql_layout_t layout; /* texts owned by the caller for as long as
-                                    the connection */
-    bool has_reversed_names; /* sql/mysql/reversed_names.sql may have been run:
-                                empty non-terminals are found by an index */
-} store_mysql_options_t;
-
 /* A row that is not served: its id in the table records, and why.  name and
    reason: borrowed for the call. */
 typedef void (*store_mysql_skip_t)(void *data, uint64_t id, const char *name,
@@ -82,10 +64,15 @@ typedef void (*store_mysql_skip_t)(void *data, uint64_t id, const char *name,
 
 typedef struct store_mysql_s store_mysql_t;
 
-/* options and its texts are copied; records: borrowed. */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_mysql_new(store_mysql_t **out, const store_mysql_options_t *options,
-                store_records_t *records);
+/*
+ * A connection to one host of a store; options are acquired.  host: with an
+ * address, since names would be resolved by a blocking call; NULL: the Unix
+ * socket; borrowed as long as the connection, as records are.
+ */
+DNS_EXPORT DNS_MUST_USE dns_status_t store_mysql_new(store_mysql_t **out,
+                                                     store_options_t *options,
+                                                     const store_host_t *host,
+                                                     store_records_t *records);
 DNS_EXPORT void store_mysql_free(store_mysql_t *db);
 
 /* Who is told of rows that are skipped; NULL: nobody. */

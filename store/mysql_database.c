@@ -34,9 +34,9 @@ close_link(store_database_t *db)
 }
 
 static void
-set_options(MYSQL *mysql, const store_database_options_t *o)
+set_options(MYSQL *mysql, const store_options_t *o)
 {
-    unsigned seconds = (o->timeout_ms + 999) / 1000;
+    unsigned seconds = DATABASE_TIMEOUT_MS / 1000;
     unsigned no = 0;
     my_bool yes = 1;
 
@@ -47,8 +47,8 @@ set_options(MYSQL *mysql, const store_database_options_t *o)
     mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &seconds);
     mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
 
-    if (o->public_key_file != NULL) {
-        mysql_options(mysql, MYSQL_SERVER_PUBLIC_KEY, o->public_key_file);
+    if (o->server_public_key != NULL) {
+        mysql_options(mysql, MYSQL_SERVER_PUBLIC_KEY, o->server_public_key);
     }
 
     if (o->ca_file != NULL) {
@@ -61,7 +61,7 @@ set_options(MYSQL *mysql, const store_database_options_t *o)
 static dns_status_t
 connect_to(store_database_t *db, const char *host, uint16_t port)
 {
-    const store_database_options_t *o = &db->options;
+    const store_options_t *o = db->options;
     my_link_t *link = calloc(1, sizeof(*link));
 
     store_mysql_guard();
@@ -195,7 +195,7 @@ static const char one_zone_text[] =
 static void
 put_listing(store_database_t *db, buffer_t *statement, const dns_name_t *only)
 {
-    const bool marks_rows = db->options.marks_rows;
+    const bool marks_rows = db->marks_rows;
 
     buffer_put(statement, "%s",
                marks_rows     ? marked_zones_text
@@ -254,8 +254,8 @@ my_list(store_database_t *db, const dns_name_t *only, store_listing_t *out)
 {
     buffer_t statement = {0};
 
-    if (db->options.layout.zones != NULL) {
-        buffer_put(&statement, "%s", db->options.layout.zones);
+    if (db->options->layout.zones != NULL) {
+        buffer_put(&statement, "%s", db->options->layout.zones);
     } else {
         put_listing(db, &statement, only);
     }
@@ -324,7 +324,7 @@ add_row(store_database_t *db, MYSQL_RES *rows, MYSQL_ROW row,
 
     database_taking_t taking = {db, out, name, DNS_OK};
 
-    if (db->options.layout.content_is_json) {
+    if (db->options->layout.content_is_json) {
         return add_json_row(&taking, &text);
     }
 
@@ -424,8 +424,8 @@ static dns_status_t
 find(store_database_t *db, const dns_name_t *apex)
 {
     db->apex = *apex;
-    return db->options.layout.zones != NULL ? DNS_OK
-                                            : my_find_zone(db, apex, "");
+    return db->options->layout.zones != NULL ? DNS_OK
+                                             : my_find_zone(db, apex, "");
 }
 
 enum { PARKED_NAMES_MAX = 500 }; /* in one statement */
@@ -467,7 +467,7 @@ my_read_parked(store_database_t *db, const store_edit_t *only,
 {
     buffer_t statement = {0};
 
-    if (db->options.layout.zones != NULL) {
+    if (db->options->layout.zones != NULL) {
         return DNS_OK;
     }
 
@@ -495,7 +495,7 @@ my_read_parked(store_database_t *db, const store_edit_t *only,
 static dns_status_t
 ask_own(store_database_t *db, const dns_name_t *apex)
 {
-    const char *query = db->options.layout.records;
+    const char *query = db->options->layout.records;
     const char *parameter = query == NULL ? NULL : strchr(query, '?');
     buffer_t statement = {0};
 
@@ -540,7 +540,7 @@ read_zone(store_database_t *db, const dns_name_t *apex, const dns_name_t *name,
 {
     dns_status_t status;
 
-    if (db->options.layout.zones != NULL) {
+    if (db->options->layout.zones != NULL) {
         db->apex = *apex;
         status = ask_own(db, apex);
     } else {
@@ -555,7 +555,7 @@ read_zone(store_database_t *db, const dns_name_t *apex, const dns_name_t *name,
         status = my_take_rows(db, out);
     }
 
-    return status == DNS_OK && db->options.layout.zones != NULL &&
+    return status == DNS_OK && db->options->layout.zones != NULL &&
                    out->count == 0
                ? DNS_ENOTFOUND
                : status;

@@ -47,7 +47,7 @@ write_names(buffer_t *out, const char *query, unsigned count)
 static void
 write_below(const store_mysql_t *db, buffer_t *out, unsigned count)
 {
-    const store_mysql_layout_t *layout = &db->options.layout;
+    const store_mysql_layout_t *layout = &db->options->layout;
 
     for (unsigned i = 0; i < count; i++) {
         buffer_put(out, "%s", i == 0 ? "" : " UNION ALL ");
@@ -56,8 +56,7 @@ write_below(const store_mysql_t *db, buffer_t *out, unsigned count)
             buffer_put(out, "(SELECT ? FROM (%s) AS q LIMIT 1)", layout->below);
         } else {
             buffer_put(out, below_text,
-                       db->options.has_reversed_names ? "reversed_name"
-                                                      : "name");
+                       db->has_reversed_names ? "reversed_name" : "name");
         }
     }
 }
@@ -65,7 +64,7 @@ write_below(const store_mysql_t *db, buffer_t *out, unsigned count)
 char *
 store_mysql_fetch_text(const store_mysql_t *db, unsigned statement)
 {
-    const store_mysql_layout_t *layout = &db->options.layout;
+    const store_mysql_layout_t *layout = &db->options->layout;
     const unsigned count = store_mysql_statement_names(statement);
     buffer_t out = {0};
 
@@ -143,7 +142,7 @@ bind_text(MYSQL_BIND *bind, char *text, unsigned long *size)
 static void
 bind_name(store_mysql_t *db, unsigned i, bool below, mysql_name_t *name)
 {
-    const bool has_zone = db->options.layout.zones == NULL;
+    const bool has_zone = db->options->layout.zones == NULL;
 
     if (!below) {
         bind_text(&db->parameters[i], name->name, &name->name_size);
@@ -201,8 +200,8 @@ set_name(const store_mysql_t *db, const dns_want_t *want, mysql_name_t *name)
 
     if (want->below) {
         name->pattern_size = put_pattern(name->pattern, name,
-                                         db->options.has_reversed_names &&
-                                             db->options.layout.zones == NULL);
+                                         db->has_reversed_names &&
+                                             db->options->layout.zones == NULL);
     }
 }
 
@@ -267,8 +266,8 @@ store_mysql_fill(store_mysql_t *db, bool below)
 {
     dns_status_t status = DNS_OK;
 
-    if (below && db->options.layout.zones != NULL &&
-        db->options.layout.below == NULL) {
+    if (below && db->options->layout.zones != NULL &&
+        db->options->layout.below == NULL) {
         return DNS_ENOTFOUND;
     }
 
@@ -369,7 +368,7 @@ read_record(store_mysql_t *db)
     /* A name whose only row cannot be read is there all the same. */
     mark(db, row->zone_id);
 
-    if (db->options.layout.content_is_json) {
+    if (db->options->layout.content_is_json) {
         const store_json_t json = {.text = row->content,
                                    .size = row->sizes[COLUMN_CONTENT],
                                    .serial = 1,
@@ -414,7 +413,7 @@ read_row_of_zones(store_mysql_t *db)
         return read_record(db);
     }
 
-    if (db->options.layout.zones == NULL) {
+    if (db->options->layout.zones == NULL) {
         return DNS_OK; /* PowerDNS does not serve it either */
     }
 

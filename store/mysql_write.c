@@ -36,7 +36,7 @@ my_begin(store_database_t *db, const dns_name_t *apex, uint64_t *generation)
     buffer_clear(&link->inserts);
     buffer_clear(&link->unread);
 
-    if (db->options.layout.zones != NULL) {
+    if (db->options->layout.zones != NULL) {
         return database_fail(db, DNS_ESTORE,
                              "a store with queries of its own is read only");
     }

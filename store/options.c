@@ -35,7 +35,7 @@ typedef struct {
     kind_t kind;
     stores_t stores;
     size_t offset;        /* of the member it sets */
-    unsigned max;         /* NUMBER: 1 to this */
+    unsigned max;         /* NUMBER: 1 to this; TEXT: bytes; 0: any */
     const char *standard; /* the default, as it is written; NULL: none */
     const char *help;
 } option_t;
@@ -62,6 +62,8 @@ static const option_t table[] = {
      "its first line is the password"},
     {"ca_file", PATH, BOTH, AT(ca_file), 0, NULL,
      "certificates by which the server's is checked; MySQL: with it TLS is on"},
+    {"server_public_key", PATH, MYSQL, AT(server_public_key), 0, NULL,
+     "the server's RSA key, for passwords without TLS"},
     {"tls", FLAG, REDIS, AT(is_tls), 0, "off", "TLS, with ca_file"},
     {"tls_name", TEXT, REDIS, AT(tls_name), 0, NULL,
      "the name that the server's certificate must have"},
@@ -85,9 +87,9 @@ static const option_t table[] = {
      "the hosts are nodes of Redis Cluster"},
     {"replicas", HOSTS, REDIS, AT(replicas), 0, NULL,
      "hosts that zones are read from"},
-    {"prefix", TEXT, REDIS, AT(prefix), 0, NULL,
+    {"prefix", TEXT, REDIS, AT(prefix), STORE_REDIS_AFFIX_MAX, NULL,
      "what stands before a zone in its key"},
-    {"suffix", TEXT, REDIS, AT(suffix), 0, NULL,
+    {"suffix", TEXT, REDIS, AT(suffix), STORE_REDIS_AFFIX_MAX, NULL,
      "what stands behind a zone in its key"},
 };
 
@@ -344,7 +346,9 @@ set_value(const options_reader_t *reader, const option_t *option,
 {
     switch (option->kind) {
     case TEXT:
-        return set_text(reader, option, value, strlen(value));
+        return option->max != 0 && strlen(value) > option->max
+                   ? options_complain(reader, option->name, "too long")
+                   : set_text(reader, option, value, strlen(value));
     case PATH:
     case FOLDER:
         return set_path(reader, option, value);
@@ -480,6 +484,7 @@ store_options_read(store_options_t **out, const char *url,
         return DNS_ENOMEM;
     }
 
+    atomic_init(&o->references, 1);
     o->is_redis = strncmp(url, "redis://", 8) == 0;
 
     dns_status_t status =
@@ -489,7 +494,7 @@ store_options_read(store_options_t **out, const char *url,
             : read_all(&reader, url, words, count);
 
     if (status != DNS_OK) {
-        store_options_free(o);
+        store_options_release(o);
         return status;
     }
 
@@ -497,10 +502,17 @@ store_options_read(store_options_t **out, const char *url,
     return DNS_OK;
 }
 
-void
-store_options_free(store_options_t *o)
+store_options_t *
+store_options_acquire(store_options_t *o)
 {
-    if (o == NULL) {
+    atomic_fetch_add(&o->references, 1);
+    return o;
+}
+
+void
+store_options_release(store_options_t *o)
+{
+    if (o == NULL || atomic_fetch_sub(&o->references, 1) > 1) {
         return;
     }
 

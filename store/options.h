@@ -14,6 +14,7 @@
  * table in options.c has them all with their bounds, defaults and help.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +27,7 @@ enum {
     STORE_MYSQL_PORT = 3306,
     STORE_REDIS_PORT = 6379,
     STORE_SENTINEL_PORT = 26379,
+    STORE_REDIS_AFFIX_MAX = 255, /* bytes of the prefix, of the suffix */
 };
 
 typedef struct {
@@ -72,10 +74,11 @@ typedef struct {
     const char *password;
     const char *database;
     unsigned database_number; /* Redis */
-    bool is_tls;          /* Redis: with ca_file; MySQL: ca_file is enough */
-    const char *ca_file;  /* the server's certificate is checked with it */
-    const char *tls_name; /* Redis: in that certificate; NULL: any */
-    const char *prefix;   /* Redis: of keys */
+    bool is_tls;         /* Redis: with ca_file; MySQL: ca_file is enough */
+    const char *ca_file; /* the server's certificate is checked with it */
+    const char *server_public_key; /* MySQL: file of the RSA key */
+    const char *tls_name;          /* Redis: in that certificate; NULL: any */
+    const char *prefix;            /* Redis: of keys */
     const char *suffix;
     const char *channel;  /* Redis: where commits publish their zone */
     const char *sentinel; /* Redis: the hosts are sentinels, and this is the
@@ -93,6 +96,7 @@ typedef struct {
 
     const char *coredns; /* set by options.c: prefix of the plugin's table */
     struct store_text *texts;
+    atomic_uint references;
 } store_options_t;
 
 /* Where relative paths in options begin; NULL: they stay as they are. */
@@ -104,12 +108,16 @@ typedef struct {
 /*
  * Reads a URL and count options of the form NAME=VALUE.  error:
  * STORE_OPTIONS_ERROR_SIZE bytes: what is wrong, with the word in quotes.
- * DNS_EMALFORMED: something is wrong; DNS_ENOMEM.  *out is the caller's.
+ * DNS_EMALFORMED: something is wrong; DNS_ENOMEM.  *out is the caller's,
+ * who releases it.  Nobody else changes it.
  */
 DNS_EXPORT DNS_MUST_USE dns_status_t store_options_read(
     store_options_t **out, const char *url, const char *const *words,
     size_t count, const store_folders_t *folders, char *error);
-DNS_EXPORT void store_options_free(store_options_t *options);
+
+/* Counted; the last release frees.  From any thread. */
+DNS_EXPORT store_options_t *store_options_acquire(store_options_t *options);
+DNS_EXPORT void store_options_release(store_options_t *options);
 
 /* Replaces the hosts of a list by others, for who resolves names by itself;
    addresses are copied.  DNS_ENOMEM. */

@@ -33,23 +33,19 @@ static const char below_script[] =
     "return v";
 
 dns_status_t
-store_redis_new(store_redis_t **out, const store_redis_options_t *options,
+store_redis_new(store_redis_t **out, store_options_t *options,
+                const store_redis_callbacks_t *callbacks,
                 store_records_t *records)
 {
-    const char *prefix = options->prefix == NULL ? "" : options->prefix;
-    const char *suffix = options->suffix == NULL ? "" : options->suffix;
-
-    if (strlen(prefix) > STORE_REDIS_AFFIX_MAX ||
-        strlen(suffix) > STORE_REDIS_AFFIX_MAX) {
-        return DNS_ELIMIT;
-    }
-
     store_redis_t *db = calloc(1, sizeof(*db));
 
     if (db == NULL) {
         return DNS_ENOMEM;
     }
 
+    db->options = store_options_acquire(options);
+    db->callbacks = *callbacks;
+    db->records = records;
     db->reader = redisReaderCreate();
     db->jobs = calloc(STORE_REDIS_JOBS_MAX, sizeof(*db->jobs));
 
@@ -58,16 +54,6 @@ store_redis_new(store_redis_t **out, const store_redis_options_t *options,
         return DNS_ENOMEM;
     }
 
-    strcpy(db->prefix, prefix);
-    strcpy(db->suffix, suffix);
-    db->skip = options->skip;
-    db->skip_data = options->skip_data;
-    db->done = options->done;
-    db->done_data = options->done_data;
-    db->node = options->node;
-    db->node_data = options->node_data;
-    db->is_cluster = options->is_cluster;
-    db->records = records;
     *out = db;
     return DNS_OK;
 }
@@ -77,6 +63,7 @@ store_redis_free(store_redis_t *db)
 {
     if (db != NULL) {
         redisReaderFree(db->reader);
+        store_options_release(db->options);
         free(db->jobs);
         free(db->output);
         free(db);
@@ -159,7 +146,7 @@ finish(store_redis_t *db, redis_job_t *job)
     memcpy(error, job->error, sizeof(error));
     db->first = (db->first + 1) % STORE_REDIS_JOBS_MAX;
     db->count--;
-    db->done(db->done_data, data, status, error);
+    db->callbacks.done(db->callbacks.done_data, data, status, error);
 }
 
 static bool
@@ -208,7 +195,7 @@ put_group(store_redis_t *db, redis_job_t *job, const group_t *group, bool below)
 
     /* A zone whose slot is being moved to this node is read here as soon as it
        is here. */
-    if (db->is_cluster) {
+    if (db->options->is_cluster) {
         const int asking = redisFormatCommand(&command, "ASKING");
 
         redis_job_put(db, job, command, asking);
@@ -256,7 +243,8 @@ put_wanted(store_redis_t *db, redis_job_t *job, bool below)
         }
 
         if (group.count == 0) {
-            store_redis_key(db->prefix, db->suffix, want.apex, group.key);
+            store_redis_key(db->options->prefix, db->options->suffix, want.apex,
+                            group.key);
             zone_id = want.zone_id;
         }
 
@@ -292,9 +280,9 @@ skip(const field_t *field, const char *reason)
 
     db->skipped++;
 
-    if (db->skip != NULL) {
+    if (db->callbacks.skip != NULL) {
         dns_name_to_text(name, field->job->want.name->octets);
-        db->skip(db->skip_data, name, reason);
+        db->callbacks.skip(db->callbacks.skip_data, name, reason);
     }
 }
 
@@ -404,7 +392,7 @@ has_moved(const redisReply *error)
 static void
 read_fetch(store_redis_t *db, redis_job_t *job, const redisReply *reply)
 {
-    if (reply->type == REDIS_REPLY_STATUS && db->is_cluster) {
+    if (reply->type == REDIS_REPLY_STATUS && db->options->is_cluster) {
         return; /* to ASKING */
     }
 

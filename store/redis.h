@@ -29,10 +29,10 @@
 #include "dns/fetched.h"
 #include "dns/status.h"
 #include "dns/zone_list.h"
+#include "store/options.h"
 #include "store/records.h"
 
 enum {
-    STORE_REDIS_AFFIX_MAX = 255,      /* bytes of the prefix, of the suffix */
     STORE_REDIS_REPLY_MAX = 64 << 20, /* octets that one job may receive */
     STORE_REDIS_ERROR_SIZE = 256,     /* bytes of an error text and its NUL */
     STORE_REDIS_JOBS_MAX = 256,
@@ -57,21 +57,20 @@ typedef void (*store_redis_node_t)(void *data, const char *address,
 typedef struct store_redis_s store_redis_t;
 
 typedef struct {
-    const char *prefix; /* borrowed for the call; NULL: none */
-    const char *suffix;
     store_redis_skip_t skip; /* NULL: nobody is told */
     void *skip_data;
     store_redis_done_t done;
     void *done_data;
-    bool is_cluster; /* one node of Redis Cluster, a master or a replica */
-    store_redis_node_t node;
+    store_redis_node_t node; /* for a cluster */
     void *node_data;
-} store_redis_options_t;
+} store_redis_callbacks_t;
 
-/* records: borrowed.  DNS_ELIMIT: a prefix or suffix is too long. */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_redis_new(store_redis_t **out, const store_redis_options_t *options,
-                store_records_t *records);
+/* A connection to one server, or one node, of a store.  options are acquired;
+   callbacks: copied; records: borrowed.  DNS_ELIMIT: the prefix or suffix is
+   too long. */
+DNS_EXPORT DNS_MUST_USE dns_status_t store_redis_new(
+    store_redis_t **out, store_options_t *options,
+    const store_redis_callbacks_t *callbacks, store_records_t *records);
 DNS_EXPORT void store_redis_free(store_redis_t *db);
 
 /* The serial of zones whose SOA has none: let it rise with each change. */
@@ -81,19 +80,9 @@ DNS_EXPORT void store_redis_set_serial(store_redis_t *db, uint32_t serial);
    the caller. */
 DNS_EXPORT unsigned store_redis_jobs(const store_redis_t *db);
 
-/* Who asks, for the log-in. */
-typedef struct {
-    const char *user;     /* NULL: the default one */
-    const char *password; /* NULL: none is asked for */
-    unsigned database;
-    bool wants_master; /* it is an error to be at a replica */
-} store_redis_account_t;
-
-/* AUTH and SELECT, and a PING so that there is a reply.  account: borrowed for
-   the call. */
-DNS_EXPORT void store_redis_begin_login(store_redis_t *db,
-                                        const store_redis_account_t *account,
-                                        void *job);
+/* AUTH and SELECT, and something that is replied to: by ROLE a server behind
+   sentinels has to be the master. */
+DNS_EXPORT void store_redis_begin_login(store_redis_t *db, void *job);
 
 /* Where a sentinel says that the master is. */
 enum { STORE_REDIS_ADDRESS_SIZE = 256 };
@@ -102,10 +91,9 @@ typedef struct {
     uint16_t port;
 } store_redis_master_t;
 
-/* Asks a sentinel, instead of logging in.  password: of the sentinel; NULL:
-   none; name: the master's; out: borrowed until the job's end. */
+/* Asks a sentinel, instead of logging in.  out: borrowed until the job's end.
+ */
 DNS_EXPORT void store_redis_begin_master(store_redis_t *db,
-                                         const char *password, const char *name,
                                          store_redis_master_t *out, void *job);
 
 /* Adds every zone.  Walks over the keys by SCAN: several round trips, and

@@ -108,7 +108,7 @@ timeval_of(unsigned ms)
 static dns_status_t
 log_in(store_database_t *db)
 {
-    const store_database_options_t *o = &db->options;
+    const store_options_t *o = db->options;
     dns_status_t status = DNS_OK;
 
     if (o->password != NULL) {
@@ -120,8 +120,7 @@ log_in(store_database_t *db)
         status = redis_expect(db, reply, REDIS_REPLY_STATUS);
     }
 
-    if (status == DNS_OK && o->database != NULL && o->database[0] != '\0' &&
-        !o->is_cluster) {
+    if (status == DNS_OK && o->database_number != 0 && !o->is_cluster) {
         status = redis_expect(db, redis_call(db, "SELECT %s", o->database),
                               REDIS_REPLY_STATUS);
     }
@@ -137,7 +136,7 @@ log_in(store_database_t *db)
 static dns_status_t
 open_node(store_database_t *db, redis_node_t *node)
 {
-    const store_database_options_t *o = &db->options;
+    const store_options_t *o = db->options;
     const int left = deadline_left();
     const struct timeval timeout =
         timeval_of(left >= 0 && left < CONNECTING_MS_MAX ? (unsigned) left + 1
@@ -207,7 +206,7 @@ read_master(store_database_t *db, redis_node_t *node, redisReply *reply)
 static dns_status_t
 ask_sentinel(store_database_t *db, redis_node_t *node)
 {
-    const store_database_options_t *o = &db->options;
+    const store_options_t *o = db->options;
     dns_status_t status = DNS_OK;
 
     if (o->sentinel_password != NULL) {
@@ -249,7 +248,7 @@ redis_connect(store_database_t *db, const char *host, uint16_t port)
         status = open_node(db, &link->nodes[0]);
     }
 
-    if (status == DNS_OK && db->options.sentinel != NULL) {
+    if (status == DNS_OK && db->options->sentinel != NULL) {
         status = ask_sentinel(db, &link->nodes[0]);
     }
 
@@ -342,7 +341,7 @@ redis_route(store_database_t *db)
 {
     const redis_link_t *link = link_of(db);
 
-    if (!db->options.is_cluster) {
+    if (!db->options->is_cluster) {
         return DNS_OK;
     }
 
@@ -394,7 +393,7 @@ redis_each_master(store_database_t *db,
 {
     dns_status_t status = DNS_OK;
 
-    if (!db->options.is_cluster) {
+    if (!db->options->is_cluster) {
         return visit(db, data);
     }
 

@@ -15,7 +15,7 @@ set_key(store_database_t *db, const dns_name_t *apex)
     redis_link_t *link = db->link;
 
     db->apex = *apex;
-    store_redis_key(db->options.prefix, db->options.suffix, apex, link->key);
+    store_redis_key(db->options->prefix, db->options->suffix, apex, link->key);
 }
 
 /* The zone that is read or written next, at the node that has it. */
@@ -93,7 +93,7 @@ list_zone(store_database_t *db, const dns_name_t *apex, store_listing_t *out)
 
     uint64_t generation = redis_generation_of(reply);
 
-    if (status == DNS_OK && db->options.marks_rows) {
+    if (status == DNS_OK && db->marks_rows) {
         status = mark_fields(db, &generation);
     }
 
@@ -119,7 +119,7 @@ list_keys(store_database_t *db, const redisReply *keys, store_listing_t *out)
         const redisReply *key = keys->element[i];
 
         if (key->type == REDIS_REPLY_STRING &&
-            store_redis_apex(db->options.prefix, db->options.suffix, key->str,
+            store_redis_apex(db->options->prefix, db->options->suffix, key->str,
                              key->len, &apex)) {
             status = list_zone(db, &apex, out);
         }
@@ -145,7 +145,7 @@ list_node(store_database_t *db, void *data)
     char cursor[32] = "0";
     dns_status_t status = DNS_OK;
 
-    store_redis_pattern(db->options.prefix, db->options.suffix, pattern);
+    store_redis_pattern(db->options->prefix, db->options->suffix, pattern);
 
     do {
         redisReply *reply = redis_check_reply(

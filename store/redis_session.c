@@ -10,33 +10,32 @@
 enum { CHANNEL_SIZE = STORE_REDIS_PATTERN_SIZE + 32 }; /* bytes */
 
 void
-store_redis_begin_login(store_redis_t *db, const store_redis_account_t *account,
-                        void *data)
+store_redis_begin_login(store_redis_t *db, void *data)
 {
+    const store_options_t *o = db->options;
     redis_job_t *job = redis_job_begin(db, LOGIN, data);
     char *command = NULL;
     int size;
 
-    if (account->password != NULL) {
-        size = account->user == NULL
-                   ? redisFormatCommand(&command, "AUTH %s", account->password)
-                   : redisFormatCommand(&command, "AUTH %s %s", account->user,
-                                        account->password);
+    if (o->password != NULL) {
+        size = o->user == NULL
+                   ? redisFormatCommand(&command, "AUTH %s", o->password)
+                   : redisFormatCommand(&command, "AUTH %s %s", o->user,
+                                        o->password);
         redis_job_put(db, job, command, size);
     }
 
-    if (account->database != 0) {
-        size = redisFormatCommand(&command, "SELECT %u", account->database);
+    if (o->database_number != 0) {
+        size = redisFormatCommand(&command, "SELECT %u", o->database_number);
         redis_job_put(db, job, command, size);
     }
 
-    if (db->is_cluster) {
+    if (db->options->is_cluster) {
         size = redisFormatCommand(&command, "READONLY");
         redis_job_put(db, job, command, size);
     }
 
-    size =
-        redisFormatCommand(&command, account->wants_master ? "ROLE" : "PING");
+    size = redisFormatCommand(&command, o->sentinel != NULL ? "ROLE" : "PING");
     redis_job_put(db, job, command, size);
 }
 
@@ -57,10 +56,10 @@ read_login(redis_job_t *job, const redisReply *reply)
 }
 
 void
-store_redis_begin_master(store_redis_t *db, const char *password,
-                         const char *name, store_redis_master_t *out,
+store_redis_begin_master(store_redis_t *db, store_redis_master_t *out,
                          void *data)
 {
+    const store_options_t *o = db->options;
     redis_job_t *job = redis_job_begin(db, MASTER, data);
     char *command = NULL;
     int size;
@@ -68,13 +67,13 @@ store_redis_begin_master(store_redis_t *db, const char *password,
     job->master = out;
     out->address[0] = '\0';
 
-    if (password != NULL) {
-        size = redisFormatCommand(&command, "AUTH %s", password);
+    if (o->sentinel_password != NULL) {
+        size = redisFormatCommand(&command, "AUTH %s", o->sentinel_password);
         redis_job_put(db, job, command, size);
     }
 
     size = redisFormatCommand(&command, "SENTINEL get-master-addr-by-name %s",
-                              name);
+                              o->sentinel);
     redis_job_put(db, job, command, size);
 }
 
@@ -112,7 +111,7 @@ put_scan(store_redis_t *db, redis_job_t *job, const char *cursor)
     char pattern[STORE_REDIS_PATTERN_SIZE];
     char *command = NULL;
 
-    store_redis_pattern(db->prefix, db->suffix, pattern);
+    store_redis_pattern(db->options->prefix, db->options->suffix, pattern);
 
     /* The types of keys are told apart by the server. */
     int size = redisFormatCommand(
@@ -132,7 +131,7 @@ store_redis_begin_zones(store_redis_t *db, dns_zone_list_t *zones, void *data)
     job->zones = zones;
     redis_job_put(db, job, command, size);
 
-    if (db->is_cluster) {
+    if (db->options->is_cluster) {
         size = redisFormatCommand(&command, "CLUSTER SLOTS");
         redis_job_put(db, job, command, size);
     }
@@ -166,9 +165,10 @@ tell_node(const store_redis_t *db, const redisReply *node, bool is_master)
         node->element[1]->type == REDIS_REPLY_INTEGER) {
         const redisReply *address = node->element[0];
 
-        db->node(db->node_data,
-                 address->type == REDIS_REPLY_STRING ? address->str : "",
-                 (uint16_t) node->element[1]->integer, is_master);
+        db->callbacks.node(db->callbacks.node_data,
+                           address->type == REDIS_REPLY_STRING ? address->str
+                                                               : "",
+                           (uint16_t) node->element[1]->integer, is_master);
     }
 }
 
@@ -205,8 +205,8 @@ add_zone(const store_redis_t *db, redis_job_t *job, const redisReply *key)
     };
 
     if (key->type != REDIS_REPLY_STRING ||
-        !store_redis_apex(db->prefix, db->suffix, key->str, key->len,
-                          &zone.apex)) {
+        !store_redis_apex(db->options->prefix, db->options->suffix, key->str,
+                          key->len, &zone.apex)) {
         return;
     }
 
@@ -250,7 +250,7 @@ read_zones(store_redis_t *db, redis_job_t *job, const redisReply *reply)
         read_flags(db, reply);
         return;
     case 1:
-        if (db->is_cluster) {
+        if (db->options->is_cluster) {
             read_slots(db, job, reply);
             return;
         }
@@ -279,7 +279,7 @@ store_redis_begin_watch(store_redis_t *db, const store_redis_watch_t *watch,
     char *command = NULL;
 
     job->watch = watch;
-    store_redis_pattern(db->prefix, db->suffix,
+    store_redis_pattern(db->options->prefix, db->options->suffix,
                         channel + put_channel(job, channel));
 
     int size = redisFormatCommand(&command, "PSUBSCRIBE %s", channel);
@@ -312,8 +312,8 @@ tell_key(const store_redis_t *db, const redis_job_t *job,
     dns_name_t apex;
 
     if (channel->len > size && memcmp(channel->str, before, size) == 0 &&
-        store_redis_apex(db->prefix, db->suffix, channel->str + size,
-                         channel->len - size, &apex)) {
+        store_redis_apex(db->options->prefix, db->options->suffix,
+                         channel->str + size, channel->len - size, &apex)) {
         job->watch->changed(job->watch->data, &apex, event->str[0] != 'h');
     }
 }
@@ -381,7 +381,7 @@ store_redis_begin_owners(store_redis_t *db, const dns_name_t *apex,
 
     job->owners = owners;
     job->apex = apex;
-    store_redis_key(db->prefix, db->suffix, apex, key);
+    store_redis_key(db->options->prefix, db->options->suffix, apex, key);
 
     int size = redisFormatCommand(&command, "EVAL %s 1 %s %d", script, key,
                                   STORE_REDIS_OWNERS_MAX);

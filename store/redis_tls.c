@@ -49,7 +49,7 @@ shake_hands(const redis_node_t *node)
 static dns_status_t
 connect_ssl(store_database_t *db, redis_node_t *node)
 {
-    const char *name = db->options.tls_name;
+    const char *name = db->options->tls_name;
 
     if (name != NULL && (SSL_set_tlsext_host_name(node->ssl, name) != 1 ||
                          SSL_set1_host(node->ssl, name) != 1)) {
@@ -80,7 +80,7 @@ redis_tls_open(store_database_t *db, redis_node_t *node)
     if (context == NULL ||
         SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1) {
         (void) !database_fail(db, status, "no memory for TLS");
-    } else if (SSL_CTX_load_verify_locations(context, db->options.ca_file,
+    } else if (SSL_CTX_load_verify_locations(context, db->options->ca_file,
                                              NULL) != 1) {
         (void) !database_fail(db, status, "ca_file cannot be read");
     } else if ((node->ssl = SSL_new(context)) == NULL) {

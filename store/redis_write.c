@@ -376,9 +376,9 @@ static dns_status_t
 put_message(store_database_t *db)
 {
     char zone[DNS_NAME_TEXT_SIZE];
-    const char *words[] = {"PUBLISH", db->options.channel, zone};
+    const char *words[] = {"PUBLISH", db->options->channel, zone};
 
-    if (db->options.channel == NULL) {
+    if (db->options->channel == NULL) {
         return DNS_OK;
     }
 
@@ -450,8 +450,8 @@ check_exec(store_database_t *db, redisReply *reply, uint64_t *generation)
 static void
 wait_for_replicas(store_database_t *db)
 {
-    redisReply *reply = redis_call(db, "WAIT %u %d", db->options.replica_count,
-                                   REPLICAS_WAIT_MS);
+    redisReply *reply = redis_call(
+        db, "WAIT %u %d", db->options->replicas.count, REPLICAS_WAIT_MS);
 
     if (reply != NULL) {
         freeReplyObject(reply);
@@ -497,7 +497,7 @@ redis_commit(store_database_t *db, uint64_t *generation)
         status = check_exec(db, redis_next_reply(db), generation);
     }
 
-    if (status == DNS_OK && db->options.replica_count > 0) {
+    if (status == DNS_OK && db->options->replicas.count > 0) {
         wait_for_replicas(db);
     }
 

@@ -7,6 +7,10 @@
 
 struct dns_ffi_database;
 
+struct dns_ffi_store_options {
+    store_options_t store;
+};
+
 /* Borrowed: lives until dns_ffi_database_free(). */
 store_database_t *
 dns_ffi_database_store(const struct dns_ffi_database *database);

@@ -16,12 +16,7 @@ local store_module = require "dns.store"
 local C = library.C
 local name_of = dns.name
 
-local HOSTS_MAX = 8
-local TIMEOUT = 10000 -- ms, of each round trip
-local OPTIONS = { socket = true, prefix = true, suffix = true, ca_file = true,
-    channel = true, sentinel = true, sentinel_password = true, cluster = true,
-    tls = true, tls_name = true, server_public_key = true }
-local PORTS = { mysql = 3306, redis = 6379, sentinel = 26379 }
+local OPTIONS = ffi.typeof("struct dns_ffi_store_options *")
 
 local Database = {
     is_copied = true, -- each_record() reads from memory of its own: visit may
@@ -218,123 +213,59 @@ end
 
 local database = {}
 
-local function unescape(text)
-    return (text:gsub("%%(%x%x)", function(digits)
-        return string.char(tonumber(digits, 16))
-    end))
-end
-
--- host[:port], [address]:port, ...
-local function parse_hosts(text, port)
-    local hosts = {}
-    for host in text:gmatch("[^,]+") do
-        local address, own = host:match("^%[(.*)%]:?(%d*)$")
-        if not address then
-            address, own = host:match("^([^:]*):?(%d*)$")
-        end
-        if not address or address == "" then
-            return nil, host .. ": not a host"
-        end
-        hosts[#hosts + 1] = { address = address, port = tonumber(own) or port }
-    end
-
-    return hosts
-end
-
---- The parts of a URL.
--- @tparam string url scheme://[user[:password]@]host[:port][,...]/database,
---   and behind it ?name=value&... of socket, prefix, suffix, ca_file, channel,
---   sentinel, sentinel_password, cluster=on, tls=on, tls_name,
---   server_public_key
--- @treturn table|nil for open()
+--- What a URL says of a store.
+-- @tparam string url as store/options.h has it, with options behind a "?"
+-- @treturn cdata|nil options for open()
 -- @treturn string reason
 function database.parse(url)
-    local scheme, rest = url:match("^(%a+)://(.*)$")
-    if scheme ~= "mysql" and scheme ~= "redis" then
-        return nil, url .. ": neither mysql://... nor redis://..."
+    local out = ffi.new("struct dns_ffi_store_options *[1]")
+    local why = ffi.new("char[?]", ffi.C.DNS_FFI_STORE_ERROR_SIZE)
+    local status = C.dns_ffi_store_options_read(url, out, why)
+    if status ~= 0 then
+        local reason = ffi.string(why)
+        return nil, reason ~= "" and reason or library.status_text(status)
     end
 
-    local main, query = rest:match("^([^?]*)%??(.*)$")
-    local where, name = main:match("^([^/]*)/?(.*)$")
-    local account, hosts = where:match("^(.*)@([^@]*)$")
-    local user, password = (account or ""):match("^([^:]*):?(.*)$")
-    local out = {
-        scheme = scheme,
-        name = scheme .. "://" .. (hosts or where) .. "/" .. name,
-        user = user ~= "" and unescape(user) or nil,
-        password = password ~= "" and unescape(password) or nil,
-        database = name ~= "" and unescape(name) or nil,
-    }
-    for key, value in query:gmatch("([^&=]+)=([^&]*)") do
-        if not OPTIONS[key] then
-            return nil, key .. ": no such option of a store"
-        end
-        out[key] = unescape(value)
-    end
-
-    local reason
-    out.hosts, reason = parse_hosts(hosts or where, PORTS[out.sentinel and "sentinel" or scheme])
-    if not out.hosts then
-        return nil, reason
-    end
-
-    return out
+    return ffi.gc(out[0], C.dns_ffi_store_options_release)
 end
 
---- A store by its parts; connects when it is used.
--- @tparam table where as parse() gives it
+--- What a store's options say.
+-- @tparam cdata|userdata options those of parse(), or the configuration's
+-- @treturn table name, mirror (a folder or nil), poll (seconds), has_own_layout
+function database.info(options)
+    local info = ffi.new("struct dns_ffi_store_info")
+    C.dns_ffi_store_options_info(ffi.cast(OPTIONS, options), info)
+    return {
+        name = ffi.string(info.name),
+        mirror = info.mirror ~= nil and ffi.string(info.mirror) or nil,
+        poll = info.poll_ms / 1000,
+        has_own_layout = info.has_own_layout == 1,
+    }
+end
+
+--- A store by its options; connects when it is used.
+-- @tparam cdata|userdata options those of parse(), or the configuration's
+-- @tparam[opt] table more `marks_rows`: for a mirror; `on_commit`: called with
+--   the apex and whether a zone has come or gone
 -- @treturn Database|nil
 -- @treturn string reason
-function database.open(where)
-    local options = ffi.new("struct dns_ffi_database_options")
-    if #where.hosts > HOSTS_MAX then
-        return nil, "too many hosts"
-    end
-    if #where.hosts == 0 and not where.socket then
-        return nil, "neither a host nor a socket"
-    end
-
-    for i, host in ipairs(where.hosts) do
-        options.hosts[i - 1] = host.address
-        options.ports[i - 1] = host.port
-    end
-    options.host_count = #where.hosts
-    options.unix_socket = where.socket
-    options.user = where.user
-    options.password = where.password
-    options.database = where.database
-    options.ca_file = where.ca_file
-    options.server_public_key = where.server_public_key
-    options.prefix = where.prefix
-    options.suffix = where.suffix
-    options.channel = where.channel
-    options.sentinel = where.sentinel
-    options.sentinel_password = where.sentinel_password
-    options.timeout_ms = where.timeout or TIMEOUT
-    options.is_redis = where.scheme == "redis" and 1 or 0
-    options.replica_count = where.replica_count or 0
-    options.is_tls = where.tls == "on" and 1 or 0
-    options.tls_name = where.tls_name
-    options.is_cluster = where.cluster == "on" and 1 or 0
-    options.marks_rows = where.marks_rows and 1 or 0
-    options.query_zones = where.query_zones
-    options.query_names = where.query_names
-    options.query_below = where.query_below
-    options.query_records = where.query_records
-    options.content_is_json = where.content_is_json and 1 or 0
-
+function database.open(options, more)
     local out = ffi.new("struct dns_ffi_database *[1]")
-    local status = C.dns_ffi_database_new(options, out)
+    local status = C.dns_ffi_database_new(ffi.cast(OPTIONS, options),
+        more and more.marks_rows and 1 or 0, out)
     if status ~= 0 then
         return nil, library.status_text(status)
     end
 
     local handle = ffi.gc(out[0], C.dns_ffi_database_free)
+    local info = database.info(options)
     return setmetatable({
         handle = handle,
         owner = handle, -- of its jobs
-        name = where.name or where.scheme,
-        on_commit = where.on_commit,
+        name = info.name,
+        mirror_folder = info.mirror,
+        has_own_layout = info.has_own_layout,
+        on_commit = more and more.on_commit,
     }, Database)
 end
 

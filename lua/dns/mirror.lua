@@ -12,7 +12,6 @@ local C = library.C
 local now = ffi.C.resolua_ffi_monotonic
 local name_of = dns.name
 
-local POLL = 1 -- seconds between runs, where the configuration says nothing
 local SHARE = 20 -- a run that takes long is not done over and over
 
 local Mirror = {}
@@ -26,14 +25,13 @@ function mirror.path(folder)
 end
 
 --- A mirror; nothing is asked yet.
--- @tparam table where for dns.database.open()
+-- @tparam cdata|userdata options for dns.database.open()
 -- @tparam Store embedded
 -- @tparam string folder the embedded store's
 -- @treturn Mirror|nil
 -- @treturn string reason
-function mirror.new(where, embedded, folder)
-    local source, reason = database.open(
-        setmetatable({ marks_rows = true }, { __index = where }))
+function mirror.new(options, embedded, folder)
+    local source, reason = database.open(options, { marks_rows = true })
     if not source then
         return nil, reason
     end
@@ -49,7 +47,7 @@ function mirror.new(where, embedded, folder)
         handle = ffi.gc(out[0], C.dns_ffi_mirror_free),
         source = source, -- kept as long as the handle
         embedded = embedded,
-        poll = where.poll or POLL,
+        poll = database.info(options).poll,
         said = "",
     }, Mirror)
 end

@@ -44,7 +44,8 @@ local forwarders = {} -- by the directive's text
 -- @tparam table options `store`: the folder of the embedded store, or nil;
 --   `store_at`: how many networked stores stand before it, nil: it holds the
 --   copies of a mirror alone;
---   `databases`: networked stores, for dns.database.open(); `forward`:
+--   `databases`: options of networked stores, for dns.database.open(), and
+--   `on_commit`: what their edits call; `forward`:
 --   upstreams with spaces between, or nil; `udp_limit`: octets; `answer_zones`:
 --   a function (packet, transport) that gives the zones' answer as
 --   Store:answer() does, or nil: that of the embedded store
@@ -53,6 +54,7 @@ function service.configure(options)
         folder = options.store,
         store_at = options.store_at,
         databases = options.databases or {},
+        on_commit = options.on_commit,
         answer_zones = options.answer_zones,
         forward = options.forward,
         udp_limit = options.udp_limit or UDP_LIMIT,
@@ -74,10 +76,11 @@ local function open_embedded()
     return store, reason
 end
 
-local function open_database(where, embedded)
-    local database, reason = require("dns.database").open(where)
-    if database and where.mirror then
-        database.mirror, reason = require("dns.mirror").new(where, embedded,
+local function open_database(options, embedded)
+    local database, reason = require("dns.database").open(options,
+        { on_commit = settings.on_commit })
+    if database and database.mirror_folder then
+        database.mirror, reason = require("dns.mirror").new(options, embedded,
             settings.folder)
         return database.mirror and database, reason
     end
@@ -89,7 +92,7 @@ end
 -- can be edited.
 local function first_of(embedded, databases)
     for i = 0, #databases do
-        if i > 0 and not settings.databases[i].query_zones then
+        if i > 0 and not databases[i].has_own_layout then
             return databases[i]
         end
         if i == settings.store_at then
@@ -109,8 +112,8 @@ local function open_all()
         end
         list[1] = embedded
     end
-    for i, where in ipairs(settings.databases) do
-        local database, why = open_database(where, embedded)
+    for i, store in ipairs(settings.databases) do
+        local database, why = open_database(store, embedded)
         if not database then
             return nil, why
         end

@@ -9,10 +9,10 @@
 #include "dns/zone_list.h"
 #include "server/conf.h"
 #include "server/remote.h"
+#include "store/options.h"
 #include "store/records.h"
 
 enum {
-    REMOTE_HOSTS_MAX = 8,
     REMOTE_ERROR_SIZE = 512,  /* bytes */
     REMOTE_BELOW_SLOTS = 256, /* zones whose names are known */
     REMOTE_SKIP_MARKS = 1024,
@@ -20,50 +20,18 @@ enum {
 
 typedef struct remote_watch_s remote_watch_t;
 
-/* What the directive says; texts are zero-terminated. */
+/* What a directive says, with what nginx makes of it; of a node of a cluster,
+   or a replica: with its own name and one host. */
 typedef struct {
-    ngx_str_t name; /* the URL without user and password, for the log */
-    ngx_uint_t is_redis;
-    ngx_str_t hosts[REMOTE_HOSTS_MAX];
-    in_port_t ports[REMOTE_HOSTS_MAX];
-    ngx_uint_t host_count; /* 0: a Unix socket */
-    ngx_str_t socket;
-    ngx_str_t user; /* data NULL: none */
-    ngx_str_t password;
-    ngx_str_t database;
-    ngx_str_t prefix;
-    ngx_str_t suffix;
-    ngx_str_t ca_file;
-    ngx_str_t public_key_file; /* MySQL: the server's RSA key */
-    ngx_str_t channel;         /* Redis: where changes are told; empty: none */
-    ngx_str_t sentinel;        /* the master's name: the hosts are sentinels */
-    ngx_str_t sentinel_password; /* data NULL: none */
-    ngx_uint_t is_tls;           /* Redis */
-    ngx_str_t tls_name;          /* in the server's certificate; empty: any */
-    ngx_ssl_t *ssl;              /* NULL: no TLS (Redis) */
-    ngx_uint_t is_cluster;
-    ngx_str_t replicas[REMOTE_HOSTS_MAX]; /* Redis: read from these */
-    in_port_t replica_ports[REMOTE_HOSTS_MAX];
-    ngx_uint_t replica_count;
-    ngx_str_t
-        query_zones; /* MySQL: of a layout of its own; empty: PowerDNS's */
-    ngx_str_t query_names;
-    ngx_str_t query_below;
-    ngx_str_t query_records;
-    ngx_str_t coredns; /* the prefix of the CoreDNS plugin's table */
-    ngx_uint_t content_is_json;
-    ngx_str_t mirror;       /* the embedded store's folder; empty: live */
-    ngx_msec_t timeout;     /* of a query, and of connecting */
-    ngx_msec_t poll;        /* between listings of the zones */
-    ngx_msec_t idle;        /* that a connection is kept */
-    time_t ttl_cap;         /* seconds that answers are kept at most */
-    ngx_uint_t connections; /* of a worker */
-    ngx_uint_t queue;       /* jobs that wait for one */
+    store_options_t *options; /* released with the configuration's pool */
+    const char *name;         /* for the log */
+    store_hosts_t hosts;      /* addresses; none: a Unix socket */
+    ngx_ssl_t *ssl;           /* NULL: no TLS (Redis) */
 } remote_conf_t;
 
-/* Reads a dns_store directive; what is wrong is logged. */
-ngx_int_t remote_conf_read(ngx_conf_t *cf, const dns_store_conf_t *store,
-                           remote_conf_t *conf);
+/* Reads the words of a dns_store directive, which cf->args has; what is wrong
+   is logged. */
+ngx_int_t remote_conf_read(ngx_conf_t *cf, remote_conf_t *conf);
 
 /* The zones as they were told once; shared by the queries that began then. */
 struct remote_list_s {
@@ -76,9 +44,9 @@ struct remote_list_s {
 typedef struct {
     ngx_uint_t jobs_max; /* at once, on one link */
     ngx_uint_t batches;  /* jobs are begun together, on a link that is idle */
-    /* Begins to connect to the address, or to log in. */
-    ngx_int_t (*connect)(remote_link_t *link, const char *address,
-                         in_port_t port);
+    /* Begins to connect to the host, or to log in.  host: NULL: the Unix
+       socket; borrowed as long as the link. */
+    ngx_int_t (*connect)(remote_link_t *link, const store_host_t *host);
     /* Begins the job, or with batches all of the link's.  May end neither them
        nor the link at once. */
     void (*start)(remote_link_t *link, remote_job_t *job);
@@ -201,14 +169,17 @@ void remote_pump(remote_store_t *store);
 void remote_note_skipped(remote_store_t *store, uint64_t id, const char *name,
                          const char *reason);
 
-/* The address as a socket takes it; address empty: the Unix socket. */
-ngx_int_t remote_address(const remote_conf_t *conf, const char *address,
-                         in_port_t port, ngx_sockaddr_t *out, socklen_t *size);
+/* The host that is in use; NULL: the Unix socket. */
+const store_host_t *remote_host(const remote_store_t *store);
+
+/* Its address as a socket takes it. */
+ngx_int_t remote_address(const remote_conf_t *conf, const store_host_t *host,
+                         ngx_sockaddr_t *out, socklen_t *size);
 
 void remote_pool_open(remote_store_t *store);
 void remote_pool_close(remote_store_t *store);
 
-/* The list of zones: told again every conf->poll. */
+/* The list of zones: told again every options->poll_ms. */
 void remote_zones_open(remote_store_t *store);
 void remote_zones_close(remote_store_t *store);
 void remote_zones_refresh(remote_store_t *store);

@@ -36,10 +36,9 @@ struct remote_wire_s {
     char error[REMOTE_ERROR_SIZE];
 };
 
-/* Begins to connect; store, data and the three calls are set, the rest is
-   zeroed.  NGX_ERROR: why is in error; close it. */
-ngx_int_t remote_wire_open(remote_wire_t *wire, const char *address,
-                           in_port_t port);
+/* Begins to connect (host NULL: to the Unix socket); store, data and the three
+   calls are set, the rest is zeroed.  NGX_ERROR: why is in error; close it. */
+ngx_int_t remote_wire_open(remote_wire_t *wire, const store_host_t *host);
 
 /* Sends what was begun, at the end of this turn of the event loop. */
 void remote_wire_flush(remote_wire_t *wire);

@@ -10,6 +10,10 @@
 #include "store/private/edit.h"
 #include "store/records.h"
 
+enum { DATABASE_TIMEOUT_MS = 10000 }; /* of a call as a whole; what has to move
+                                          many octets has longer, as long as
+                                          they do move */
+
 typedef struct {
     dns_status_t (*connect)(store_database_t *db, const char *host,
                             uint16_t port);
@@ -60,7 +64,8 @@ extern const database_driver_t database_mysql;
 extern const database_driver_t database_redis;
 
 struct store_database_s {
-    store_database_options_t options; /* texts owned */
+    store_options_t *options; /* acquired */
+    bool marks_rows;
     const database_driver_t *driver;
     store_records_t *records; /* owned */
     pthread_mutex_t lock;

@@ -68,8 +68,11 @@ typedef enum {
 } mysql_state_t;
 
 struct store_mysql_s {
-    store_mysql_options_t options; /* texts owned */
-    store_records_t *records;      /* borrowed */
+    store_options_t *options; /* acquired */
+    const store_host_t *host; /* borrowed; NULL: the Unix socket */
+    bool has_reversed_names;  /* sql/mysql/reversed_names.sql may have been
+                                 run: descendants are found by an index */
+    store_records_t *records; /* borrowed */
     store_mysql_skip_t skip;
     void *skip_data;
     uint64_t skipped;

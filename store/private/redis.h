@@ -32,12 +32,8 @@ typedef struct {
 } redis_job_t;
 
 struct store_redis_s {
-    char prefix[STORE_REDIS_AFFIX_MAX + 1];
-    char suffix[STORE_REDIS_AFFIX_MAX + 1];
-    store_redis_skip_t skip;
-    void *skip_data;
-    store_redis_done_t done;
-    void *done_data;
+    store_options_t *options; /* acquired */
+    store_redis_callbacks_t callbacks;
     store_records_t *records; /* borrowed */
     redisReader *reader;      /* owned */
     char *output;             /* owned */
@@ -48,9 +44,6 @@ struct store_redis_s {
     uint32_t serial;
     uint64_t skipped;
     bool notifies;
-    bool is_cluster;
-    store_redis_node_t node;
-    void *node_data;
     redis_job_t *jobs; /* owned: a ring of STORE_REDIS_JOBS_MAX */
     unsigned first;
     unsigned count;

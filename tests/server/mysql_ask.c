@@ -1,6 +1,5 @@
 /*
- * usage: mysql_ask HOST|SOCKET PORT USER PASSWORD DATABASE TIMEOUT_MS
- * [reversed]
+ * usage: mysql_ask URL
  *
  * Answers questions from a database as a server would, without one: connects,
  * lists the zones, and for each line "NAME TYPE" prints the answer as text and
@@ -18,7 +17,7 @@
 #include "store/mysql.h"
 
 static store_records_t *records;
-static store_mysql_options_t options;
+static store_options_t *options;
 static store_mysql_t *db;
 
 static int
@@ -69,7 +68,11 @@ make_connection(void)
 {
     store_mysql_free(db);
     db = NULL;
-    assert_int_equal(store_mysql_new(&db, &options, records), DNS_OK);
+    assert_int_equal(
+        store_mysql_new(
+            &db, options,
+            options->hosts.count > 0 ? &options->hosts.host[0] : NULL, records),
+        DNS_OK);
     store_mysql_on_skip(db, print_skipped, NULL);
     store_mysql_begin_connect(db);
     return run();
@@ -92,21 +95,11 @@ fetch_set(dns_fetched_t *set)
 static void
 commit(store_edit_t *edit)
 {
-    const store_database_options_t where = {
-        .hosts = {options.host},
-        .ports = {options.port},
-        .host_count = options.host != NULL,
-        .unix_socket = options.unix_socket,
-        .user = options.user,
-        .password = options.password,
-        .database = options.database,
-        .timeout_ms = options.timeout_ms,
-    };
     char error[STORE_ERROR_SIZE];
     store_database_t *database;
     bool zones_changed;
 
-    assert_int_equal(store_database_new(&database, &where), DNS_OK);
+    assert_int_equal(store_database_new(&database, options, false), DNS_OK);
 
     dns_status_t status =
         store_database_commit(database, edit, &zones_changed, error);
@@ -146,8 +139,9 @@ edit_line(const char *name)
     assert_int_equal(
         store_edit_new(zone == NULL ? owner.octets : zone->apex.octets, &edit),
         DNS_OK);
-    (void) !(texts[1] == '\0' ? store_edit_remove(edit, wire, type, NULL, 0)
-                              : store_edit_remove_if_any(edit, wire, type, NULL, 0));
+    (void) !(texts[1] == '\0'
+                 ? store_edit_remove(edit, wire, type, NULL, 0)
+                 : store_edit_remove_if_any(edit, wire, type, NULL, 0));
 
     for (char *text = strtok(texts + 1, "|"); text != NULL;
          text = strtok(NULL, "|")) {
@@ -170,22 +164,13 @@ main(int count, char **values)
 {
     char name[1100], type[32];
 
-    if (count < 7) {
+    char error[STORE_OPTIONS_ERROR_SIZE];
+
+    if (count != 2 || store_options_read(&options, values[1], NULL, 0, NULL,
+                                         error) != DNS_OK) {
         return 2;
     }
 
-    bool is_socket = values[1][0] == '/';
-
-    options = (store_mysql_options_t){
-        .host = is_socket ? NULL : values[1],
-        .unix_socket = is_socket ? values[1] : NULL,
-        .port = (uint16_t) atoi(values[2]),
-        .user = values[3],
-        .password = values[4],
-        .database = values[5],
-        .timeout_ms = (unsigned) atoi(values[6]),
-        .has_reversed_names = count > 7,
-    };
     setvbuf(stdout, NULL, _IOLBF, 0);
     assert_int_equal(store_records_new(&records), DNS_OK);
     (void) make_connection();
@@ -205,5 +190,6 @@ main(int count, char **values)
 
     store_mysql_free(db);
     store_records_free(records);
+    store_options_release(options);
     return 0;
 }

@@ -1,8 +1,8 @@
 /*
- * usage: redis_ask PORT USER PASSWORD DATABASE PREFIX PIECE
+ * usage: redis_ask URL PIECE
  *
- * As mysql_ask, from Redis on 127.0.0.1; USER or PASSWORD "-": none.  PIECE:
- * octets that each read and write moves at most.
+ * As mysql_ask, from Redis on 127.0.0.1.  PIECE: octets that each read and
+ * write moves at most.
  */
 
 #include "store_ask.h"
@@ -87,40 +87,37 @@ print_skipped(void *data, const char *name, const char *reason)
     printf("skip %s %s\n", name, reason);
 }
 
-static const char *
-optional(const char *text)
-{
-    return strcmp(text, "-") == 0 ? NULL : text;
-}
-
 int
 main(int count, char **values)
 {
     char name[1100], type[32];
     store_records_t *records;
 
-    if (count < 7) {
+    char error[STORE_OPTIONS_ERROR_SIZE];
+    store_options_t *options;
+
+    if (count != 3 || store_options_read(&options, values[1], NULL, 0, NULL,
+                                         error) != DNS_OK) {
         return 2;
     }
 
     struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t) atoi(values[1])),
+                                  .sin_port =
+                                      htons(options->hosts.host[0].port),
                                   .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    store_redis_options_t options = {
-        .prefix = values[5], .skip = print_skipped, .done = done};
-    store_redis_account_t account = {.user = optional(values[2]),
-                                     .password = optional(values[3]),
-                                     .database = (unsigned) atoi(values[4])};
+    const store_redis_callbacks_t callbacks = {.skip = print_skipped,
+                                               .done = done};
     dns_status_t status;
 
-    piece = (size_t) atoi(values[6]);
+    piece = (size_t) atoi(values[2]);
     fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (void *) &address, sizeof(address)), 0);
     setvbuf(stdout, NULL, _IOLBF, 0);
     assert_int_equal(store_records_new(&records), DNS_OK);
-    assert_int_equal(store_redis_new(&db, &options, records), DNS_OK);
+    assert_int_equal(store_redis_new(&db, options, &callbacks, records),
+                     DNS_OK);
     store_redis_set_serial(db, 7);
-    store_redis_begin_login(db, &account, &status);
+    store_redis_begin_login(db, &status);
     run();
     printf("\n");
 
@@ -131,6 +128,7 @@ main(int count, char **values)
 
     store_redis_free(db);
     store_records_free(records);
+    store_options_release(options);
     close(fd);
     return 0;
 }

@@ -24,8 +24,9 @@ def database(tmp_path_factory):
 
 @pytest.fixture(params=["tcp", "unix"])
 def asker(request, database):
-    where = ("127.0.0.1", database.port) if request.param == "tcp" else (database.socket, 0)
-    asker = Asker("mysql_ask", *where, "resolua", "secret", "dns", 5000)
+    where, socket = (f"127.0.0.1:{database.port}", "") if request.param == "tcp" else (
+        "", f"&socket={database.socket}")
+    asker = Asker("mysql_ask", f"mysql://resolua:secret@{where}/dns?timeout=5s{socket}")
     assert asker.greeting == ""
     yield asker
     asker.close()
@@ -121,17 +122,17 @@ def test_a_killed_connection_is_seen_as_gone(asker, database):
 
 
 def test_a_wrong_password_and_a_missing_table_are_told(database):
-    asker = Asker("mysql_ask", "127.0.0.1", database.port, "resolua", "wrong", "dns", 2000)
+    asker = Asker("mysql_ask", f"mysql://resolua:wrong@127.0.0.1:{database.port}/dns?timeout=2s")
     assert "Access denied" in asker.greeting
     asker.close()
     database.run("CREATE DATABASE empty; GRANT ALL ON empty.* TO resolua@'%'")
-    asker = Asker("mysql_ask", "127.0.0.1", database.port, "resolua", "secret", "empty", 2000)
+    asker = Asker("mysql_ask", f"mysql://resolua:secret@127.0.0.1:{database.port}/empty?timeout=2s")
     assert "doesn't exist" in asker.ask("www.example.test.", "A")
     asker.close()
 
 
 def test_a_locked_table_ends_in_a_timeout(database):
-    asker = Asker("mysql_ask", "127.0.0.1", database.port, "resolua", "secret", "dns", 400)
+    asker = Asker("mysql_ask", f"mysql://resolua:secret@127.0.0.1:{database.port}/dns?timeout=400ms")
     lock = subprocess.Popen(["mariadb", "--no-defaults", f"--socket={database.socket}", "-uroot",
                              "dns", "-e", "LOCK TABLES records WRITE; SELECT SLEEP(2)"],
                             stdout=subprocess.DEVNULL)
@@ -145,12 +146,12 @@ def test_a_locked_table_ends_in_a_timeout(database):
 
 
 def test_nobody_listens_and_nobody_answers(database):
-    asker = Asker("mysql_ask", "127.0.0.1", free_port(), "resolua", "secret", "dns", 500)
+    asker = Asker("mysql_ask", f"mysql://resolua:secret@127.0.0.1:{free_port()}/dns?timeout=500ms")
     assert "(gone)" in asker.greeting
     asker.close()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         before = time.time()
-        asker = Asker("mysql_ask", "127.0.0.1", silent.getsockname()[1], "resolua", "secret", "dns", 500)
+        asker = Asker("mysql_ask", f"mysql://resolua:secret@127.0.0.1:{silent.getsockname()[1]}/dns?timeout=500ms")
         assert "timeout" in asker.greeting and time.time() - before < 1.5
         asker.close()
 
@@ -189,7 +190,7 @@ def test_edits_are_written_as_the_layout_has_them(asker, database):
 
 def test_readers_see_the_old_set_or_the_new_one(asker, database):
     """And never the old one after the edit was acknowledged."""
-    reader = Asker("mysql_ask", "127.0.0.1", database.port, "resolua", "secret", "dns", 5000)
+    reader = Asker("mysql_ask", f"mysql://resolua:secret@127.0.0.1:{database.port}/dns?timeout=5s")
     seen = []
     stop = threading.Event()
 
@@ -215,7 +216,7 @@ def test_readers_see_the_old_set_or_the_new_one(asker, database):
 
 def test_names_backwards_give_the_same_answers(database):
     database.run_file("sql/mysql/reversed_names.sql")
-    asker = Asker("mysql_ask", "127.0.0.1", database.port, "resolua", "secret", "dns", 5000, "reversed")
+    asker = Asker("mysql_ask", f"mysql://resolua:secret@127.0.0.1:{database.port}/dns?timeout=5s")
     assert asker.ask("below.example.test.", "A") == "NOERROR aa\n" + soa(database)
     assert asker.ask("_udp.example.test.", "A") == "NOERROR aa\n" + soa(database)
     assert asker.ask("xudp.example.test.", "A") == "NXDOMAIN aa\n" + soa(database)

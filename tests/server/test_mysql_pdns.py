@@ -80,7 +80,7 @@ def our_answer(asker, name, rtype):
 
 @pytest.fixture
 def asker(database):
-    asker = Asker("mysql_ask", "127.0.0.1", database.port, "resolua", "secret", "dns", 5000)
+    asker = Asker("mysql_ask", f"mysql://resolua:secret@127.0.0.1:{database.port}/dns?timeout=5s")
     yield asker
     asker.close()
 

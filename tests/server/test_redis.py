@@ -39,7 +39,7 @@ def database(tmp_path_factory):
 
 @pytest.fixture(params=[65536, 7])
 def asker(request, database):
-    asker = Asker("redis_ask", database.port, "-", "secret", 3, "dns[1]:", request.param)
+    asker = Asker("redis_ask", f"redis://:secret@127.0.0.1:{database.port}/3?prefix=dns[1]:", request.param)
     assert asker.greeting == ""
     yield asker
     asker.close()
@@ -83,7 +83,7 @@ def test_foreign_writes_are_in_the_next_answer(asker, database):
 
 
 def test_a_wrong_password_is_told(database):
-    asker = Asker("redis_ask", database.port, "nobody", "wrong", 0, "", 100)
+    asker = Asker("redis_ask", f"redis://nobody:wrong@127.0.0.1:{database.port}", 100)
     assert "WRONGPASS" in asker.greeting
     assert "NOAUTH" in asker.ask("www.example.test.", "A")
     asker.close()
@@ -92,7 +92,7 @@ def test_a_wrong_password_is_told(database):
 def test_many_zones_are_listed(database):
     database.run("EVAL", "for i = 1, 3000 do redis.call('HSET', 'many:z' .. i .. '.test.', '@',"
                  "'{\"ns\":[{\"host\":\"a.test.\"}]}') end", "0")
-    asker = Asker("redis_ask", database.port, "default", "secret", 3, "many:", 65536)
+    asker = Asker("redis_ask", f"redis://default:secret@127.0.0.1:{database.port}/3?prefix=many:", 65536)
     assert "IN NS a.test." in asker.ask("z1.test.", "NS")
     assert "IN NS a.test." in asker.ask("z3000.test.", "NS")
     assert asker.ask("z3001.test.", "NS") == "not found\n"
@@ -114,7 +114,7 @@ def test_what_is_no_reply_ends_the_job(reply):
 
         thread = threading.Thread(target=serve)
         thread.start()
-        asker = Asker("redis_ask", server.getsockname()[1], "-", "-", 0, "", 65536)
+        asker = Asker("redis_ask", f"redis://127.0.0.1:{server.getsockname()[1]}", 65536)
         text = asker.ask("www.example.test.", "A")
         assert "! " in text or text == "not found\n"
         asker.close()

@@ -265,7 +265,7 @@ def test_what_a_lost_replica_knows_is_not_served(start, pair):
     ("redis://127.0.0.1 cluster=on sentinel=x", "neither with sentinel"),
     ("redis://127.0.0.1 cluster=maybe", "neither on nor off"),
     ("redis:///0 cluster=on socket=/tmp/s", "a cluster has hosts"),
-    ("redis://127.0.0.1 replicas=:::", "invalid"),
+    ("redis://127.0.0.1 replicas=:::", "not a host"),
     ("mysql://127.0.0.1/a cluster=on", "not an option of this store"),
 ])
 def test_what_is_wrong_is_told_by_the_configuration(start, options, reason):

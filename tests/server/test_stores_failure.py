@@ -606,7 +606,7 @@ def test_queries_over_the_queue_end_once(setting):
     ("redis://127.0.0.1/dns", '"dns": not a database\'s number'),
     ("mysql://u:p@no-such-host.invalid/dns",
      'host not found in "no-such-host.invalid"'),
-    ("mysql://u:p@127.0.0.1:99999/dns", "invalid port"),
+    ("mysql://u:p@127.0.0.1:99999/dns", "not a port"),
     ("mysql://u:p@/dns", "neither a host nor socket=PATH"),
     ("mysql://u:p@127.0.0.1/dns socket=/tmp/s",
      "both a host and socket=PATH"),

@@ -14,6 +14,10 @@
 
 enum { LOG_SIZE = 1 << 16 };
 
+#define CLUSTER  "redis://h?prefix=dns:&cluster=on"
+#define NODE     "redis://h?prefix=dns:&sentinel=m"
+#define SENTINEL "redis://h?prefix=dns:&sentinel=one&sentinel_password=guard"
+
 /* What was told, in words. */
 static char told[LOG_SIZE];
 static store_records_t *records;
@@ -66,16 +70,20 @@ on_changed(void *data, const dns_name_t *apex, bool may_come_or_go)
 }
 
 static store_redis_t *
-make(bool is_cluster)
+make(const char *url)
 {
-    const store_redis_options_t options = {.prefix = "dns:",
-                                           .done = on_done,
-                                           .is_cluster = is_cluster,
-                                           .node = on_node};
+    const store_redis_callbacks_t callbacks = {.done = on_done,
+                                               .node = on_node};
+    char error[STORE_OPTIONS_ERROR_SIZE];
+    store_options_t *options;
     store_redis_t *db;
 
     told[0] = '\0';
-    assert_int_equal(store_redis_new(&db, &options, records), DNS_OK);
+    assert_int_equal(store_options_read(&options, url, NULL, 0, NULL, error),
+                     DNS_OK);
+    assert_int_equal(store_redis_new(&db, options, &callbacks, records),
+                     DNS_OK);
+    store_options_release(options);
     return db;
 }
 
@@ -101,18 +109,27 @@ sends(store_redis_t *db, const char *word)
 static void
 a_login_says_who_and_where(void **state)
 {
-    const store_redis_account_t account = {.user = "me",
-                                           .password = "secret",
-                                           .database = 3,
-                                           .wants_master = true};
-    store_redis_t *db = make(true);
+    store_redis_t *db = make("redis://me:secret@h/3?sentinel=one");
 
     (void) state;
-    store_redis_begin_login(db, &account, NULL);
-    assert_true(sends(db, "AUTH") && sends(db, "SELECT") &&
-                sends(db, "READONLY") && sends(db, "ROLE"));
-    assert_int_equal(feed(db, "+OK\r\n+OK\r\n+OK\r\n*1\r\n$6\r\nmaster\r\n"),
-                     DNS_OK);
+    store_redis_begin_login(db, NULL);
+    assert_true(sends(db, "AUTH") && sends(db, "SELECT") && sends(db, "ROLE"));
+    assert_false(sends(db, "READONLY"));
+    assert_int_equal(feed(db, "+OK\r\n+OK\r\n*1\r\n$6\r\nmaster\r\n"), DNS_OK);
+    assert_string_equal(told, "end 0 ;");
+    store_redis_free(db);
+}
+
+static void
+a_node_of_a_cluster_may_be_a_replica(void **state)
+{
+    store_redis_t *db = make(CLUSTER);
+
+    (void) state;
+    store_redis_begin_login(db, NULL);
+    assert_true(sends(db, "READONLY") && sends(db, "PING"));
+    assert_false(sends(db, "AUTH") || sends(db, "SELECT"));
+    assert_int_equal(feed(db, "+OK\r\n+PONG\r\n"), DNS_OK);
     assert_string_equal(told, "end 0 ;");
     store_redis_free(db);
 }
@@ -120,15 +137,14 @@ a_login_says_who_and_where(void **state)
 static void
 a_replica_is_no_master(void **state)
 {
-    const store_redis_account_t account = {.wants_master = true};
     const char *replies[] = {"*1\r\n$5\r\nslave\r\n", "*0\r\n", "*1\r\n:1\r\n"};
 
     (void) state;
 
     for (size_t i = 0; i < 3; i++) {
-        store_redis_t *db = make(false);
+        store_redis_t *db = make(SENTINEL);
 
-        store_redis_begin_login(db, &account, NULL);
+        store_redis_begin_login(db, NULL);
         assert_int_equal(feed(db, replies[i]), DNS_OK);
         assert_string_equal(told, "end -7 it is not the master;");
         store_redis_free(db);
@@ -138,11 +154,11 @@ a_replica_is_no_master(void **state)
 static void
 a_sentinel_tells_the_master(void **state)
 {
-    store_redis_t *db = make(false);
+    store_redis_t *db = make(SENTINEL);
     store_redis_master_t master;
 
     (void) state;
-    store_redis_begin_master(db, "guard", "one", &master, NULL);
+    store_redis_begin_master(db, &master, NULL);
     assert_int_equal(feed(db, "+OK\r\n*2\r\n$9\r\n192.0.2.1\r\n$4\r\n6380\r\n"),
                      DNS_OK);
     assert_string_equal(told, "end 0 ;");
@@ -170,10 +186,10 @@ what_a_sentinel_may_say_else_is_an_error(void **state)
     (void) state;
 
     for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
-        store_redis_t *db = make(false);
+        store_redis_t *db = make("redis://h?sentinel=one");
         store_redis_master_t master;
 
-        store_redis_begin_master(db, NULL, "one", &master, NULL);
+        store_redis_begin_master(db, &master, NULL);
         assert_int_equal(feed(db, replies[i]), DNS_OK);
         assert_memory_equal(told, "end -7 ", 7);
         assert_string_equal(master.address, "");
@@ -194,7 +210,7 @@ zone_list(void)
 static bool
 notifies_with(const char *flags)
 {
-    store_redis_t *db = make(false);
+    store_redis_t *db = make(SENTINEL);
     dns_zone_list_t *zones = zone_list();
     char reply[256];
 
@@ -227,7 +243,7 @@ keyspace_notifications_are_of_hashes_and_keys(void **state)
 static void
 a_node_tells_the_cluster_and_its_zones(void **state)
 {
-    store_redis_t *db = make(true);
+    store_redis_t *db = make(CLUSTER);
     dns_zone_list_t *zones = zone_list();
 
     (void) state;
@@ -253,7 +269,7 @@ static store_redis_t *
 watching(const char *channel)
 {
     static store_redis_watch_t watch;
-    store_redis_t *db = make(false);
+    store_redis_t *db = make(SENTINEL);
 
     watch = (store_redis_watch_t){.database = 3,
                                   .channel = channel,
@@ -332,12 +348,12 @@ noise_ends_jobs_or_is_ignored(void **state)
 
     for (int round = 0; round < 20000; round++) {
         dns_zone_list_t *zones = zone_list();
-        store_redis_t *db = round % 3 == 0 ? watching("c") : make(true);
+        store_redis_t *db = round % 3 == 0 ? watching("c") : make(NODE);
 
         if (round % 3 == 1) {
             store_redis_begin_zones(db, zones, NULL);
         } else if (round % 3 == 2) {
-            store_redis_begin_master(db, NULL, "m", &master, NULL);
+            store_redis_begin_master(db, &master, NULL);
         }
 
         for (int i = 0; i < 12; i++) {
@@ -375,6 +391,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_login_says_who_and_where),
+        cmocka_unit_test(a_node_of_a_cluster_may_be_a_replica),
         cmocka_unit_test(a_replica_is_no_master),
         cmocka_unit_test(a_sentinel_tells_the_master),
         cmocka_unit_test(what_a_sentinel_may_say_else_is_an_error),

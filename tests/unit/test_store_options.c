@@ -25,7 +25,7 @@ read_words(const char *url, const char *const words[WORDS_MAX])
         count++;
     }
 
-    store_options_free(options);
+    store_options_release(options);
     options = NULL;
     return store_options_read(&options, url, words, count, NULL, error);
 }
@@ -37,7 +37,7 @@ static int
 free_options(void **state)
 {
     (void) state;
-    store_options_free(options);
+    store_options_release(options);
     options = NULL;
     return 0;
 }
