@@ -31,20 +31,33 @@ struct dns_ffi_store_info {
 
 /* error: DNS_FFI_STORE_ERROR_SIZE bytes; what is wrong with the URL. */
 enum { DNS_FFI_STORE_ERROR_SIZE = 512 };
-DNS_EXPORT int
-dns_ffi_store_options_read(const char *url, struct dns_ffi_store_options **out,
-                           char *error);
+DNS_EXPORT int dns_ffi_store_options_read(const char *url,
+                                          struct dns_ffi_store_options **out,
+                                          char *error);
 DNS_EXPORT void
 dns_ffi_store_options_release(struct dns_ffi_store_options *options);
 DNS_EXPORT void
 dns_ffi_store_options_info(const struct dns_ffi_store_options *options,
                            struct dns_ffi_store_info *out);
 
+/* An option of networked stores (store/options.h); all static. */
+struct dns_ffi_store_option {
+    const char *name;
+    const char *kind;
+    const char *stores;
+    const char *standard;
+    const char *help;
+};
+
+/* 0: there are fewer. */
+DNS_EXPORT int dns_ffi_store_option_find(unsigned number,
+                                         struct dns_ffi_store_option *out);
+
 /* Connects to nothing yet.  marks_rows: for a mirror
    (store/database.h). */
-DNS_EXPORT int
-dns_ffi_database_new(struct dns_ffi_store_options *options,
-                     int marks_rows, struct dns_ffi_database **out);
+DNS_EXPORT int dns_ffi_database_new(struct dns_ffi_store_options *options,
+                                    int marks_rows,
+                                    struct dns_ffi_database **out);
 DNS_EXPORT void dns_ffi_database_free(struct dns_ffi_database *database);
 
 /* A listing of zones (apex NULL), or of a zone's records; of all of them, or of

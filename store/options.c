@@ -470,6 +470,17 @@ read_all(const options_reader_t *reader, const char *url,
     return status == DNS_OK ? options_check(reader) : status;
 }
 
+/* The URL may hold a password: only its scheme is repeated. */
+static dns_status_t
+complain_scheme(const options_reader_t *reader, const char *url)
+{
+    char scheme[32];
+
+    snprintf(scheme, sizeof(scheme), "%.*s", (int) strcspn(url, ":/"), url);
+    return options_complain(reader, scheme,
+                            "neither mysql://... nor redis://...");
+}
+
 dns_status_t
 store_options_read(store_options_t **out, const char *url,
                    const char *const *words, size_t count,
@@ -487,11 +498,9 @@ store_options_read(store_options_t **out, const char *url,
     atomic_init(&o->references, 1);
     o->is_redis = strncmp(url, "redis://", 8) == 0;
 
-    dns_status_t status =
-        !o->is_redis && strncmp(url, "mysql://", 8) != 0
-            ? options_complain(&reader, url,
-                               "neither mysql://... nor redis://...")
-            : read_all(&reader, url, words, count);
+    dns_status_t status = o->is_redis || strncmp(url, "mysql://", 8) == 0
+                              ? read_all(&reader, url, words, count)
+                              : complain_scheme(&reader, url);
 
     if (status != DNS_OK) {
         store_options_release(o);

@@ -7,6 +7,7 @@ local console = require "dns.commands.console"
 local explain_commands = require "dns.commands.explain"
 local key_commands = require "dns.commands.keys"
 local mirror_commands = require "dns.commands.mirror"
+local store_commands = require "dns.commands.store"
 local store_module = require "dns.store"
 local zone_warnings = require "dns.zone_warnings"
 
@@ -31,6 +32,7 @@ usage: resolua [--data DIR | --store URL] COMMAND ...
   key list                                  keys and what they may do
   key revoke ID                             take a key back
   mirror status                             what DIR is a copy of, and how old
+  store options                             what a networked store may be given
   explain NAME [TYPE] [--client ADDR]       what would be answered, and why
   query NAME [TYPE] [@ADDR] [-p PORT]       ask a name server
   run [-e CODE] [FILE] [ARG...]             run Lua in an nginx of its own
@@ -41,8 +43,8 @@ usage: resolua [--data DIR | --store URL] COMMAND ...
 
 --data names the folder of the store (./data); --store a networked one as
 mysql://USER:PASSWORD@HOST/DATABASE or redis://HOST[/NUMBER], with
-?prefix=TEXT&suffix=TEXT&socket=PATH&ca_file=PATH behind it.  "resolua COMMAND --help" says
-more of a command.  The exit code is 0, or 1 after an error.
+?NAME=VALUE&NAME=VALUE behind it ("resolua store options" lists them).
+"resolua COMMAND --help" says more of a command.  The exit code is 0, or 1 after an error.
 ]]
 
 local HELP_OF = {
@@ -538,7 +540,8 @@ local COMMANDS = {
     query = query,
 }
 
-for _, more in ipairs { explain_commands, key_commands, mirror_commands } do
+for _, more in ipairs { explain_commands, key_commands, mirror_commands,
+    store_commands } do
     for name, run in pairs(more.run) do
         COMMANDS[name], HELP_OF[name] = run, more.help[name]
     end

@@ -229,6 +229,25 @@ function database.parse(url)
     return ffi.gc(out[0], C.dns_ffi_store_options_release)
 end
 
+--- The options that may stand behind a URL.
+-- @treturn {table,...} name, kind (TIME, N, ...), stores ("" for both), standard
+--   (the default or ""), help
+function database.options()
+    local list = {}
+    local option = ffi.new("struct dns_ffi_store_option")
+    while C.dns_ffi_store_option_find(#list, option) == 1 do
+        list[#list + 1] = {
+            name = ffi.string(option.name),
+            kind = ffi.string(option.kind),
+            stores = ffi.string(option.stores),
+            standard = ffi.string(option.standard),
+            help = ffi.string(option.help),
+        }
+    end
+
+    return list
+end
+
 --- What a store's options say.
 -- @tparam cdata|userdata options those of parse(), or the configuration's
 -- @treturn table name, mirror (a folder or nil), poll (seconds), has_own_layout

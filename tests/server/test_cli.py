@@ -1,6 +1,7 @@
 """tools/resolua without a server."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -377,3 +378,28 @@ def test_root_gives_no_file_away_through_a_link(resolua, zone, tmp_path, link):
     assert (code, text) == (0, "example.test\t1\n"), errors
     assert mine.stat().st_uid == 0
     assert (folder / "lock.mdb").stat().st_uid == folder.stat().st_uid
+
+
+def test_the_manual_has_each_option_of_a_store(resolua):
+    manual = (ROOT / "docs/stores.md").read_text()
+    code, options, _ = resolua("store", "options")
+    assert code == 0 and options.count("\n") > 20
+    for line in options.splitlines():
+        name, default = re.match(
+            r"(\w+)=.*?(?:default (\w+)\))?$", line).groups()
+        assert re.search(rf"`{name}=\S*`", manual), name
+        row = re.search(rf"\| `{name}=.*?\n", manual)
+        if default and default != "off":
+            assert f"| {default} |" in row[0], name
+
+
+@pytest.mark.parametrize("url, says", [
+    ("http://u:secret@h/d", "neither mysql://"),
+    ("redis://:secret@h?speed=1", '"speed": no such option'),
+    ("redis://:secret@h?prefix=" + 256 * "x", '"prefix": too long'),
+    ("mysql://u:secret@h", "a database is missing"),
+])
+def test_a_wrong_url_is_refused_without_its_password(resolua, url, says):
+    code, _, errors = resolua("--store", url, "zone", "list")
+    assert code == 1
+    assert says in errors and "secret" not in errors

@@ -136,7 +136,7 @@ what_is_wrong_is_named(void **state)
         const char *words[WORDS_MAX];
         const char *error;
     } cases[] = {
-        {"http://h/d", {NULL}, "\"http://h/d\": neither mysql://"},
+        {"http://h/d", {NULL}, "\"http\": neither mysql://"},
         {"mysql://h/d", {"speed"}, "\"speed\": not of the form NAME=VALUE"},
         {"mysql://h/d", {"=1"}, "\"=1\": not of the form NAME=VALUE"},
         {"mysql://h/d", {"speed=1"}, "\"speed\": no such option"},

@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "ffi/database_ffi.h"
-#include "store/ffi_database.h"
+#include "ffi/private/database.h"
 
 _Static_assert((int) DNS_FFI_STORE_ERROR_SIZE == (int) STORE_OPTIONS_ERROR_SIZE,
                "one size of error texts");
@@ -38,4 +38,21 @@ dns_ffi_store_options_info(const struct dns_ffi_store_options *options,
     out->mirror = o->mirror;
     out->poll_ms = o->poll_ms;
     out->has_own_layout = o->layout.zones != NULL;
+}
+
+int
+dns_ffi_store_option_find(unsigned number, struct dns_ffi_store_option *out)
+{
+    store_option_help_t help;
+
+    if (!store_options_help(number, &help)) {
+        return 0;
+    }
+
+    out->name = help.name;
+    out->kind = help.kind;
+    out->stores = help.stores;
+    out->standard = help.standard;
+    out->help = help.help;
+    return 1;
 }
