@@ -113,7 +113,7 @@ def test_what_is_wrong_is_told(start, group):
             ("sentinel=nobody sentinel_password=guard", "knows no such master"),
             (f"sentinel={group.name}", "NOAUTH"),
             (f"sentinel={group.name} sentinel_password=x", "WRONGPASS")):
-        server = start(STORE_CONF % f"{group.url()} {options} timeout=400ms")
+        server = start(STORE_CONF % f"{group.url()} {options} timeout=10s")
         server.wait_for_log(reason)
         assert server.query("www.a.test").rcode() == dns.rcode.SERVFAIL
         server.stop()
