@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "dns/status.h"
 
@@ -75,6 +76,18 @@ DNS_EXPORT bool dns_name_equal(const uint8_t *a, const uint8_t *b);
 
 /* name is suffix or lies below it. */
 DNS_EXPORT bool dns_name_is_within(const uint8_t *name, const uint8_t *suffix);
+
+/* The same for two names that are in lower case. */
+static inline bool
+dns_name_has_suffix(const dns_name_t *name, const dns_name_t *suffix)
+{
+    return name->label_count >= suffix->label_count &&
+           name->label_at[name->label_count - suffix->label_count] +
+                   suffix->size ==
+               name->size &&
+           memcmp(name->octets + name->size - suffix->size, suffix->octets,
+                  suffix->size) == 0;
+}
 
 /* Canonical order, RFC 4034 section 6.1: below 0, 0, above 0. */
 DNS_EXPORT int dns_name_compare(const uint8_t *a, const uint8_t *b);

@@ -195,3 +195,18 @@ dns_zone_list_find(const dns_zone_list_t *list, const dns_name_t *name,
 
     return NULL;
 }
+
+bool
+dns_zone_list_has_below(const dns_zone_list_t *list, const dns_name_t *name)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const dns_name_t *apex = &list->zones[i].apex;
+
+        if (apex->label_count > name->label_count &&
+            dns_name_has_suffix(apex, name)) {
+            return true;
+        }
+    }
+
+    return false;
+}

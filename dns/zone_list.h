@@ -7,6 +7,7 @@
  * new list.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,5 +44,9 @@ DNS_EXPORT const dns_zone_t *dns_zone_list_get(const dns_zone_list_t *list,
 DNS_EXPORT const dns_zone_t *dns_zone_list_find(const dns_zone_list_t *list,
                                                 const dns_name_t *name,
                                                 unsigned above);
+
+/* Is any zone's apex below name?  Looks at all zones. */
+DNS_EXPORT bool dns_zone_list_has_below(const dns_zone_list_t *list,
+                                        const dns_name_t *name);
 
 #endif

@@ -115,6 +115,14 @@ has_source(void)
 
 
 ngx_uint_t
+dns_server_has_zones_below(const dns_name_t *apex)
+{
+    return has_source() && worker.is_read &&
+           store_lmdb_has_zones_below(worker.reader, apex);
+}
+
+
+ngx_uint_t
 dns_server_may_forward(const dns_server_call_t *call, const dns_query_t *query)
 {
     return query->qclass == DNS_CLASS_IN && query->qtype != DNS_TYPE_AXFR &&
@@ -351,6 +359,16 @@ send_cookie(dns_server_call_t *call)
 }
 
 
+/* Before anything else is done for it. */
+static ngx_uint_t
+is_turned_away(const dns_server_call_t *call)
+{
+    return dns_fairness_is_flooded() && call->transport == DNS_OVER_UDP &&
+           worker.query.qclass == DNS_CLASS_IN &&
+           dns_fairness_turns_away(&worker.query.qname);
+}
+
+
 dns_server_verdict_t
 dns_server_answer(dns_server_call_t *call)
 {
@@ -366,6 +384,10 @@ dns_server_answer(dns_server_call_t *call)
     }
     if (dns_server_has_hooks(conf) && !call->skip_hooks) {
         return answer_with_hooks(call);
+    }
+    if (is_turned_away(call)) {
+        dns_counts[DNS_COUNT_SHED]++;
+        return DNS_SERVER_DROP;
     }
     return has_source() ? answer_from_zones(call)
                         : send_error(call, DNS_RCODE_SERVFAIL);

@@ -112,6 +112,9 @@ size_t dns_server_failure(const dns_server_call_t *call,
 /* An error for a query that could not be answered; 0: send nothing. */
 size_t dns_server_error(const dns_server_call_t *call, int rcode);
 
+/* Has the embedded store zones below a zone's apex?  Between begin and end. */
+ngx_uint_t dns_server_has_zones_below(const dns_name_t *apex);
+
 void dns_server_begin(void);
 void dns_server_end(void);
 

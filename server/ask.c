@@ -156,10 +156,7 @@ ask_release(dns_server_ask_t *ask)
         ask->is_forwarding = 0;
         forwarding--;
     }
-    if (ask->share != NULL) {
-        dns_fairness_end(ask->share);
-        ask->share = NULL;
-    }
+    ask->share = NULL;
     if (ask->many != NULL) {
         ngx_free(ask->many);
         ask->many = NULL;
@@ -397,9 +394,6 @@ static ngx_int_t
 begin_steps(dns_server_ask_t *ask)
 {
     ask->share = ask->call.share;
-    if (ask->share != NULL) {
-        dns_fairness_begin(ask->share);
-    }
     if (dns_remote_count > 0 && ask->hook.forward_size == 0 &&
         ask->hook.new_name_size == 0) {
         ask->source = dns_remote_health(&ask->query.qname);

@@ -1,49 +1,53 @@
 #include "server/fairness.h"
 
 #include "dns/type.h"
+#include "server/answer.h"
 #include "server/known.h"
+#include "server/meter.h"
 #include "server/remote.h"
 
 enum {
-    SHARES = 256, /* zones that fall together share one */
-    WINDOW_MS = 100,
-    IN_FLIGHT_MAX = 512, /* strange names of a zone at once: more is a sign */
+    SHARES = 256,        /* zones that fall together share one */
     SIGNS = 2,           /* windows with one, in a row */
     MOSTLY = 4,          /* so many names do not exist for one that does */
-    FLOOD_MIN = 20,      /* strange names in a window */
-    OTHERS_MIN = 10,     /* in place, in ... */
+    OTHERS_MIN = 10,     /* answers in place, in ... */
     OTHERS_WINDOWS = 10, /* ... so many windows: else nobody is in need */
-    /* What a question costs, in answers in place, and how many questions there
-       may be in any window, which is a few thousandths of the time. */
-    STORE_COST = 4,
-    STORE_FREE = 20,
-    FORWARD_COST = 30,
-    FORWARD_FREE = 4,
-    TIME_SHARE = 50,   /* of the others' time, this part is for strange names */
-    CREDIT_MAX = 16,   /* questions */
+    FLOOD_PART = 10, /* strange names that take less of the others' time are no
+                        flood */
+    AGAIN_PART = 20, /* of the worker's time, for names of a flooded zone that
+                        are asked again ... */
+    TURN_PART = 100, /* ... and for the others */
+    FLOODED_MAX = 8, /* zones whose names are turned away early */
     LOG_INTERVAL = 30, /* seconds */
 };
 
 struct dns_share_s {
     ngx_msec_t window;
-    ngx_uint_t in_flight;
-    ngx_uint_t arrived;   /* in the window */
+    ngx_uint_t arrived;          /* in the window */
+    ngx_uint_t arrived_at_first; /* when the flood was seen */
     ngx_uint_t negatives; /* NXDOMAIN, SERVFAIL; halved with each window */
     ngx_uint_t positives;
-    ngx_uint_t in_place;         /* the worker's number when the window began */
-    ngx_uint_t credit;           /* in answers in place ... */
-    ngx_uint_t credited_at;      /* ... up to this number of them */
-    ngx_uint_t free_left;        /* in the window */
-    ngx_uint_t arrived_at_first; /* when the flood was seen */
+    ngx_uint_t in_place;    /* the worker's number when the window began */
+    ngx_uint_t others;      /* in place, in a second; decays */
+    ngx_uint_t turns;       /* of a flooded zone, left in the window ... */
+    ngx_uint_t turns_again; /* ... for names that are asked again */
     ngx_uint_t signs;
-    ngx_uint_t others;     /* in place, in a second; decays */
     unsigned has_sign : 1; /* in the window */
     unsigned is_flooded : 1;
 };
 
+/* A flooded zone of a networked store. */
+typedef struct {
+    dns_name_t apex;
+    dns_share_t *share;   /* NULL: free */
+    time_t looked_at;     /* when it was found out that ... */
+    ngx_uint_t is_lowest; /* ... no zone of ours lies below */
+} flooded_t;
+
 static dns_share_t shares[SHARES]; /* the first: what is forwarded */
-static ngx_uint_t in_place;
+static flooded_t flooded[FLOODED_MAX];
 static ngx_msec_t flooded_until; /* unless a zone still is */
+static ngx_uint_t in_place;
 static ngx_uint_t is_pressed;
 static ngx_uint_t is_limited;
 
@@ -67,15 +71,10 @@ share_of(const dns_name_t *apex)
 
 
 static void
-begin_flood(dns_share_t *share, const dns_name_t *apex)
+log_flood(const dns_share_t *share, const dns_name_t *apex)
 {
     static time_t logged_at;
     char name[DNS_NAME_TEXT_SIZE];
-    share->is_flooded = 1;
-    share->signs = 0;
-    share->arrived_at_first = share->arrived;
-    share->credit = 0;
-    share->credited_at = in_place;
     if (logged_at != 0 && ngx_time() - logged_at < LOG_INTERVAL) {
         return;
     }
@@ -86,7 +85,45 @@ begin_flood(dns_share_t *share, const dns_name_t *apex)
                   "few of them are looked up, so that known names and other "
                   "zones are answered; the others are dropped",
                   apex != NULL ? "zone" : "dns_forward", name,
-                  share->arrived * (1000 / WINDOW_MS));
+                  share->arrived * (1000 / METER_WINDOW_MS));
+}
+
+
+static void
+begin_flood(dns_share_t *share, const dns_name_t *apex)
+{
+    share->is_flooded = 1;
+    share->arrived_at_first = share->arrived;
+    log_flood(share, apex);
+    for (ngx_uint_t i = 0; apex != NULL && i < FLOODED_MAX; i++) {
+        if (flooded[i].share == NULL) {
+            flooded[i] = (flooded_t){.apex = *apex, .share = share};
+            return;
+        }
+    }
+}
+
+
+static void
+end_flood(dns_share_t *share)
+{
+    share->is_flooded = 0;
+    share->signs = 0;
+    for (ngx_uint_t i = 0; i < FLOODED_MAX; i++) {
+        if (flooded[i].share == share) {
+            flooded[i].share = NULL;
+        }
+    }
+}
+
+
+/* Would the strange names of the window that is over take more than a tenth of
+   the time that answers in place took? */
+static ngx_uint_t
+are_many(const dns_share_t *share)
+{
+    return FLOOD_PART * share->arrived * meter_costs.question * 10 >
+           (in_place - share->in_place) * meter_costs.answer;
 }
 
 
@@ -94,22 +131,19 @@ begin_flood(dns_share_t *share, const dns_name_t *apex)
 static void
 judge(dns_share_t *share, const dns_name_t *apex)
 {
-    const ngx_uint_t is_negative = share->negatives > MOSTLY * share->positives;
     share->others -= share->others / OTHERS_WINDOWS;
     share->others += in_place - share->in_place;
-    if (share->others < OTHERS_MIN || !is_negative) {
-        share->is_flooded = 0;
-        share->signs = 0;
+    if (share->others < OTHERS_MIN ||
+        share->negatives <= MOSTLY * share->positives) {
+        end_flood(share);
     } else if (share->is_flooded) {
-        share->is_flooded = share->arrived >= FLOOD_MIN &&
-                            share->arrived >= share->arrived_at_first / 2;
-    } else {
-        share->signs = share->has_sign && share->arrived >= FLOOD_MIN
-                           ? share->signs + 1
-                           : 0;
-        if (share->signs >= SIGNS) {
-            begin_flood(share, apex);
+        if (share->arrived < share->arrived_at_first / 2) {
+            end_flood(share);
         }
+    } else if (!share->has_sign || !are_many(share)) {
+        share->signs = 0;
+    } else if (++share->signs >= SIGNS) {
+        begin_flood(share, apex);
     }
 }
 
@@ -117,55 +151,49 @@ judge(dns_share_t *share, const dns_name_t *apex)
 static void
 roll(dns_share_t *share, const dns_name_t *apex)
 {
-    const ngx_msec_t window = ngx_current_msec / WINDOW_MS;
-    if (share->window == window) {
+    if (share->window == meter_window()) {
         return;
     }
-    if (share->window + 1 != window) { /* nothing came in the last one */
+    if (share->window + 1 != meter_window()) { /* nothing came in the last */
         share->arrived = 0;
         share->has_sign = 0;
     }
     judge(share, apex);
     if (share->is_flooded) {
-        flooded_until = ngx_current_msec + 2 * WINDOW_MS;
+        flooded_until = ngx_current_msec + 2 * METER_WINDOW_MS;
     }
-    share->window = window;
+    share->window = meter_window();
     share->arrived = 0;
-    share->has_sign = share->in_flight >= IN_FLIGHT_MAX;
+    share->has_sign = 0;
     share->negatives /= 2;
     share->positives /= 2;
     share->in_place = in_place;
-    share->free_left = share == shares ? FORWARD_FREE : STORE_FREE;
+    const ngx_uint_t questions = meter_costs.window / meter_costs.question;
+    share->turns = ngx_max(1, questions / TURN_PART);
+    share->turns_again = ngx_max(1, questions / AGAIN_PART);
 }
 
 
 static ngx_uint_t
-has_credit(dns_share_t *share)
+takes(ngx_uint_t *turns)
 {
-    const ngx_uint_t cost =
-        TIME_SHARE * (share == shares ? FORWARD_COST : STORE_COST);
-    share->credit = ngx_min(share->credit + (in_place - share->credited_at),
-                            CREDIT_MAX * cost);
-    share->credited_at = in_place;
-    if (share->credit >= cost) {
-        share->credit -= cost;
-        return 1;
+    if (*turns == 0) {
+        return 0;
     }
-    if (share->free_left > 0) {
-        share->free_left--;
-        return 1;
-    }
-    return 0;
+    (*turns)--;
+    return 1;
 }
 
 
+/* may_be_new: nobody has told that there is no such name. */
 static ngx_uint_t
-has_turn(dns_share_t *share, const dns_name_t *apex)
+has_turn(dns_share_t *share, const dns_name_t *name, ngx_uint_t may_be_new)
 {
-    roll(share, apex);
     share->arrived++;
     share->has_sign |= is_pressed & 1;
-    return !is_pressed && (!share->is_flooded || has_credit(share));
+    return (!is_pressed && (!share->is_flooded || takes(&share->turns))) ||
+           (may_be_new && known_was_refused(name) &&
+            takes(&share->turns_again));
 }
 
 
@@ -176,30 +204,61 @@ dns_fairness_admit(const dns_name_t *name, const dns_name_t *apex,
     const ngx_int_t told =
         apex != NULL ? dns_remote_knows(name, apex) : NGX_AGAIN;
     *share = NULL;
-    if (told == NGX_OK || (told == NGX_AGAIN && known_has(name))) {
-        return NGX_OK;
+    if (told == NGX_AGAIN ? !known_has(name) : told != NGX_OK) {
+        *share = share_of(apex);
+        roll(*share, apex);
+        if (is_limited && !has_turn(*share, name, told == NGX_AGAIN)) {
+            return NGX_DECLINED;
+        }
     }
-    *share = share_of(apex);
-    if (!is_limited || has_turn(*share, apex) ||
-        (told == NGX_AGAIN && known_was_refused(name) &&
-         (*share)->in_flight < IN_FLIGHT_MAX)) {
-        return NGX_OK;
-    }
-    return NGX_DECLINED;
+    meter_question();
+    return NGX_OK;
 }
 
 
-void
-dns_fairness_begin(dns_share_t *share)
+static flooded_t *
+flooded_zone_of(const dns_name_t *name)
 {
-    share->has_sign |= ++share->in_flight >= IN_FLIGHT_MAX;
+    for (ngx_uint_t i = 0; i < FLOODED_MAX; i++) {
+        const dns_name_t *apex = &flooded[i].apex;
+        if (flooded[i].share != NULL && name->label_count > apex->label_count &&
+            dns_name_has_suffix(name, apex)) {
+            return &flooded[i];
+        }
+    }
+    return NULL;
 }
 
 
-void
-dns_fairness_end(dns_share_t *share)
+static ngx_uint_t
+is_lowest(flooded_t *zone)
 {
-    share->in_flight--;
+    if (zone->looked_at != ngx_time()) {
+        zone->looked_at = ngx_time();
+        zone->is_lowest = dns_remote_is_lowest(&zone->apex) &&
+                          !dns_server_has_zones_below(&zone->apex);
+    }
+    return zone->is_lowest;
+}
+
+
+ngx_uint_t
+dns_fairness_turns_away(const dns_name_t *name)
+{
+    flooded_t *zone = flooded_zone_of(name);
+    if (zone == NULL) {
+        return 0;
+    }
+    dns_share_t *share = zone->share;
+    roll(share, &zone->apex);
+    if (!share->is_flooded || (share->turns > 0 && !is_pressed) ||
+        !is_lowest(zone) ||
+        dns_remote_knows(name, &zone->apex) != NGX_DECLINED) {
+        return 0;
+    }
+    share->arrived++;
+    share->has_sign |= is_pressed & 1;
+    return 1;
 }
 
 

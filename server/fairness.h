@@ -6,22 +6,33 @@
  * that the zone has, as they were.
  *
  * What can be answered in place costs microseconds; a name of a networked store
- * or of an upstream costs ten to a hundred times as much, and its turn may be
- * long in coming.  Names for which an answer is known to be there go first
- * everywhere.  The others are strange:
+ * or of an upstream costs several times as much, and its turn may be long in
+ * coming.  Names for which an answer is known to be there go first everywhere.
+ * The others are strange:
  *
  * - in a store's queue they have three quarters of the places, and wait behind
  *   the known ones;
  * - while the socket's receive buffer is half full they are dropped, for what
- *   the kernel drops next would be anybody's;
- * - where they keep coming faster than they are answered, nearly all of them do
- *   not exist, and others ask for what is answered in place, the zone is
- *   flooded: its strange names get a small share of the worker's time until
- *   fewer come.
+ *   the kernel drops next would be anybody's.
+ *
+ * A zone is flooded when, in two windows of 100 ms in a row,
+ *
+ * - the worker ran short: the receive buffer was half full, or strange names
+ *   found no place in a queue;
+ * - nearly all of the zone's strange names that were answered do not exist;
+ * - to ask for all that came would have taken more than a tenth of the time
+ *   that answers in place took, by what either costs (meter.h);
+ *
+ * and others ask for what is answered in place.  Then its strange names get a
+ * hundredth of the time that the worker uses, and those that are asked again a
+ * twentieth, until less than half as many come, or many of them exist, or
+ * nobody else asks.  The others are dropped, at the price of one look into the
+ * zone's owner names, before anything else is looked up.
  *
  * Datagrams are dropped rather than refused.  A client that is real asks again:
- * a name that comes once more is not random, and is asked for.  And it may ask
- * over TCP, which is not limited.
+ * a name that comes once more is hardly random.  And it may ask over TCP, which
+ * is not limited.  Addresses play no part: they can be forged, and one resolver
+ * asks for many.
  */
 
 #include <ngx_config.h>
@@ -42,11 +53,10 @@ void dns_fairness_open(ngx_uint_t is_limited);
 ngx_int_t dns_fairness_admit(const dns_name_t *name, const dns_name_t *apex,
                              dns_share_t **share);
 
-/* It is being asked for ... */
-void dns_fairness_begin(dns_share_t *share);
-
-/* ... and no more. */
-void dns_fairness_end(dns_share_t *share);
+/* Is the name strange, of a flooded zone of a networked store, and not to be
+   asked for now?  A cheap answer before anything is looked up; 0: look. Between
+   dns_server_begin() and dns_server_end(). */
+ngx_uint_t dns_fairness_turns_away(const dns_name_t *name);
 
 /* The answer for a strange name (share), or a known one (NULL). */
 void dns_fairness_answered(dns_share_t *share, const dns_query_t *query,

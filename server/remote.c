@@ -69,6 +69,19 @@ dns_remote_knows(const dns_name_t *name, const dns_name_t *apex)
 }
 
 
+ngx_uint_t
+dns_remote_is_lowest(const dns_name_t *apex)
+{
+    for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
+        if (remote_stores[i].list != NULL &&
+            dns_zone_list_has_below(remote_stores[i].list->zones, apex)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+
 dns_remote_where_t
 dns_remote_find(const dns_name_t *name, const dns_name_t **apex)
 {

@@ -67,6 +67,10 @@ dns_remote_where_t dns_remote_find(const dns_name_t *name,
    answers: NGX_OK: the name is one of them, or above one; NGX_DECLINED: it is
    not; NGX_AGAIN: they have not been told.  apex: of dns_remote_find(). */
 ngx_int_t dns_remote_knows(const dns_name_t *name, const dns_name_t *apex);
+
+/* No zone of a networked store lies below apex.  Looks at all zones. */
+ngx_uint_t dns_remote_is_lowest(const dns_name_t *apex);
+
 /* The source (server/health.h) that the name's zone is in; 0: none. */
 uint32_t dns_remote_health(const dns_name_t *name);
 

@@ -63,6 +63,11 @@ DNS_EXPORT void store_lmdb_read_end(store_lmdb_reader_t *reader);
    from an older snapshot may be old.  Between begin and end. */
 DNS_EXPORT uint64_t store_lmdb_snapshot(const store_lmdb_reader_t *reader);
 
+/* Does the apex of any zone lie below name?  True also where the table cannot be
+   read.  Between begin and end. */
+DNS_EXPORT bool store_lmdb_has_zones_below(store_lmdb_reader_t *reader,
+                                           const dns_name_t *name);
+
 /* Zones in key order; between begin and end.  *at starts as 0.
    DNS_ENOTFOUND at the end.  soa: borrowed rdata of the apex SOA. */
 DNS_EXPORT DNS_MUST_USE dns_status_t

@@ -307,18 +307,22 @@ seek_zone(store_lmdb_reader_t *reader, const dns_name_t *name, unsigned above,
     }
 }
 
-/* True if the zone behind the one at the cursor lies below it. */
-static bool
-has_zones_below(store_lmdb_reader_t *reader, const dns_name_t *apex)
+bool
+store_lmdb_has_zones_below(store_lmdb_reader_t *reader, const dns_name_t *name)
 {
     uint8_t octets[ZONE_KEY_SIZE];
-    size_t size = lmdb_zone_key(octets, apex);
+    const size_t size = lmdb_zone_key(octets, name);
     MDB_val key = {size, octets};
     MDB_val value;
+    int rc = mdb_cursor_get(reader->zones, &key, &value, MDB_SET_RANGE);
 
-    return mdb_cursor_get(reader->zones, &key, &value, MDB_SET) != 0 ||
-           (mdb_cursor_get(reader->zones, &key, &value, MDB_NEXT) == 0 &&
-            lmdb_key_begins_with(&key, octets, size));
+    if (rc == 0 && key.mv_size == size &&
+        memcmp(key.mv_data, octets, size) == 0) { /* the zone of that name */
+        rc = mdb_cursor_get(reader->zones, &key, &value, MDB_NEXT);
+    }
+
+    return rc == 0 ? lmdb_key_begins_with(&key, octets, size)
+                   : rc != MDB_NOTFOUND;
 }
 
 static dns_status_t
@@ -340,22 +344,10 @@ remember_zone(store_lmdb_reader_t *reader, const dns_name_t *name,
     dns_name_ancestor(&memory->zone.apex, name, labels);
     lmdb_set_zone(&memory->zone, record);
     memory->apex = (dns_node_t){value.mv_data, (uint32_t) value.mv_size};
-    memory->has_zones_below = has_zones_below(reader, &memory->zone.apex);
+    memory->has_zones_below =
+        store_lmdb_has_zones_below(reader, &memory->zone.apex);
     memory->is_set = true;
     return DNS_OK;
-}
-
-static bool
-is_within(const dns_name_t *name, const dns_name_t *apex)
-{
-    if (name->label_count < apex->label_count) {
-        return false;
-    }
-
-    unsigned at = name->label_at[name->label_count - apex->label_count];
-
-    return name->size - at == apex->size &&
-           memcmp(name->octets + at, apex->octets, apex->size) == 0;
 }
 
 static void
@@ -375,7 +367,7 @@ find_zone(void *source, const dns_name_t *name, unsigned above, dns_zone_t *out)
 
     if (memory->is_set && !memory->has_zones_below &&
         memory->zone.apex.label_count < above &&
-        is_within(name, &memory->zone.apex)) {
+        dns_name_has_suffix(name, &memory->zone.apex)) {
         copy_zone(out, &memory->zone);
         return DNS_OK;
     }

@@ -3,6 +3,7 @@
 #include <ngx_event.h>
 
 #include "server/ask.h"
+#include "server/meter.h"
 #include "server/statistics.h"
 #include "stream/accept.h"
 #include "stream/datagram.h"
@@ -171,10 +172,11 @@ static unsigned
 handle_batch(lane_t *lane, ngx_connection_t *listener, unsigned *late)
 {
     const ngx_listening_t *ls = lane->listening;
-    const unsigned count =
-        datagram_receive(listener->fd, ls->wildcard, listener->log);
     left_t left;
     left.count = 0;
+    meter_enter();
+    const unsigned count =
+        datagram_receive(listener->fd, ls->wildcard, listener->log);
     if (count == 0) {
         return 0;
     }
@@ -183,7 +185,9 @@ handle_batch(lane_t *lane, ngx_connection_t *listener, unsigned *late)
         handle(ls, i, &left);
     }
     dns_server_end();
-    dns_fairness_in_place(datagram_send(listener->fd, listener->log));
+    const unsigned sent = datagram_send(listener->fd, listener->log);
+    dns_fairness_in_place(sent);
+    meter_leave(sent);
     *late += left.count;
     for (unsigned i = 0; i < left.count; i++) {
         if (left.ask[i] != NULL) {
@@ -211,24 +215,31 @@ look_at_queue(lane_t *lane, ngx_socket_t fd)
 }
 
 
-/* False: nothing more waits. */
-static ngx_uint_t
+/* What a wake-up found. */
+typedef enum {
+    NOTHING,
+    ALL,  /* and nothing more waits */
+    MORE, /* than it has looked at */
+} found_t;
+
+
+static found_t
 handle_batches(lane_t *lane, ngx_connection_t *listener)
 {
     unsigned late = 0;
+    unsigned last = 0;
     dns_fairness_press(lane->is_pressed);
     for (unsigned i = 0; i < BATCHES_MAX && late < LATE_MAX; i++) {
-        const ngx_uint_t is_full =
-            handle_batch(lane, listener, &late) == DATAGRAM_BATCH;
-        if (i == 0 &&
-            (is_full || lane->is_pressed || lane->looked_at != ngx_time())) {
+        last = handle_batch(lane, listener, &late);
+        if (i == 0 && (last == DATAGRAM_BATCH || lane->is_pressed ||
+                       lane->looked_at != ngx_time())) {
             look_at_queue(lane, listener->fd);
         }
-        if (!is_full) {
-            return 0;
+        if (last < DATAGRAM_BATCH) {
+            return i == 0 && last == 0 ? NOTHING : ALL;
         }
     }
-    return 1;
+    return MORE;
 }
 
 
@@ -250,7 +261,7 @@ on_readable(ngx_event_t *ev)
     ngx_connection_t *listener = ev->data;
     lane_t *lane = listener->data;
     ev->ready = 0;
-    if (!handle_batches(lane, listener) && dns_fairness_is_flooded()) {
+    if (handle_batches(lane, listener) == ALL && dns_fairness_is_flooded()) {
         pause_reading(lane, ev);
     }
     dns_statistics_flush();

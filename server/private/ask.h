@@ -31,7 +31,7 @@ struct dns_server_ask_s {
     ask_step_t step;
     dns_remote_t fetch;
     unsigned rounds;    /* that stores were asked */
-    dns_share_t *share; /* in which it is counted as under way, or NULL */
+    dns_share_t *share; /* of a strange name, or NULL */
     uint32_t keep_max;  /* seconds, as dns.service says */
     uint32_t checked;   /* the source of a check */
     uint32_t source;    /* that is being asked (health.h) */

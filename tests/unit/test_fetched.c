@@ -645,9 +645,13 @@ finds_each_of_many_zones(void **state)
                 assert_int_equal(dns_zone_list_add(list, &zone), DNS_OK);
             } else {
                 assert_int_equal(dns_zone_list_get(list, wire)->id, i);
+                assert_false(dns_zone_list_has_below(list, &zone.apex));
             }
         }
     }
+
+    dns_name_ancestor(&zone.apex, &zone.apex, 1);
+    assert_true(dns_zone_list_has_below(list, &zone.apex));
 
     dns_zone_list_free(list);
 }

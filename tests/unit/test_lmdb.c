@@ -173,6 +173,47 @@ the_root_can_be_a_zone(void **state)
     assert_string_equal(zone_of(f, "test.", 256, &zone), ".");
 }
 
+static bool
+has_zones_below(fixture_t *f, const char *text)
+{
+    dns_source_t source = {0};
+    uint8_t wire[DNS_NAME_MAX];
+    dns_name_t name;
+
+    assert_int_equal(dns_name_from_text(wire, text, strlen(text), NULL, NULL),
+                     DNS_OK);
+    dns_name_set(&name, wire);
+    assert_int_equal(store_lmdb_read_begin(f->reader, &source), DNS_OK);
+
+    bool is_true = store_lmdb_has_zones_below(f->reader, &name);
+
+    store_lmdb_read_end(f->reader);
+    return is_true;
+}
+
+static void
+says_whether_zones_lie_below_a_name(void **state)
+{
+    fixture_t *f = *state;
+
+    assert_false(has_zones_below(f, "."));
+    assert_int_equal(load(f, ZONE, APEX_TEXT), DNS_OK);
+    assert_true(has_zones_below(f, "."));
+    assert_true(has_zones_below(f, "test."));
+    assert_false(has_zones_below(f, "tes."));
+    assert_false(has_zones_below(f, ZONE));
+    assert_int_equal(load(f, "myexample.test.", APEX_TEXT), DNS_OK);
+    assert_int_equal(load(f, "a.zz.test.", APEX_TEXT), DNS_OK);
+    assert_false(has_zones_below(f, ZONE));
+    assert_int_equal(load(f, "b.a.example.test.", APEX_TEXT), DNS_OK);
+    assert_true(has_zones_below(f, ZONE));
+    assert_true(has_zones_below(f, "a.example.test."));
+    assert_false(has_zones_below(f, "b.a.example.test."));
+    assert_false(has_zones_below(f, "b.example.test."));
+    assert_true(has_zones_below(f, "zz.test."));
+    assert_false(has_zones_below(f, "zzz.test."));
+}
+
 static void
 says_whether_a_zone_has_cuts_and_wildcards(void **state)
 {
@@ -543,6 +584,7 @@ main(void)
         TEST(tells_octets_0_and_1_and_dots_in_labels_apart),
         TEST(the_deepest_zone_holds_a_name),
         TEST(the_root_can_be_a_zone),
+        TEST(says_whether_zones_lie_below_a_name),
         TEST(says_whether_a_zone_has_cuts_and_wildcards),
         TEST(an_edit_raises_serial_and_generation),
         TEST(rfc1982_3_1_the_serial_wraps),

@@ -291,6 +291,8 @@ makes_keys_that_order_as_names(void **state)
                          (expected > 0) - (expected < 0));
         assert_int_equal(na <= nb && memcmp(key_a, key_b, na) == 0,
                          dns_name_is_within(b, a));
+        dns_name_set(&x, a);
+        assert_int_equal(dns_name_has_suffix(&y, &x), dns_name_is_within(b, a));
         assert_int_equal(dns_name_from_key(back, key_b, nb, WIRE("")), DNS_OK);
         assert_memory_equal(back, y.octets, y.size);
     }

@@ -1,0 +1,95 @@
+#include "server/meter.h"
+
+#include <time.h>
+
+enum {
+    TIMED = 8,           /* one window of so many */
+    COUNT_MIN = 10,      /* fewer in a window say nothing */
+    QUESTION_MAX = 1000, /* us: the worker does other things too */
+    ANSWER_MAX = 1000,   /* tenths of a us */
+    SMOOTH = 4,          /* the last measurement counts for one part of these */
+};
+
+meter_costs_t meter_costs = {
+    .question = 50, .answer = 40, .window = 1000 * METER_WINDOW_MS};
+
+/* Of the window. */
+static struct {
+    ngx_msec_t number;
+    uint64_t began;   /* the worker's CPU time then */
+    uint64_t entered; /* and now */
+    uint64_t in_place;
+    ngx_uint_t answers;
+    ngx_uint_t questions;
+    ngx_uint_t is_timed;
+} now;
+
+
+static uint64_t
+cpu_us(void)
+{
+    struct timespec t;
+    (void) clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
+}
+
+
+static void
+learn(ngx_uint_t *cost, uint64_t sum, ngx_uint_t count, ngx_uint_t max)
+{
+    if (count >= COUNT_MIN) {
+        const ngx_uint_t one = ngx_min(ngx_max(sum / count, 1), max);
+        *cost = ((SMOOTH - 1) * *cost + one + SMOOTH - 1) / SMOOTH;
+    }
+}
+
+
+static void
+begin_window(ngx_msec_t number)
+{
+    const uint64_t cpu = cpu_us();
+    const uint64_t used = cpu - now.began;
+    if (now.began != 0) {
+        meter_costs.window = used / (number - now.number);
+    }
+    if (now.is_timed) {
+        learn(&meter_costs.question, used - now.in_place, now.questions,
+              QUESTION_MAX);
+        learn(&meter_costs.answer, 10 * now.in_place, now.answers, ANSWER_MAX);
+    }
+    now.is_timed = now.questions >= COUNT_MIN && number % TIMED == 0;
+    now.number = number;
+    now.began = cpu;
+    now.in_place = 0;
+    now.answers = 0;
+    now.questions = 0;
+}
+
+
+void
+meter_enter(void)
+{
+    if (now.number != meter_window()) {
+        begin_window(meter_window());
+    }
+    if (now.is_timed) {
+        now.entered = cpu_us();
+    }
+}
+
+
+void
+meter_leave(ngx_uint_t answers)
+{
+    now.answers += answers;
+    if (now.is_timed) {
+        now.in_place += cpu_us() - now.entered;
+    }
+}
+
+
+void
+meter_question(void)
+{
+    now.questions++;
+}
