@@ -130,3 +130,40 @@ def test_random_requests(start, number):
             json.loads(reply.body)
     assert worker in server.worker_pids()
     wait_for(lambda: server.query("example.test", "SOA").rcode() in (0, 5))
+
+
+TURNS = """
+dns_store lmdb path=@FOLDER@/data;
+init_by_lua_block {
+    turns = 0
+    local sleep = ngx.sleep
+    function ngx.sleep(seconds) turns = turns + 1 return sleep(seconds) end
+}
+http { client_max_body_size 8m; server { listen 127.0.0.1:@HTTP@;
+    location /dns { content_by_lua_block { require("dns.api").serve() } }
+    location /api { content_by_lua_block { require("dns.api.powerdns").serve() } }
+    location /turns { content_by_lua_block { ngx.print(turns) } }
+} }
+"""
+BIG_ZONE = "$ORIGIN big.test.\n@ 60 SOA a b 1 2 3 4 5\n@ 60 NS ns1\n" + "".join(
+    f"h{i} 60 A 10.0.{i // 256}.{i % 256}\n" for i in range(20000))
+SETS = [{"name": f"n{i}.big.test.", "type": "A", "ttl": 60, "changetype": "REPLACE",
+         "records": [{"content": "192.0.2.1"}]} for i in range(8000)]
+
+
+@pytest.mark.parametrize("path, method, body, headers", [
+    ("/dns/zones/big.test", "GET", None, {}),
+    ("/dns/zones/big.test", "GET", None, {"Accept": "text/dns"}),
+    ("/api/v1/servers/localhost/zones/big.test.", "GET", None, {}),
+    ("/api/v1/servers/localhost/zones/big.test.", "PATCH", {"rrsets": SETS}, {})])
+def test_large_requests_give_others_their_turn(start, path, method, body, headers):
+    """Of 200 records at most; and a large answer goes as it is taken."""
+    server = start(TURNS, run=False)
+    resolua(server, "zone", "load", server.file("zone", BIG_ZONE))
+    server.start()
+    reply = server.http(path, method, body and json.dumps(body), headers=headers)
+    assert reply.status in (200, 204)
+    if method == "GET":
+        assert len(reply.body) == int(reply.headers["Content-Length"])
+        assert reply.text.count(".big.test") >= 20000
+    assert int(server.http("/turns").text) >= (40 if body else 100)

@@ -6,6 +6,7 @@
 -- @module dns.api.changes
 
 local dns = require "dns"
+local walk = require "dns.api.walk"
 
 local name_of = dns.name
 
@@ -221,6 +222,7 @@ function changes.put(edit, list)
             return nil, ("rrsets[%d].records[%d]: %s"):format(i - 1,
                 (at or 1) - 1, reason), kind
         end
+        walk.pause(i)
     end
 
     return true

@@ -2,10 +2,12 @@
 -- @module dns.api.http
 
 local json = require "dns.api.json"
+local walk = require "dns.api.walk"
 
 local concat = table.concat
 
 local MEBI = 1024 * 1024
+local PIECES = 1000 -- of a body, that are sent at once
 
 local http = {
     BODY_MAX = 64 * MEBI, -- octets, of a zone's text
@@ -23,22 +25,53 @@ local STATUS_OF = { -- of what a store call says
     store = 500,
 }
 
-function http.send(status, content_type, body)
+local function size_of(pieces)
+    local size = 0
+    for i = 1, #pieces do
+        size = size + #pieces[i]
+    end
+
+    return size
+end
+
+-- A large body goes as the client takes it, and others have their turn between.
+local function print_pieces(pieces)
+    for first = 1, #pieces, PIECES do
+        if first > 1 then
+            local ok, reason = ngx.flush(true)
+            if not ok and reason ~= "buffering" then
+                return
+            end
+            ngx.sleep(0)
+        end
+        ngx.print({ unpack(pieces, first, math.min(first + PIECES - 1,
+            #pieces)) })
+    end
+end
+
+--- Sends the answer.
+-- @tparam number status
+-- @tparam[opt] string content_type
+-- @tparam[opt] {string,...} pieces of the body
+function http.send(status, content_type, pieces)
     -- nginx would hold the conditions against the new state of the resource.
     ngx.req.clear_header("If-Match")
     ngx.req.clear_header("If-None-Match")
     ngx.status = status
-    if body then
+    if pieces then
         ngx.header["Content-Type"] = content_type
-        ngx.header["Content-Length"] = #body
-        ngx.print(body)
+        ngx.header["Content-Length"] = size_of(pieces)
+        print_pieces(pieces)
     end
 
-    return ngx.exit(body and ngx.OK or status)
+    return ngx.exit(pieces and ngx.OK or status)
 end
 
 function http.send_json(status, value)
-    return http.send(status, "application/json", json.encode(value) .. "\n")
+    local pieces = json.pieces(value, walk.pause)
+    pieces[#pieces + 1] = "\n"
+
+    return http.send(status, "application/json", pieces)
 end
 
 function http.send_error(status, reason)

@@ -23,49 +23,64 @@ function json.raw(text)
     return setmetatable({ text }, RAW)
 end
 
-local encode
+local put
 
-local function encode_list(items)
-    local parts = {}
+local function put_list(out, items, pause)
+    out[#out + 1] = "["
     for i, item in ipairs(items) do
-        parts[i] = encode(item)
+        if i > 1 then
+            out[#out + 1] = ","
+        end
+        put(out, item, pause)
+        if pause then
+            pause(i)
+        end
     end
-
-    return "[" .. table.concat(parts, ",") .. "]"
+    out[#out + 1] = "]"
 end
 
-local function encode_object(object)
+local function put_object(out, object, pause)
     local names = {}
     for name in pairs(object) do
         names[#names + 1] = name
     end
     table.sort(names)
 
-    local parts = {}
     for i, name in ipairs(names) do
-        parts[i] = cjson.encode(name) .. ":" .. encode(object[name])
+        out[#out + 1] = (i == 1 and "{" or ",") .. cjson.encode(name) .. ":"
+        put(out, object[name], pause)
     end
-
-    return "{" .. table.concat(parts, ",") .. "}"
+    out[#out + 1] = #names > 0 and "}" or "{}"
 end
 
---- Text of a value of our own; objects come with their names in order.
--- @tparam table|string|number|boolean value
--- @treturn string
-function encode(value)
+function put(out, value, pause)
     if type(value) ~= "table" then
-        return (cjson.encode(value):gsub("\\/", "/"))
+        out[#out + 1] = (cjson.encode(value):gsub("\\/", "/"))
+    elseif getmetatable(value) == RAW then
+        out[#out + 1] = value[1]
+    elseif getmetatable(value) == LIST or value[1] ~= nil then
+        put_list(out, value, pause)
+    else
+        put_object(out, value, pause)
     end
-    if getmetatable(value) == RAW then
-        return value[1]
-    end
-    if getmetatable(value) == LIST or value[1] ~= nil then
-        return encode_list(value)
-    end
-
-    return encode_object(value)
 end
 
-json.encode = encode
+--- Text of a value of our own, in pieces; objects come with their names in
+-- order.
+-- @tparam table|string|number|boolean value
+-- @tparam[opt] function pause called with each index of a list
+-- @treturn {string,...}
+function json.pieces(value, pause)
+    local out = {}
+    put(out, value, pause)
+
+    return out
+end
+
+--- The same in one.
+-- @treturn string
+function json.encode(value)
+    return table.concat(json.pieces(value))
+end
 
 return json

@@ -394,6 +394,7 @@ function rrsets.parse(list, zone, changetype)
         end
         seen[key] = true
         out[i] = change
+        walk.pause(i)
     end
 
     return out

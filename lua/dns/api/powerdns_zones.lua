@@ -500,17 +500,17 @@ end
 -- Below a zone.
 
 local function export(context, zone)
-    local text, reason, kind = walk.text(context.store, zone)
-    if not text then
+    local lines, reason, kind = walk.lines(context.store, zone)
+    if not lines then
         return send_store_error(reason, kind)
     end
 
     local accept = http.header("Accept")
     if accept and accept:find("application/json", 1, true) then
-        return http.send_json(200, { zone = text })
+        return http.send_json(200, { zone = table.concat(lines) })
     end
 
-    return http.send(200, "text/plain", text)
+    return http.send(200, "text/plain", lines)
 end
 
 -- Zones are not transferred and are always in order: there is nothing to do,

@@ -7,7 +7,7 @@ local store_module = require "dns.store"
 
 local name_of = dns.name
 
-local BATCH = 1000 -- records
+local BATCH = 200 -- records
 local TRIES = 4 -- the last one goes through in one turn
 
 -- One batch: the name to go on behind, false at the end, or nil, reason, kind.
@@ -124,11 +124,11 @@ function walk.pause(index)
     end
 end
 
---- A zone as master-file text.
--- @treturn string|nil
+--- A zone as lines of a master file.
+-- @treturn {string,...}|nil
 -- @treturn string|table reason, or the zone
 -- @treturn string kind
-function walk.text(store, zone)
+function walk.lines(store, zone)
     local lines = {}
     local found, reason, kind = walk.records(store, zone, function(record)
         lines[#lines + 1] = store_module.record_line(record)
@@ -139,7 +139,7 @@ function walk.text(store, zone)
         return nil, reason, kind
     end
 
-    return table.concat(lines), found
+    return lines, found
 end
 
 return walk

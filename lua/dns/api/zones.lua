@@ -171,22 +171,29 @@ local function send_records(context, found, parts)
         return nil
     end
 
-    return http.send(200, "application/json",
-        ('{"name":%s,"serial":%d%s,"records":[%s]}\n'):format(
-            json.encode(found.name), found.serial,
-            members_beside(context, found.name), table.concat(parts, ",\n")))
+    local pieces = { ('{"name":%s,"serial":%d%s,"records":['):format(
+        json.encode(found.name), found.serial,
+        members_beside(context, found.name)) }
+    for i, part in ipairs(parts) do
+        pieces[#pieces + 1] = part
+        pieces[#pieces + 1] = i < #parts and ",\n" or nil
+        walk.pause(i)
+    end
+    pieces[#pieces + 1] = "]}\n"
+
+    return http.send(200, "application/json", pieces)
 end
 
 local function get_text(store, zone)
-    local text, found, kind = walk.text(store, zone)
-    if not text then
+    local lines, found, kind = walk.lines(store, zone)
+    if not lines then
         return http.send_store_error("zone", found, kind)
     end
     if http.is_known(changes.zone_etag(found)) then
         return nil
     end
 
-    return http.send(200, "text/dns", text)
+    return http.send(200, "text/dns", lines)
 end
 
 local function get_page(context, zone, limit, after)
@@ -347,6 +354,7 @@ local function parse_changes(value, zone)
             return nil, ("rrsets[%d].%s"):format(i - 1, wrong)
         end
         out[i] = change
+        walk.pause(i)
     end
 
     return out
