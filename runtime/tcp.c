@@ -358,6 +358,9 @@ tcp_connect_turn(tcp_t *tcp)
 }
 
 
+enum { POOL_HOST_MAX = 256 }; /* octets of a pool's name without Lua's help */
+
+
 static void
 on_cancel(void *data)
 {
@@ -366,46 +369,59 @@ on_cancel(void *data)
 
 
 static void
-keep_text(lua_State *L, int index, ngx_str_t *text)
+keep_text(lua_State *L, const ngx_str_t *from, ngx_str_t *text)
 {
-    size_t size;
-    const char *octets = lua_tolstring(L, index, &size);
     if (text->data != NULL) {
         ngx_free(text->data);
     }
     text->len = 0;
-    text->data = ngx_alloc(size + 1, ngx_cycle->log);
+    text->data = ngx_alloc(from->len + 1, ngx_cycle->log);
     if (text->data == NULL) {
         luaL_error(L, "no memory");
     }
-    ngx_memcpy(text->data, octets, size);
-    text->len = size;
+    ngx_memcpy(text->data, from->data, from->len);
+    text->len = from->len;
 }
 
 
-/* The name of the connection's pool: options.pool, or the peer's. */
-static void
-set_pool_name(lua_State *L, tcp_t *tcp, int options)
+static ngx_str_t
+text_at(lua_State *L, int index)
 {
-    const int top = lua_gettop(L);
-    lua_pushnil(L);
+    ngx_str_t text;
+    text.data = (u_char *) lua_tolstring(L, index, &text.len);
+    return text;
+}
+
+
+/* The name of the connection's pool: options.pool, or the peer's.  It lies in
+   room, or on the stack of Lua. */
+static ngx_str_t
+find_pool_name(lua_State *L, const tcp_t *tcp, int options, u_char *room)
+{
     if (options > 0) {
         lua_getfield(L, options, "pool");
-        if (!lua_isstring(L, -1) && !lua_isnil(L, -1)) {
+        if (lua_isstring(L, -1)) {
+            return text_at(L, -1);
+        }
+        if (!lua_isnil(L, -1)) {
             lua_pushfstring(L, "bad \"pool\" option type: %s",
                             luaL_typename(L, -1));
             luaL_argerror(L, options, lua_tostring(L, -1));
         }
     }
-    if (lua_isnil(L, -1)) {
-        lua_pushvalue(L, 2);
-        if (!lua_isnil(L, 3)) {
-            lua_pushfstring(L, ":%d", (int) tcp->port);
-            lua_concat(L, 2);
-        }
+    ngx_str_t name = text_at(L, 2);
+    if (lua_isnil(L, 3)) {
+        return name;
     }
-    keep_text(L, lua_gettop(L), &tcp->pool_name);
-    lua_settop(L, top);
+    if (name.len > POOL_HOST_MAX) {
+        lua_pushvalue(L, 2);
+        lua_pushfstring(L, ":%d", (int) tcp->port);
+        lua_concat(L, 2);
+        return text_at(L, -1);
+    }
+    u_char *end = ngx_cpymem(room, name.data, name.len);
+    end = ngx_sprintf(end, ":%ui", (ngx_uint_t) tcp->port);
+    return (ngx_str_t){(size_t) (end - room), room};
 }
 
 
@@ -473,18 +489,26 @@ tcp_connect_by(lua_State *L, tcp_t *tcp, ngx_int_t (*open)(tcp_t *tcp),
                tcp_session_t *session)
 {
     const int options = lua_istable(L, 4) ? 4 : 0;
+    const int top = lua_gettop(L);
+    u_char room[POOL_HOST_MAX + sizeof(":65535")];
     tcp_close(tcp);
     tcp->session = session;
     tcp->open = open;
-    keep_text(L, 2, &tcp->host);
     tcp->port = (in_port_t) lua_tointeger(L, 3);
-    set_pool_name(L, tcp, options);
+    const ngx_str_t pool = find_pool_name(L, tcp, options, room);
     const lua_Integer size = get_count(L, options, "pool_size");
     const lua_Integer backlog = get_count(L, options, "backlog");
-    ngx_int_t rc = tcp_pool_take(tcp, size, backlog);
+    ngx_int_t rc = tcp_pool_take(tcp, &pool, size, backlog);
+    if (rc == NGX_OK) {
+        return push_connected(L, tcp, rc);
+    }
     if (rc == NGX_BUSY) {
         return tcp_fail(L, "too many waiting connect operations");
     }
+    const ngx_str_t host = text_at(L, 2);
+    keep_text(L, &host, &tcp->host);
+    keep_text(L, &pool, &tcp->pool_name);
+    lua_settop(L, top);
     if (rc == NGX_DECLINED) {
         rc = connect_new(tcp);
     }

@@ -89,6 +89,39 @@ last_used(const tcp_pool_t *pool)
 }
 
 
+/* Those that are free: connections are kept and taken all the time. */
+static ngx_queue_t spare;
+static ngx_uint_t spare_count;
+enum { SPARE_MAX = 64 };
+
+
+static kept_t *
+new_kept(void)
+{
+    if (spare_count == 0) {
+        return ngx_alloc(sizeof(kept_t), ngx_cycle->log);
+    }
+    ngx_queue_t *first = ngx_queue_head(&spare);
+    ngx_queue_remove(first);
+    spare_count--;
+    return ngx_queue_data(first, kept_t, queue);
+}
+
+
+static void
+free_kept(kept_t *kept)
+{
+    if (spare_count == SPARE_MAX) {
+        ngx_free(kept);
+        return;
+    }
+    if (spare_count++ == 0) {
+        ngx_queue_init(&spare);
+    }
+    ngx_queue_insert_head(&spare, &kept->queue);
+}
+
+
 static void
 remove_kept(kept_t *kept)
 {
@@ -102,7 +135,7 @@ drop_kept(kept_t *kept)
 {
     remove_kept(kept);
     tcp_link_close(&kept->link);
-    ngx_free(kept);
+    free_kept(kept);
 }
 
 
@@ -114,7 +147,7 @@ take_kept(tcp_t *tcp, kept_t *kept)
     remove_kept(kept);
     tcp->link = kept->link;
     tcp->link.reused++;
-    ngx_free(kept);
+    free_kept(kept);
     c->data = tcp;
     c->idle = 0;
     if (c->read->timer_set) {
@@ -175,11 +208,12 @@ wait_for_turn(tcp_t *tcp, tcp_pool_t *pool)
 
 
 ngx_int_t
-tcp_pool_take(tcp_t *tcp, lua_Integer size, lua_Integer backlog)
+tcp_pool_take(tcp_t *tcp, const ngx_str_t *name, lua_Integer size,
+              lua_Integer backlog)
 {
-    tcp_pool_t *pool = pool_find(&tcp->pool_name);
+    tcp_pool_t *pool = pool_find(name);
     if (pool == NULL && (size > 0 || backlog >= 0)) {
-        pool = pool_new(&tcp->pool_name,
+        pool = pool_new(name,
                         size > 0 ? (ngx_uint_t) size
                                  : (ngx_uint_t) tcp_conf(tcp)->pool_size,
                         (ngx_int_t) backlog);
@@ -383,11 +417,11 @@ tcp_setkeepalive(lua_State *L)
         }
         count_link(tcp, pool);
     }
-    kept_t *kept = ngx_calloc(sizeof(*kept), ngx_cycle->log);
+    kept_t *kept = new_kept();
     if (kept == NULL ||
         ngx_handle_read_event(tcp->link.connection->read, 0) != NGX_OK) {
         if (kept != NULL) {
-            ngx_free(kept);
+            free_kept(kept);
         }
         return tcp_fail(L, "no memory");
     }

@@ -212,7 +212,8 @@ void tcp_ssl_free(tcp_t *tcp);
 /* A kept connection of the pool, or a slot in it.  size and backlog < 0: not
    given.  NGX_OK: tcp->link is connected; NGX_DECLINED: connect a new one;
    NGX_AGAIN: it waits for its turn; NGX_BUSY: too many wait. */
-ngx_int_t tcp_pool_take(tcp_t *tcp, lua_Integer size, lua_Integer backlog);
+ngx_int_t tcp_pool_take(tcp_t *tcp, const ngx_str_t *name, lua_Integer size,
+                        lua_Integer backlog);
 
 /* A link of a pool has been closed: who waits may connect. */
 void tcp_pool_release(tcp_pool_t *pool);
