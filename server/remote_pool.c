@@ -317,6 +317,21 @@ give_batch(remote_link_t *link)
 }
 
 
+/* A thread waits with each connection to MySQL that is made by TLS: one at a
+   time, so that servers that are silent leave threads for others. */
+static ngx_uint_t
+may_open_link(const remote_store_t *store)
+{
+    const ngx_uint_t connecting = store->link_count - store->ready_count;
+    const ngx_uint_t by_thread = !store->conf->options->is_redis &&
+                                 store->conf->options->ca_file != NULL;
+    return store->waiting_count > connecting &&
+           store->link_count < store->conf->options->max_connections &&
+           !(by_thread && connecting > 0) && !store->back_off.timer_set &&
+           !store->is_closing;
+}
+
+
 void
 remote_pump(remote_store_t *store)
 {
@@ -331,10 +346,7 @@ remote_pump(remote_store_t *store)
         }
         store->driver->start(link, job);
     }
-    const ngx_uint_t connecting = store->link_count - store->ready_count;
-    if (store->waiting_count > connecting &&
-        store->link_count < store->conf->options->max_connections &&
-        !store->back_off.timer_set && !store->is_closing) {
+    if (may_open_link(store)) {
         open_link(store);
     }
 }

@@ -11,10 +11,15 @@ enum {
     OCTETS_MAX = 1 << 30, /* of one call */
 };
 
-static _Thread_local struct {
+typedef struct {
     bool is_set;
     uint64_t at_ms; /* without what the octets have earned */
     uint64_t octets;
+} span_t;
+
+static _Thread_local struct {
+    span_t call;
+    span_t run;         /* of several calls */
     uint64_t narrow_ms; /* 0: none */
 } deadline;
 
@@ -27,19 +32,48 @@ now_ms(void)
     return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
 }
 
+static span_t
+span_of(unsigned timeout_ms)
+{
+    return (span_t){.is_set = true, .at_ms = now_ms() + timeout_ms};
+}
+
+static uint64_t
+end_of(const span_t *span)
+{
+    return span->at_ms + span->octets / OCTETS_A_MS;
+}
+
 void
 deadline_begin(unsigned timeout_ms)
 {
-    deadline.is_set = true;
-    deadline.at_ms = now_ms() + timeout_ms;
-    deadline.octets = 0;
+    deadline.call = span_of(timeout_ms);
     deadline.narrow_ms = 0;
 }
 
 void
 deadline_end(void)
 {
-    deadline.is_set = false;
+    deadline.call.is_set = false;
+}
+
+void
+deadline_begin_run(unsigned timeout_ms)
+{
+    deadline.run = span_of(timeout_ms);
+}
+
+void
+deadline_extend_run(unsigned ms)
+{
+    deadline.run.at_ms += ms;
+}
+
+bool
+deadline_end_run(void)
+{
+    deadline.run.is_set = false;
+    return now_ms() >= end_of(&deadline.run);
 }
 
 void
@@ -51,24 +85,29 @@ deadline_narrow(unsigned timeout_ms)
 void
 deadline_moved(size_t octets)
 {
-    deadline.octets += octets;
+    deadline.call.octets += octets;
+    deadline.run.octets += octets;
 }
 
 int
 deadline_left(void)
 {
-    if (!deadline.is_set) {
+    if (!deadline.call.is_set) {
         return -1;
     }
 
     const uint64_t now = now_ms();
-    uint64_t end = deadline.at_ms + deadline.octets / OCTETS_A_MS;
+    uint64_t end = end_of(&deadline.call);
+
+    if (deadline.run.is_set && end_of(&deadline.run) < end) {
+        end = end_of(&deadline.run);
+    }
 
     if (deadline.narrow_ms != 0 && deadline.narrow_ms < end) {
         end = deadline.narrow_ms;
     }
 
-    if (now >= end || deadline.octets > OCTETS_MAX) {
+    if (now >= end || deadline.call.octets > OCTETS_MAX) {
         return 0;
     }
 

@@ -14,6 +14,7 @@
 #include "dns/type.h"
 #include "store/file.h"
 #include "store/private/database.h"
+#include "store/private/deadline.h"
 
 /*
  * The file: {"store":"...","tried_at":...,"current_at":...,"error":"...",
@@ -29,7 +30,11 @@ struct store_mirror_s {
     bool is_dirty; /* more has changed than the times */
 };
 
-enum { SAVE_SECONDS = 5 }; /* between writes of the times alone */
+enum {
+    SAVE_SECONDS = 5, /* between writes of the times alone */
+    ZONE_MS = 1000,   /* of a run's time, for each zone that is copied, besides
+                         what its octets earn */
+};
 
 /* A run. */
 typedef struct {
@@ -350,6 +355,7 @@ follow_zone(const run_t *run, const store_listed_zone_t *zone)
         }
     }
 
+    deadline_extend_run(ZONE_MS);
     return copy_zone(run, zone);
 }
 
@@ -473,6 +479,24 @@ follow(const run_t *run)
     return status;
 }
 
+/* A server that answers each call late would else hold the thread for as many
+   calls as there are zones.  What was copied stays. */
+static dns_status_t
+follow_in_time(const run_t *run)
+{
+    deadline_begin_run(DATABASE_TIMEOUT_MS);
+
+    dns_status_t status = follow(run);
+
+    if (deadline_end_run() && status == DNS_ESTORE) {
+        snprintf(run->error, STORE_ERROR_SIZE,
+                 "the database is too slow: the run was ended, the next one "
+                 "goes on");
+    }
+
+    return status;
+}
+
 static void
 note_end(const run_t *run, dns_status_t status)
 {
@@ -505,7 +529,7 @@ run_locked(const run_t *run)
         return status;
     }
 
-    status = follow(run);
+    status = follow_in_time(run);
     note_end(run, status);
 
     if ((mirror->is_dirty || time(NULL) - mirror->saved_at >= SAVE_SECONDS) &&

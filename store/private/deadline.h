@@ -15,6 +15,14 @@
 void deadline_begin(unsigned timeout_ms);
 void deadline_end(void);
 
+/* Several calls together: of each no more is left than of the run, which earns
+   time by octets as calls do, and by what it has done. */
+void deadline_begin_run(unsigned timeout_ms);
+void deadline_extend_run(unsigned ms);
+
+/* Was the time over? */
+bool deadline_end_run(void);
+
 /* A part of the call that has less time, such as to connect to one of several
    hosts; 0: it is over. */
 void deadline_narrow(unsigned timeout_ms);

@@ -326,3 +326,14 @@ def test_a_reply_octet_by_octet_holds_up_nobody_else(start, fake, redis, kind):
     threading.Thread(target=put, args=(server, "f.test", 1), daemon=True).start()
     assert put(server, "e.test", 9).status == 200
     server.stop()
+
+
+def test_a_run_of_a_mirror_ends(start):
+    """Each call is answered in the time of a call, but there is one for each zone."""
+    zones = {f"z{i}.test": [] for i in range(30)}
+    with FakeMySql(zones) as fake:
+        fake.change = lambda kind, packet: (
+            time.sleep(5 * (kind == "columns" and b"ttl" in fake.heard[-2000:])), packet)[1]
+        server = serve(start, fake.url(), "5s mirror=data")
+        server.wait_for_log("is too slow: the run was ended", 60)
+        assert texts(server.query("www.e.test")) == ["192.0.2.90"]

@@ -8,10 +8,13 @@ import threading
 import time
 
 import dns.exception
+import dns.message
+import dns.rcode
 import pytest
 
 from databases import MariaDb
 from lua_conf import Peer
+from proxy import Proxy
 from resolua_server import HOST, wait_for
 from service_conf import SAMPLE, resolua
 from stores import MySqlZones
@@ -96,3 +99,26 @@ def test_others_are_answered_while_a_handshake_stands_still(start, zones, tmp_pa
         assert time.time() - begin < 0.4
         time.sleep(0.01)
     peer.close()
+
+
+def test_a_silent_database_takes_one_thread(start, zones, tmp_path):
+    """However many queries wait for a connection: each is made on a thread."""
+    proxy = Proxy(zones.db.port)
+    server = start(CONF % (proxy.port, tmp_path / "cert"), run=False)
+    resolua(server, "zone", "load", SAMPLE)
+    server.start()
+    wait_for(lambda: is_answered(server, "www.a.test"))
+    proxy.mode = "hole"
+    before = proxy.accepted
+    proxy.cut()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect((HOST, server.port("DNS")))
+        s.settimeout(30)
+        for i in range(40):
+            s.send(dns.message.make_query(f"n{i}.a.test", "A").to_wire())
+        for _ in range(40):
+            assert dns.message.from_wire(s.recv(4096)).rcode() == dns.rcode.SERVFAIL
+    assert proxy.accepted - before <= 3  # one after another
+    proxy.mode = "pass"
+    wait_for(lambda: is_answered(server, "www.a.test"))
+    proxy.stop()
