@@ -12,6 +12,7 @@ struct dns_ancestors_s {
     size_t slot_count;
     size_t count;
     dns_order_t *order; /* owned; NULL: it is not kept */
+    bool has_wildcards; /* among the owners */
 };
 
 dns_status_t
@@ -149,6 +150,9 @@ dns_ancestors_add(dns_ancestors_t *a, const dns_name_t *owner)
         return added;
     }
 
+    a->has_wildcards =
+        a->has_wildcards || (owner->octets[0] == 1 && owner->octets[1] == '*');
+
     for (unsigned n = owner->label_count; n-- > a->apex.label_count;) {
         const uint8_t *name = dns_name_suffix(owner, n);
         size_t size = (size_t) (owner->octets + owner->size - name);
@@ -182,6 +186,35 @@ bool
 dns_ancestors_knows(const dns_ancestors_t *a, const dns_name_t *name)
 {
     return knows(a, name->octets, name->size);
+}
+
+/* The wildcard stands below the closest name above that is there: looked for
+   from the apex downwards, for random names may have many labels. */
+bool
+dns_ancestors_cover(const dns_ancestors_t *a, const dns_name_t *name)
+{
+    uint8_t wildcard[2 + DNS_NAME_MAX] = {1, '*'};
+    const uint8_t *encloser = dns_name_suffix(name, a->apex.label_count);
+    size_t size = a->apex.size;
+
+    if (!a->has_wildcards) {
+        return false;
+    }
+
+    for (unsigned n = a->apex.label_count + 1; n < name->label_count; n++) {
+        const uint8_t *next = dns_name_suffix(name, n);
+        size_t next_size = (size_t) (name->octets + name->size - next);
+
+        if (!knows(a, next, next_size)) {
+            break;
+        }
+
+        encloser = next;
+        size = next_size;
+    }
+
+    memcpy(wildcard + 2, encloser, size);
+    return has_slot(a, owner_hash(hash_of(a, wildcard, size + 2)));
 }
 
 bool

@@ -47,6 +47,11 @@ dns_ancestors_add(dns_ancestors_t *ancestors, const dns_name_t *owner);
 DNS_EXPORT bool dns_ancestors_knows(const dns_ancestors_t *ancestors,
                                     const dns_name_t *name);
 
+/* May a wildcard make the name, which is not known (RFC 4592)?  name: lower
+   case, below the apex. */
+DNS_EXPORT bool dns_ancestors_cover(const dns_ancestors_t *ancestors,
+                                    const dns_name_t *name);
+
 /* Has name something below it?  name: lower case. */
 DNS_EXPORT bool dns_ancestors_has(const dns_ancestors_t *ancestors,
                                   const dns_name_t *name);

@@ -62,7 +62,9 @@ dns_remote_knows(const dns_name_t *name, const dns_name_t *apex)
         const dns_ancestors_t *names =
             remote_below_last(&remote_stores[i], apex);
         if (names != NULL) {
-            return dns_ancestors_knows(names, name) ? NGX_OK : NGX_DECLINED;
+            return dns_ancestors_knows(names, name)   ? NGX_OK
+                   : dns_ancestors_cover(names, name) ? NGX_AGAIN
+                                                      : NGX_DECLINED;
         }
     }
     return NGX_AGAIN;
@@ -100,8 +102,7 @@ dns_remote_health(const dns_name_t *name)
         return 0;
     }
     const char *name_of_store = store->group->name;
-    return ngx_crc32_long((u_char *) name_of_store,
-                          ngx_strlen(name_of_store)) |
+    return ngx_crc32_long((u_char *) name_of_store, ngx_strlen(name_of_store)) |
            1;
 }
 

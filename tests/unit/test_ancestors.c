@@ -49,6 +49,37 @@ has(const dns_ancestors_t *a, const char *text)
     return dns_ancestors_has(a, &name);
 }
 
+static bool
+cover(const dns_ancestors_t *a, const char *text)
+{
+    const dns_name_t name = name_of(text);
+
+    return dns_ancestors_cover(a, &name);
+}
+
+static void
+wildcards_cover_what_is_below_their_encloser(void **state)
+{
+    dns_ancestors_t *a = ancestors_of("example.test.");
+
+    (void) state;
+    add(a, "a.b.example.test.");
+    assert_false(cover(a, "x.b.example.test."));
+    add(a, "*.b.example.test.");
+    add(a, "*.c.example.test.");
+    assert_true(cover(a, "x.b.example.test."));
+    assert_true(cover(a, "x.y.z.b.example.test."));
+    assert_true(cover(a, "x.c.example.test."));
+    assert_false(cover(a, "x.a.b.example.test."));
+    assert_false(cover(a, "x.example.test."));
+    assert_false(cover(a, "x.d.example.test."));
+    add(a, "*.example.test.");
+    assert_true(cover(a, "x.example.test."));
+    assert_true(cover(a, "x.d.example.test."));
+    assert_false(cover(a, "x.a.b.example.test."));
+    dns_ancestors_free(a);
+}
+
 static void
 names_between_owner_and_apex_are_there(void **state)
 {
@@ -154,6 +185,7 @@ main(void)
         cmocka_unit_test(owners_and_what_is_above_them_are_known),
         cmocka_unit_test(tells_what_is_empty_and_how_far_a_name_exists),
         cmocka_unit_test(names_outside_are_left_out),
+        cmocka_unit_test(wildcards_cover_what_is_below_their_encloser),
         cmocka_unit_test(many_names_are_all_there),
     };
 
