@@ -195,14 +195,13 @@ log_lack(remote_below_t *below, const remote_store_t *store)
     (void) dns_name_to_text(zone, below->apex.octets);
     ngx_log_error(
         NGX_LOG_WARN, ngx_cycle->log, 0,
-        "dns_store %V: the names of the signed zone %s cannot be listed, for "
+        "dns_store %s: the names of the signed zone %s cannot be listed, for "
         "%s; its answers say without proof what does not exist, and resolvers "
         "that validate take them for forged; serve the zone from a copy "
         "(mirror=DIR)",
-        &store->conf->name, zone,
-        below->status == DNS_ELIMIT
-            ? "there are more than 100000"
-            : "the layout of the tables is not PowerDNS's");
+        store->conf->name, zone,
+        below->status == DNS_ELIMIT ? "there are more than 100000"
+                                    : "the store has no query_owners");
 }
 
 

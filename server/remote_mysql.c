@@ -280,7 +280,8 @@ start(remote_link_t *link, remote_job_t *job)
     unsigned count = 0;
     if (job->set == NULL) {
         if (job->owners != NULL) {
-            store_mysql_begin_owners(own->db, job->owners_zone, job->owners);
+            store_mysql_begin_owners(own->db, job->owners_zone,
+                                     job->owners_apex, job->owners);
         } else {
             store_mysql_begin_zones(own->db, job->zones);
         }

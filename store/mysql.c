@@ -11,6 +11,7 @@
 
 #include "store/mysql_guard.h"
 #include "store/private/mysql.h"
+#include "store/private/mysql_database.h"
 #include "store/private/records.h"
 
 enum { JSON_SERIAL = 1 }; /* of zones whose SOA has none */
@@ -227,13 +228,15 @@ store_mysql_begin_zones(store_mysql_t *db, dns_zone_list_t *zones)
 
 void
 store_mysql_begin_owners(store_mysql_t *db, uint32_t zone_id,
-                         dns_ancestors_t *owners)
+                         const dns_name_t *apex, dns_ancestors_t *owners)
 {
     begin(db, MYSQL_ASKING_OWNERS);
     db->owners = owners;
     db->owners_zone = zone_id;
+    db->owners_apex = apex;
 
-    if (db->options->layout.zones != NULL) {
+    if (db->options->layout.zones != NULL &&
+        db->options->layout.owners == NULL) {
         store_mysql_end(db, DNS_ENOTFOUND, "");
     }
 }
@@ -298,14 +301,22 @@ start_prepare(store_mysql_t *db)
 static int
 start_owners(store_mysql_t *db)
 {
-    free(db->text);
-    db->text = NULL;
+    buffer_t statement = {0};
 
-    if (asprintf(&db->text,
-                 "SELECT DISTINCT name FROM records WHERE domain_id = %u AND"
-                 " disabled = 0 AND type IS NOT NULL LIMIT %d",
-                 db->owners_zone, STORE_MYSQL_OWNERS_MAX + 1) < 0) {
-        db->text = NULL;
+    if (db->options->layout.owners != NULL) {
+        my_put_own(&statement, db->link, db->options->layout.owners,
+                   db->owners_apex->octets);
+    } else {
+        buffer_put(&statement,
+                   "SELECT DISTINCT name FROM records WHERE domain_id = %u AND"
+                   " disabled = 0 AND type IS NOT NULL LIMIT %d",
+                   db->owners_zone, STORE_MYSQL_OWNERS_MAX + 1);
+    }
+
+    free(db->text);
+    db->text = statement.octets;
+
+    if (statement.failed) {
         db->result = 1;
         return 0;
     }

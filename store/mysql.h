@@ -102,9 +102,11 @@ DNS_EXPORT void store_mysql_begin_fetch(store_mysql_t *db,
                                         dns_fetched_t *const *sets,
                                         unsigned count);
 
-/* Adds the owner names of a zone of PowerDNS's layout.  DNS_ELIMIT: they are
-   more than STORE_MYSQL_OWNERS_MAX.  DNS_ENOTFOUND: another layout. */
+/* Adds the owner names of a zone: by its number, or by its apex (borrowed until
+   the job is done) in a layout of its own.  DNS_ELIMIT: they are more than
+   STORE_MYSQL_OWNERS_MAX.  DNS_ENOTFOUND: the layout does not tell them. */
 DNS_EXPORT void store_mysql_begin_owners(store_mysql_t *db, uint32_t zone_id,
+                                         const dns_name_t *apex,
                                          dns_ancestors_t *owners);
 
 /* ready: 0 for the first step of a job. */

@@ -491,23 +491,29 @@ my_read_parked(store_database_t *db, const store_edit_t *only,
     return status;
 }
 
-/* The statement of a site's own layout, with the zone's name for its "?". */
+void
+my_put_own(buffer_t *out, MYSQL *mysql, const char *query, const uint8_t *apex)
+{
+    const char *parameter = strchr(query, '?');
+
+    buffer_put_octets(out, query, (size_t) (parameter - query));
+    my_put_name(out, mysql, apex);
+    buffer_put(out, "%s", parameter + 1);
+}
+
 static dns_status_t
 ask_own(store_database_t *db, const dns_name_t *apex)
 {
     const char *query = db->options->layout.records;
-    const char *parameter = query == NULL ? NULL : strchr(query, '?');
     buffer_t statement = {0};
 
-    if (parameter == NULL) {
+    if (query == NULL || strchr(query, '?') == NULL) {
         return database_fail(db, DNS_ESTORE,
                              "the store has no query_records, which lists a "
                              "zone");
     }
 
-    buffer_put_octets(&statement, query, (size_t) (parameter - query));
-    my_put_name(&statement, my_of(db), apex->octets);
-    buffer_put(&statement, "%s", parameter + 1);
+    my_put_own(&statement, my_of(db), query, apex->octets);
 
     dns_status_t status = my_run(db, &statement);
 

@@ -75,6 +75,8 @@ static const option_t table[] = {
      "the statement that finds what is below a name"},
     {"query_records", TEXT, MYSQL, AT(layout.records), 0, NULL,
      "the statement for all records of a zone"},
+    {"query_owners", TEXT, MYSQL, AT(layout.owners), 0, NULL,
+     "the statement for the names of a zone, which proofs need"},
     {"coredns", TEXT, MYSQL, AT(coredns), 0, NULL,
      "the prefix of the tables of CoreDNS's MySQL plugin"},
     {"channel", TEXT, REDIS, AT(channel), 0, NULL,

@@ -54,12 +54,15 @@ typedef struct {
  *   for LIKE.  NULL: what has no records is absent.
  * records: for listings, as names, of the zone with the name that is its
  *   parameter.  NULL: zones are not listed.
+ * owners: the owner names of the zone with the name that is its parameter, each
+ *   once.  NULL: they are not listed.
  */
 typedef struct {
     const char *zones; /* NULL: PowerDNS's layout, which alone can be edited */
     const char *names;
     const char *below;
     const char *records;
+    const char *owners;
     bool content_is_json; /* as the CoreDNS plugin for MySQL has it */
 } store_mysql_layout_t;
 

@@ -82,6 +82,11 @@ check_layout(const options_reader_t *reader)
                                 "query_zones and query_names go together");
     }
 
+    if (layout->owners != NULL && layout->zones == NULL) {
+        return options_complain(reader, layout->owners,
+                                "query_zones and query_names are missing");
+    }
+
     if (o->mirror != NULL && layout->zones != NULL && layout->records == NULL) {
         return options_complain(reader, o->name,
                                 "a mirror needs query_records");
@@ -95,7 +100,12 @@ check_layout(const options_reader_t *reader)
                                  "\"LIKE ?\" is missing");
     }
 
-    return status == DNS_OK ? check_statement(reader, layout->records, "?",
+    if (status == DNS_OK) {
+        status =
+            check_statement(reader, layout->records, "?", "\"= ?\" is missing");
+    }
+
+    return status == DNS_OK ? check_statement(reader, layout->owners, "?",
                                               "\"= ?\" is missing")
                             : status;
 }

@@ -96,6 +96,7 @@ struct store_mysql_s {
     dns_zone_list_t *zones;  /* borrowed */
     dns_ancestors_t *owners; /* borrowed */
     uint32_t owners_zone;
+    const dns_name_t *owners_apex;             /* borrowed */
     dns_fetched_t *sets[STORE_MYSQL_SETS_MAX]; /* borrowed */
     unsigned set_count;
     unsigned statement;  /* which of them this fetch uses */

@@ -39,6 +39,11 @@ void my_put_quoted(buffer_t *out, MYSQL *mysql, const char *text, size_t size);
 /* A name as the layout has it: lower case, no final dot. */
 void my_put_name(buffer_t *out, MYSQL *mysql, const uint8_t *name);
 
+/* A statement of a site's own layout, with the zone's name for its "?", which
+   it has. */
+void my_put_own(buffer_t *out, MYSQL *mysql, const char *query,
+                const uint8_t *apex);
+
 /* The zone's number into db->zone_id; lock: what the statement ends with.
    DNS_ENOTFOUND. */
 dns_status_t my_find_zone(store_database_t *db, const dns_name_t *apex,

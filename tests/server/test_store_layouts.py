@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from dns.rdatatype import NSEC
 
 from databases import MariaDb, Redis
 from resolua_server import ROOT, wait_for
@@ -51,6 +52,33 @@ def test_one_table_of_numbers(start, mysql):
     edit = server.http("/dns/zones/example.test/www.example.test/A", "PUT",
                        '{"ttl":60,"records":["192.0.2.1"]}')
     assert edit.status >= 400 and "read only" in edit.text
+
+
+def test_proofs_of_a_zone_in_one_table(start, mysql):
+    """With and without query_owners, which tells the order of its names."""
+    mysql.run_file("conf/examples/one-table/schema.sql")
+    mysql.run("INSERT INTO tb_dns (name, type, record) VALUES"
+              "('example.test', 47, 'mail.example.test. NS SOA NSEC'),"
+              "('mail.example.test', 47, 'www.example.test. A NSEC'),"
+              "('www.example.test', 47, 'example.test. A NSEC')")
+    changes = [("127.0.0.1:3306", f"127.0.0.1:{mysql.port}")]
+
+    def proofs(server, name):
+        answer = server.query(name, "TXT", want_dnssec=True)
+        return sorted(str(s.name) for s in answer.authority if s.rdtype == NSEC)
+
+    server = start_example(start, "one-table", {5300: "DNS", 8053: "HTTP"}, changes)
+    assert proofs(server, "nn.example.test") == ["example.test.", "mail.example.test."]
+    assert proofs(server, "www.example.test") == ["www.example.test."]
+    assert text(server, "below.example.test") == (0, [])
+    conf = (ROOT / "conf/examples/one-table/nginx.conf").read_text()
+    owners = re.search('"query_owners=[^"]*"', conf)[0]
+    server = start_example(start, "one-table", {5300: "DNS", 8053: "HTTP"},
+                           [(owners, ""), *changes])
+    server.allow_log("cannot be listed")
+    for _ in range(3):
+        assert proofs(server, "nn.example.test") == []
+    assert server.log().count("cannot be listed, for the store has no query_owners") == 1
 
 
 def test_one_table_is_mirrored(start, mysql):
@@ -104,6 +132,8 @@ stream {{ server {{ listen 127.0.0.1:@DNS@ udp; dns_serve on; }} }}
     ('"query_zones=SELECT 1" "query_names=SELECT 2"', "IN (?)"),
     ('"query_zones=SELECT 1" "query_names=SELECT (?)" mirror=data', "query_records"),
     ("coredns=x;drop", "not a prefix"),
+    ('"query_owners=SELECT ?"', "are missing"),
+    ('"query_zones=SELECT 1" "query_names=SELECT (?)" "query_owners=SELECT 3"', "= ?"),
     ("reverse=1", "no such option"),
 ])
 def test_wrong_queries_are_told(start, options, reason):
