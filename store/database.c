@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "dns/siphash.h"
+#include "dns/zone_list.h"
 #include "store/private/database.h"
 #include "store/private/deadline.h"
 #include "store/private/records.h"
@@ -124,6 +125,10 @@ dns_status_t
 database_list_zone(store_listing_t *out, const uint8_t *apex, uint32_t serial,
                    uint64_t generation)
 {
+    if (out->count == DNS_ZONE_LIST_MAX) {
+        return DNS_ELIMIT;
+    }
+
     if (out->count == out->capacity) {
         size_t capacity = out->capacity == 0 ? 64 : 2 * out->capacity;
         store_listed_zone_t *more =

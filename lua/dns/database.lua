@@ -51,24 +51,28 @@ local function listing(self, apex, name)
     return found
 end
 
-local function zones_of(found)
+local function zones_of(found, pause)
     local out = {}
     local zone = ffi.new("struct dns_ffi_zone")
     while C.dns_ffi_listing_next_zone(found, zone) == 1 do
         out[#out + 1] = store_module.zone_table(zone)
+        if pause then
+            pause(#out)
+        end
     end
 
     return out
 end
 
 --- See dns.store.
-function Database:zones()
+-- @tparam[opt] function pause called with each index: others have their turn
+function Database:zones(pause)
     local found, reason, kind = listing(self, nil, nil)
     if not found then
         return nil, reason, kind
     end
 
-    return zones_of(found)
+    return zones_of(found, pause)
 end
 
 --- See dns.store.

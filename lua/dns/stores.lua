@@ -26,24 +26,40 @@ local function store_of(self, zone, is_edit)
     return nil, failed or "no such zone", kind or "not found"
 end
 
+-- Both are in order; of a zone that both have, the first one's stays.
+local function merged(first, second, pause)
+    if #first == 0 or #second == 0 then
+        return #first == 0 and second or first
+    end
+
+    local out, i, j = {}, 1, 1
+    while first[i] or second[j] do
+        local a, b = first[i], second[j]
+        if a and b and a.name == b.name then
+            j = j + 1
+        elseif a and (not b or name_of.is_before(a.name, b.name)) then
+            out[#out + 1], i = a, i + 1
+        else
+            out[#out + 1], j = b, j + 1
+        end
+        pause(i + j)
+    end
+
+    return out
+end
+
 --- See dns.store.  A zone and its copy in a mirror are one.
-function Stores:zones()
-    local all, seen = {}, {}
+-- @tparam[opt] function pause called with each index: others have their turn
+function Stores:zones(pause)
+    local all = {}
+    pause = pause or function() end
     for _, store in ipairs(self.stores) do
-        local zones, reason, kind = store:zones()
+        local zones, reason, kind = store:zones(pause)
         if not zones then
             return nil, reason, kind
         end
-        for _, zone in ipairs(zones) do
-            if not seen[zone.name] then
-                seen[zone.name] = true
-                all[#all + 1] = zone
-            end
-        end
+        all = merged(all, zones, pause)
     end
-    table.sort(all, function(a, b)
-        return name_of.is_before(a.name, b.name)
-    end)
 
     return all
 end

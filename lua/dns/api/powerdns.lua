@@ -228,7 +228,7 @@ local function search_data(context)
         wants_records = kind == "all" or kind == "record",
         out = json.list {},
     }
-    for _, zone in ipairs(context.store:zones() or {}) do
+    for _, zone in ipairs(context.store:zones(walk.pause) or {}) do
         if #search.out >= max then
             break
         end

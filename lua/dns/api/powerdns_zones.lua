@@ -163,7 +163,7 @@ local function list(context)
         return list_zones(context, { one or nil })
     end
 
-    local found, reason = context.store:zones()
+    local found, reason = context.store:zones(walk.pause)
     if not found then
         return http.send_error(500, reason)
     end

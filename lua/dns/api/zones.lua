@@ -62,7 +62,7 @@ local function list(store, grant)
         return nil
     end
 
-    local zones, reason = store:zones()
+    local zones, reason = store:zones(walk.pause)
     if not zones then
         return http.send_error(500, reason)
     end
