@@ -54,6 +54,8 @@ typedef struct {
     dns_zone_t zone;
     dns_name_t name;
     bool is_order;
+    uint8_t first_labels; /* names above it that have more labels are of no use
+                             unless it exists; 0: all are of use */
 } dns_need_t;
 
 typedef struct {

@@ -13,7 +13,8 @@ is_same_need(const dns_need_t *need, uint32_t zone_id, uint8_t apex_size,
 }
 
 /* zone: NULL if the name's zone is what is needed. */
-static void
+/* What was noted; NULL: it was before, or there is no room. */
+static dns_need_t *
 note_need(answering_t *a, const dns_zone_t *zone, const dns_name_t *name)
 {
     dns_answer_t *answer = a->answer;
@@ -22,17 +23,18 @@ note_need(answering_t *a, const dns_zone_t *zone, const dns_name_t *name)
 
     for (unsigned i = 0; i < answer->need_count; i++) {
         if (is_same_need(&answer->needs[i], zone_id, apex_size, name)) {
-            return;
+            return NULL;
         }
     }
 
     if (answer->need_count == DNS_NEEDS_MAX) {
-        return;
+        return NULL;
     }
 
     dns_need_t *need = &answer->needs[answer->need_count++];
 
     need->is_order = false;
+    need->first_labels = 0;
     dns_name_ancestor(&need->name, name, name->label_count);
 
     if (zone == NULL) {
@@ -40,6 +42,8 @@ note_need(answering_t *a, const dns_zone_t *zone, const dns_name_t *name)
     } else {
         memcpy(&need->zone, zone, sizeof(need->zone));
     }
+
+    return need;
 }
 
 /* Of how many names of a path the records are asked for at once, at first; then
@@ -100,14 +104,14 @@ need_guessed(answering_t *a, const dns_name_t *name)
 }
 
 /* A name's answer may depend on all of its ancestors (cuts, DNAME, SOA) and on
-   their wildcards: asking for them together saves round trips.  Who needs a
-   name needs its ancestors: the lowest one is noted.  Below a name that is
-   absent nothing is: of a long name the first part is asked for first. */
+   their wildcards: asking for them together saves round trips.  Below a name
+   that is absent nothing is: of a long name the first part is asked for first,
+   and the name itself, for if it exists all its ancestors do. */
 static void
 need_path(answering_t *a, const dns_name_t *name)
 {
     const unsigned apex_labels = a->zone.apex.label_count;
-    dns_name_t lowest = {0};
+    unsigned lowest = 0;
     unsigned missing = 0;
     unsigned step = PATH_STEP;
 
@@ -124,7 +128,7 @@ need_path(answering_t *a, const dns_name_t *name)
         if (!is_missing(a, &ancestor, &lookup)) {
             step = n - apex_labels > step ? n - apex_labels : step;
         } else if (missing++ <= step) {
-            lowest = ancestor;
+            lowest = n;
         } else {
             break;
         }
@@ -134,8 +138,10 @@ need_path(answering_t *a, const dns_name_t *name)
         }
     }
 
-    if (missing > 0) {
-        note_need(a, &a->zone, &lowest);
+    dns_need_t *need = missing > 0 ? note_need(a, &a->zone, name) : NULL;
+
+    if (need != NULL) {
+        need->first_labels = (uint8_t) lowest;
     }
 }
 

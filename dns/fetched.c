@@ -16,6 +16,7 @@ typedef struct entry_s {
     bool rows_known;
     bool below_wanted;
     bool below_known;
+    bool is_deferred;       /* asked for when it is known to exist */
     bool exists;            /* has records or descendants */
     struct entry_s *parent; /* NULL: of the apex */
     const dns_name_t *apex; /* own_apex, or that of another entry */
@@ -323,6 +324,7 @@ next_entry(dns_fetched_t *set)
     entry->rows_known = false;
     entry->below_wanted = false;
     entry->below_known = false;
+    entry->is_deferred = false;
     entry->exists = false;
     entry->builder.size = 0;
     return entry;
@@ -408,6 +410,27 @@ skip_empty(entry_t *entry, const dns_ancestors_t *known)
     }
 }
 
+static bool
+is_for_later(const dns_need_t *need, unsigned labels)
+{
+    return need->first_labels != 0 && labels > need->first_labels &&
+           labels < need->name.label_count;
+}
+
+/* What was deferred before and is of use by now; entry: the name's, or its
+   nearest ancestor's. */
+static void
+want_deferred(const dns_fetched_t *set, const dns_need_t *need, entry_t *entry)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        set->entries[i]->is_deferred &= !set->entries[i]->exists;
+    }
+
+    for (; entry != NULL; entry = entry->parent) {
+        entry->is_deferred &= is_for_later(need, entry->name.label_count);
+    }
+}
+
 /* The name, and its ancestors that are not in the set yet. */
 dns_status_t
 dns_fetched_want(dns_fetched_t *set, const dns_need_t *need,
@@ -420,6 +443,8 @@ dns_fetched_want(dns_fetched_t *set, const dns_need_t *need,
     while (entry == NULL && n-- > need->zone.apex.label_count) {
         entry = find_ancestor(set, need->zone.id, &need->name, n);
     }
+
+    want_deferred(set, need, entry);
 
     if (entry != NULL) {
         want_below(entry);
@@ -440,6 +465,8 @@ dns_fetched_want(dns_fetched_t *set, const dns_need_t *need,
         }
 
         entry = set->entries[set->count - 1];
+
+        entry->is_deferred = is_for_later(need, n);
 
         if (n < labels) {
             skip_empty(entry, known);
@@ -468,7 +495,7 @@ dns_fetched_next_wanted(const dns_fetched_t *set, size_t *at, dns_want_t *out)
     for (; *at < set->count; (*at)++) {
         const entry_t *entry = set->entries[*at];
 
-        if (!entry->rows_known ||
+        if ((!entry->rows_known && !entry->is_deferred) ||
             (entry->below_wanted && !entry->below_known)) {
             *out = (dns_want_t){entry->zone_id, entry->apex, &entry->name,
                                 entry->rows_known};
@@ -609,6 +636,6 @@ dns_fetched_settle(dns_fetched_t *set)
 {
     for (size_t i = 0; i < set->count; i++) {
         set->entries[i]->below_known |= set->entries[i]->below_wanted;
-        set->entries[i]->rows_known = true;
+        set->entries[i]->rows_known |= !set->entries[i]->is_deferred;
     }
 }
