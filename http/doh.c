@@ -18,8 +18,8 @@ static ngx_str_t json_type = ngx_string("application/dns-json");
 
 typedef struct {
     ngx_http_request_t *request;
-    dns_server_ask_t *ask; /* while Lua answers, or NULL */
-    const uint8_t *packet; /* in the request's pool */
+    dns_server_ask_t *pending; /* NULL: it does not wait */
+    const uint8_t *packet;     /* in the request's pool */
     size_t packet_size;
     ngx_uint_t is_json;
 } doh_t;
@@ -99,20 +99,17 @@ send_answer(const doh_t *doh, const uint8_t *answer, size_t size)
 }
 
 
-/* Lua has answered. */
+/* The end of a pending query. */
 static void
 on_answer(void *data, const uint8_t *answer, size_t size)
 {
     doh_t *doh = data;
     ngx_http_request_t *r = doh->request;
     ngx_connection_t *c = r->connection;
-    const ngx_uint_t is_late = doh->ask != NULL;
-    doh->ask = NULL;
+    doh->pending = NULL;
     dns_statistics_flush();
     ngx_http_finalize_request(r, send_answer(doh, answer, size));
-    if (is_late) {
-        ngx_http_run_posted_requests(c);
-    }
+    ngx_http_run_posted_requests(c);
 }
 
 
@@ -120,9 +117,9 @@ static void
 on_request_end(void *data)
 {
     doh_t *doh = data;
-    if (doh->ask != NULL) {
-        dns_server_ask_cancel(doh->ask);
-        doh->ask = NULL;
+    if (doh->pending != NULL) {
+        dns_server_cancel(doh->pending);
+        doh->pending = NULL;
     }
 }
 
@@ -138,24 +135,19 @@ answer(doh_t *doh)
         .client = dns_server_client(r->connection->sockaddr),
         .packet = doh->packet,
         .packet_size = doh->packet_size,
+        .log = r->connection->log,
         .transport = DNS_OVER_HTTPS,
         .out = out,
     };
-    dns_server_begin();
-    const dns_server_verdict_t verdict = dns_server_answer(&call);
-    dns_server_end();
+    const dns_handled_t handled = dns_server_handle(&call);
     dns_statistics_flush();
-    if (verdict != DNS_SERVER_ASK) {
-        return send_answer(doh, out,
-                           verdict == DNS_SERVER_SEND ? call.size : 0);
+    if (handled == DNS_ANSWERED) {
+        return send_answer(doh, out, call.size);
     }
+    doh->pending = call.pending;
     r->main->count++;                              /* on_answer's */
     r->read_event_handler = ngx_http_test_reading; /* the client may go */
-    dns_server_ask_t *ask =
-        dns_server_ask(&call, r->connection->log, on_answer, doh);
-    if (ask != NULL) {
-        doh->ask = ask;
-    }
+    dns_server_wait(call.pending, on_answer, doh);
     return NGX_DONE;
 }
 

@@ -2,16 +2,8 @@
 #define SERVER_ANSWER_H
 
 /*
- * Answering in place: errors, the answer cache, the embedded store.  The UDP
- * lane, TCP connections and DNS over HTTPS all call this:
- *
- *     dns_server_begin();
- *     for each packet:
- *         dns_server_answer(&call);
- *     dns_server_end();
- *
- * Between begin and end one snapshot of the zones is read; do not yield there.
- * Nested pairs are one.
+ * What the steps of a query share: errors, the answer cache, the zones.  Faces
+ * call server/handle.h.
  */
 
 #include <ngx_config.h>
@@ -21,40 +13,17 @@
 #include "dns/query.h"
 #include "dns/type.h"
 #include "server/client.h"
-#include "server/conf.h"
+#include "server/handle.h"
 #include "server/remote.h"
 
 typedef enum {
     DNS_SERVER_SEND, /* out holds the answer */
     DNS_SERVER_DROP, /* no answer is due */
-    DNS_SERVER_ASK,  /* not from here: Lua has to look at it */
+    DNS_SERVER_ASK,  /* somebody has to be asked */
 } dns_server_verdict_t;
 
-typedef struct {
-    const dns_server_conf_t *conf; /* borrowed */
-    const struct sockaddr *client; /* borrowed */
-    const uint8_t *packet;         /* borrowed */
-    size_t packet_size;            /* octets */
-    dns_transport_t transport;
-    uint32_t idle_timeout_ms; /* granted to who asks (RFC 7828); 0: none */
-    uint8_t *out;             /* borrowed; see dns_server_room() */
-    size_t size;              /* set: octets of the answer */
-    ngx_uint_t skip_hooks;    /* the hooks have seen it */
-    ngx_uint_t may_keep;      /* set: what Lua answers may be cached */
-    dns_share_t *share;       /* set with DNS_SERVER_ASK: the name is strange
-                                 (server/fairness.h); NULL: it is known */
-    struct dns_server_ask_s *pending; /* set with DNS_SERVER_ASK: what Lua has
-                                         begun; goes to dns_server_ask() or
-                                         dns_server_ask_cancel() */
-} dns_server_call_t;
-
-/* Octets that out must have. */
-static inline size_t
-dns_server_room(dns_transport_t transport)
-{
-    return transport == DNS_OVER_UDP ? DNS_SERVER_UDP_SIZE_MAX : 65535;
-}
-
+/* The steps that wait for nobody: errors, hooks, the cache, the embedded store.
+   Between dns_server_begin() and dns_server_end(). */
 dns_server_verdict_t dns_server_answer(dns_server_call_t *call);
 
 /*
@@ -114,9 +83,6 @@ size_t dns_server_error(const dns_server_call_t *call, int rcode);
 
 /* Has the embedded store zones below a zone's apex?  Between begin and end. */
 ngx_uint_t dns_server_has_zones_below(const dns_name_t *apex);
-
-void dns_server_begin(void);
-void dns_server_end(void);
 
 /* In each worker.  A store that cannot be opened is logged, and answers are
    SERVFAIL. */

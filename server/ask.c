@@ -117,8 +117,9 @@ copy_call(dns_server_ask_t *ask, const dns_server_call_t *call, ngx_log_t *log)
 
 /* One with copies of the call's packet and client; NULL: no memory. */
 static dns_server_ask_t *
-ask_take(const dns_server_call_t *call, ngx_log_t *log)
+ask_take(const dns_server_call_t *call)
 {
+    ngx_log_t *log = call->log;
     dns_server_ask_t *ask = ask_new(log);
     if (ask == NULL) {
         return NULL;
@@ -137,6 +138,7 @@ ask_take(const dns_server_call_t *call, ngx_log_t *log)
     ask->keep_max = UINT32_MAX;
     ask->source = 0;
     ask->is_background = ask->is_check = ask->is_silent = 0;
+    ask->answered = NULL;
     ask->hook.forward_size = 0;
     ask->hook.new_name_size = 0;
     return ask;
@@ -417,7 +419,7 @@ on_long_wait(ngx_event_t *ev)
     ask->call.out = ask_answer.octets;
     ask_answer.size = dns_server_cache_get_stale(&ask->call, &ask->query);
     dns_server_ask_t *stand_in =
-        ask_answer.size > 0 ? ask_take(&ask->call, ngx_cycle->log) : NULL;
+        ask_answer.size > 0 ? ask_take(&ask->call) : NULL;
     if (stand_in == NULL) {
         return;
     }
@@ -538,7 +540,7 @@ take_along(dns_server_ask_t *ask)
 dns_server_verdict_t
 dns_server_hooked(dns_server_call_t *call)
 {
-    dns_server_ask_t *ask = ask_take(call, ngx_cycle->log);
+    dns_server_ask_t *ask = ask_take(call);
     ngx_int_t rc = NGX_OK;
     if (ask == NULL) {
         call->size = dns_server_error(call, DNS_RCODE_SERVFAIL);
@@ -566,33 +568,8 @@ dns_server_hooked(dns_server_call_t *call)
 }
 
 
-dns_server_ask_t *
-dns_server_ask(const dns_server_call_t *call, ngx_log_t *log,
-               dns_server_answered_pt answered, void *data)
-{
-    dns_server_ask_t *ask =
-        call->pending != NULL ? call->pending : ask_take(call, log);
-    if (ask == NULL) {
-        answered(data, NULL, 0);
-        return NULL;
-    }
-    ask->answered = answered;
-    ask->data = data;
-    ask->request.log = log;
-    if (ask->request.entry != NULL || ask->step == ASK_ZONES) {
-        return ask; /* its hook sleeps, or a store is being asked */
-    }
-    const ngx_int_t rc = begin(ask);
-    if (rc == NGX_AGAIN) {
-        return ask;
-    }
-    service_ended(ask, rc);
-    return NULL;
-}
-
-
 static void
-on_check(ngx_event_t *ev)
+on_begin(ngx_event_t *ev)
 {
     dns_server_ask_t *ask = ev->data;
     const ngx_int_t rc = begin(ask);
@@ -602,24 +579,80 @@ on_check(ngx_event_t *ev)
 }
 
 
+/* Asking begins when the event loop goes on: what is answered in place goes
+   first, and who is asked may answer at once. */
+static void
+post_begin(dns_server_ask_t *ask)
+{
+    ask->event.handler = on_begin;
+    ask->event.data = ask;
+    ask->event.log = ngx_cycle->log;
+    ngx_post_event(&ask->event, &ngx_posted_events);
+}
+
+
+static dns_handled_t
+begin_pending(dns_server_call_t *call)
+{
+    dns_server_ask_t *ask =
+        call->pending != NULL ? call->pending : ask_take(call);
+    if (ask == NULL) {
+        call->size = dns_server_error(call, DNS_RCODE_SERVFAIL);
+        return DNS_ANSWERED;
+    }
+    call->pending = ask;
+    if (ask->request.entry == NULL) { /* else its hook sleeps */
+        post_begin(ask);
+    }
+    return DNS_PENDING;
+}
+
+
+dns_handled_t
+dns_server_handle(dns_server_call_t *call)
+{
+    dns_handled_t handled = DNS_ANSWERED;
+    call->pending = NULL;
+    dns_server_begin();
+    switch (dns_server_answer(call)) {
+    case DNS_SERVER_SEND:
+        break;
+    case DNS_SERVER_DROP:
+        call->size = 0;
+        break;
+    case DNS_SERVER_ASK:
+        handled = begin_pending(call);
+        break;
+    }
+    dns_server_end();
+    return handled;
+}
+
+
+void
+dns_server_wait(dns_server_ask_t *pending, dns_server_answered_pt answered,
+                void *data)
+{
+    pending->answered = answered;
+    pending->data = data;
+}
+
+
 /* Asks in the background whether the source is back. */
 static void
 begin_check(const dns_server_call_t *call, uint32_t source)
 {
-    dns_server_ask_t *ask = ask_take(call, ngx_cycle->log);
+    dns_server_ask_t *ask = ask_take(call);
     if (ask == NULL) {
         dns_health_end_check(source);
         return;
     }
     ask->call.may_keep = 1;
-    ask->answered = NULL;
+    ask->call.log = ask->request.log = ngx_cycle->log; /* nobody's */
     ask->is_background = 1;
     ask->is_check = 1;
     ask->checked = source;
-    ask->event.handler = on_check;
-    ask->event.data = ask;
-    ask->event.log = ngx_cycle->log;
-    ngx_post_event(&ask->event, &ngx_posted_events);
+    post_begin(ask);
 }
 
 
@@ -641,22 +674,15 @@ dns_server_ask_stale(const dns_server_call_t *call, const dns_query_t *query)
 }
 
 
-dns_server_ask_t *
-dns_server_ask_new(const dns_server_call_t *call, ngx_log_t *log)
-{
-    return ask_take(call, log);
-}
-
-
 void
-dns_server_ask_cancel(dns_server_ask_t *ask)
+dns_server_cancel(dns_server_ask_t *pending)
 {
-    if (ask->step ==
-        ASK_ZONES) { /* a store fills its sets: it ends by itself */
-        ask->answered = NULL;
-        ask->request.log = ngx_cycle->log;
+    if (pending->step == ASK_ZONES) { /* a store fills its sets: it ends by
+                                         itself */
+        pending->answered = NULL;
+        pending->request.log = ngx_cycle->log;
     } else {
-        ask_release(ask);
+        ask_release(pending);
     }
 }
 

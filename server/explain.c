@@ -26,9 +26,9 @@ typedef struct {
 typedef struct {
     dns_server_call_t call;
     ngx_sockaddr_t client;
-    ngx_event_t event;        /* its start */
-    resolua_thread_t *thread; /* who waits */
-    dns_server_ask_t *ask;    /* NULL: not in Lua's hands */
+    ngx_event_t event;         /* its start */
+    resolua_thread_t *thread;  /* who waits */
+    dns_server_ask_t *pending; /* NULL: it does not wait */
     uint8_t packet[PACKET_MAX];
 } asking_t;
 
@@ -243,18 +243,12 @@ start(ngx_event_t *ev)
     asking_t *asking = ev->data;
     dns_server_call_t *call = &asking->call;
     call->out = out;
-    dns_server_begin();
-    const dns_server_verdict_t verdict = dns_server_answer(call);
-    dns_server_end();
-    if (verdict != DNS_SERVER_ASK) {
-        answered(asking, out, verdict == DNS_SERVER_SEND ? call->size : 0);
+    if (dns_server_handle(call) == DNS_ANSWERED) {
+        answered(asking, out, call->size);
         return;
     }
-    dns_server_ask_t *ask =
-        dns_server_ask(call, ngx_cycle->log, answered, asking);
-    if (ask != NULL) { /* else asking is gone */
-        asking->ask = ask;
-    }
+    asking->pending = call->pending;
+    dns_server_wait(call->pending, answered, asking);
 }
 
 
@@ -265,8 +259,8 @@ cancel(void *data)
     if (asking->event.posted) {
         ngx_delete_posted_event(&asking->event);
     }
-    if (asking->ask != NULL) {
-        dns_server_ask_cancel(asking->ask);
+    if (asking->pending != NULL) {
+        dns_server_cancel(asking->pending);
     }
     ngx_free(asking);
 }
@@ -327,6 +321,7 @@ answer(lua_State *L)
                                        .client = &asking->client.sockaddr,
                                        .packet = asking->packet,
                                        .packet_size = size,
+                                       .log = ngx_cycle->log,
                                        .transport = transport,
                                        .skip_hooks = !as_client};
     asking->thread = thread;

@@ -20,11 +20,12 @@ enum {
     SEND_BUFFER = 16 << 20,
 };
 
-/* Datagrams of a batch that are gone on with when it has been sent. */
+/* Datagrams of a batch that do not get their answers with it: those that become
+   sessions when it has been sent, and how many wait besides. */
 typedef struct {
-    unsigned count;
-    uint8_t number[DATAGRAM_BATCH];
-    dns_server_ask_t *ask[DATAGRAM_BATCH]; /* NULL: it becomes a session */
+    unsigned session_count;
+    unsigned pending_count;
+    uint8_t session[DATAGRAM_BATCH];
 } left_t;
 
 
@@ -111,31 +112,9 @@ conf_of_datagram(const ngx_listening_t *ls, unsigned number)
 
 
 static void
-leave(left_t *left, unsigned number, dns_server_ask_t *ask)
+handle(lane_t *lane, unsigned number, left_t *left)
 {
-    left->number[left->count] = (uint8_t) number;
-    left->ask[left->count++] = ask;
-}
-
-
-static void
-leave_ask(left_t *left, unsigned number, const dns_server_call_t *call)
-{
-    dns_server_ask_t *ask = call->pending != NULL
-                                ? call->pending
-                                : dns_server_ask_new(call, ngx_cycle->log);
-    if (ask != NULL) {
-        leave(left, number, ask);
-    } else {
-        dns_counts[DNS_COUNT_DROPPED]++;
-    }
-}
-
-
-static void
-handle(const ngx_listening_t *ls, unsigned number, left_t *left)
-{
-    const stream_conf_t *conf = conf_of_datagram(ls, number);
+    const stream_conf_t *conf = conf_of_datagram(lane->listening, number);
     datagram_t d;
     datagram_get(number, &d);
     if (d.is_cut) {
@@ -143,7 +122,7 @@ handle(const ngx_listening_t *ls, unsigned number, left_t *left)
         return;
     }
     if (!conf->is_express) {
-        leave(left, number, NULL);
+        left->session[left->session_count++] = (uint8_t) number;
         return;
     }
     dns_server_call_t call = {
@@ -151,18 +130,15 @@ handle(const ngx_listening_t *ls, unsigned number, left_t *left)
         .client = d.client,
         .packet = d.octets,
         .packet_size = d.size,
+        .log = ngx_cycle->log,
         .transport = DNS_OVER_UDP,
         .out = datagram_reply_room(),
     };
-    switch (dns_server_answer(&call)) {
-    case DNS_SERVER_SEND:
+    if (dns_server_handle(&call) == DNS_PENDING) {
+        left->pending_count++;
+        late_begin(lane, number, call.pending);
+    } else if (call.size > 0) {
         datagram_reply(number, call.size);
-        break;
-    case DNS_SERVER_ASK:
-        leave_ask(left, number, &call);
-        break;
-    default:
-        break;
     }
 }
 
@@ -173,7 +149,7 @@ handle_batch(lane_t *lane, ngx_connection_t *listener, unsigned *late)
 {
     const ngx_listening_t *ls = lane->listening;
     left_t left;
-    left.count = 0;
+    left.session_count = left.pending_count = 0;
     meter_enter();
     const unsigned count =
         datagram_receive(listener->fd, ls->wildcard, listener->log);
@@ -182,19 +158,15 @@ handle_batch(lane_t *lane, ngx_connection_t *listener, unsigned *late)
     }
     dns_server_begin();
     for (unsigned i = 0; i < count; i++) {
-        handle(ls, i, &left);
+        handle(lane, i, &left);
     }
     dns_server_end();
     const unsigned sent = datagram_send(listener->fd, listener->log);
     dns_fairness_in_place(sent);
     meter_leave(sent);
-    *late += left.count;
-    for (unsigned i = 0; i < left.count; i++) {
-        if (left.ask[i] != NULL) {
-            late_begin(lane, left.number[i], left.ask[i]);
-        } else {
-            session_of_datagram(lane, left.number[i]);
-        }
+    *late += left.session_count + left.pending_count;
+    for (unsigned i = 0; i < left.session_count; i++) {
+        session_of_datagram(lane, left.session[i]);
     }
     return count;
 }

@@ -117,13 +117,12 @@ set_addresses(late_t *late, unsigned number)
 
 
 void
-late_begin(lane_t *lane, unsigned number, dns_server_ask_t *ask)
+late_begin(lane_t *lane, unsigned number, dns_server_ask_t *pending)
 {
-    const dns_server_call_t call = {.pending = ask};
     late_t *late = take();
     if (late == NULL) {
         dns_counts[DNS_COUNT_DROPPED]++;
-        dns_server_ask_cancel(ask);
+        dns_server_cancel(pending);
         return;
     }
     late->lane = lane;
@@ -131,5 +130,5 @@ late_begin(lane_t *lane, unsigned number, dns_server_ask_t *ask)
     set_addresses(late, number);
     lane_hold(lane);
     dns_counts[DNS_COUNT_SESSIONS]++;
-    (void) dns_server_ask(&call, ngx_cycle->log, answered, late);
+    dns_server_wait(pending, answered, late);
 }

@@ -7,12 +7,12 @@
  * that are ready in the same turn of the event loop leave by one sendmmsg().
  */
 
-#include "server/ask.h"
+#include "server/handle.h"
 #include "stream/lane.h"
 
-/* Goes on with datagram number (datagram.h) of the last batch.  ask: owned from
-   now on. */
-void late_begin(lane_t *lane, unsigned number, dns_server_ask_t *ask);
+/* Waits for the answer to datagram number (datagram.h) of the last batch.
+   pending: owned from now on. */
+void late_begin(lane_t *lane, unsigned number, dns_server_ask_t *pending);
 
 /* Sends what is ready, before the descriptor goes. */
 void late_flush(void);

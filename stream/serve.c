@@ -1,12 +1,12 @@
 #include "stream/serve.h"
 
-#include "server/ask.h"
+#include "server/handle.h"
 #include "server/statistics.h"
 #include "stream/context.h"
 #include "stream/tcp.h"
 
 
-/* Lua has answered. */
+/* The end of a pending query. */
 static void
 send_answer(void *data, const uint8_t *answer, size_t size)
 {
@@ -27,7 +27,7 @@ cancel_ask(void *data)
 {
     const stream_context_t *context = data;
     if (context->content != NULL) {
-        dns_server_ask_cancel(context->content);
+        dns_server_cancel(context->content);
     }
 }
 
@@ -40,22 +40,21 @@ ignore_event(ngx_event_t *ev)
 
 
 static void
-ask_lua(ngx_stream_session_t *s, const dns_server_call_t *call)
+wait_for_answer(ngx_stream_session_t *s, dns_server_ask_t *pending)
 {
     ngx_connection_t *c = s->connection;
     stream_context_t *context = stream_context(s);
     ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(c->pool, 0);
     if (context == NULL || cleanup == NULL) {
+        dns_server_cancel(pending);
         ngx_stream_finalize_session(s, NGX_STREAM_INTERNAL_SERVER_ERROR);
         return;
     }
     cleanup->handler = cancel_ask;
     cleanup->data = context;
     c->read->handler = c->write->handler = ignore_event;
-    dns_server_ask_t *ask = dns_server_ask(call, c->log, send_answer, s);
-    if (ask != NULL) { /* else the session is over */
-        context->content = ask;
-    }
+    context->content = pending;
+    dns_server_wait(pending, send_answer, s);
 }
 
 
@@ -70,18 +69,15 @@ serve_datagram(ngx_stream_session_t *s, const stream_conf_t *conf)
         .client = dns_server_client(c->sockaddr),
         .packet = b->pos,
         .packet_size = (size_t) (b->last - b->pos),
+        .log = c->log,
         .transport = DNS_OVER_UDP,
         .out = out,
     };
-    dns_server_begin();
-    const dns_server_verdict_t verdict = dns_server_answer(&call);
-    dns_server_end();
-    if (verdict == DNS_SERVER_ASK) {
-        ask_lua(s, &call);
+    if (dns_server_handle(&call) == DNS_PENDING) {
+        wait_for_answer(s, call.pending);
         return;
     }
-    if (verdict == DNS_SERVER_SEND && call.size > 0 &&
-        c->send(c, out, call.size) < 0) {
+    if (call.size > 0 && c->send(c, out, call.size) < 0) {
         dns_counts[DNS_COUNT_SEND_ERRORS]++;
     }
     dns_statistics_flush();

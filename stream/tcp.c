@@ -23,7 +23,7 @@ enum {
 typedef struct pending_s pending_t;
 struct pending_s {
     tcp_t *tcp;
-    dns_server_ask_t *ask;
+    dns_server_ask_t *query;
     pending_t *next;
     pending_t **link; /* what points here */
 };
@@ -87,7 +87,7 @@ clean_up(void *data)
     while (t->pending != NULL) {
         pending_t *p = t->pending;
         pending_remove(p);
-        dns_server_ask_cancel(p->ask);
+        dns_server_cancel(p->query);
         ngx_free(p);
     }
     if (t->handshake.timer_set) {
@@ -248,38 +248,32 @@ put_late_answer(tcp_t *t, const uint8_t *octets, size_t size)
 }
 
 
-/* Lua has answered, now or after a while. */
+/* The end of a pending query. */
 static void
 on_answer(void *data, const uint8_t *octets, size_t size)
 {
     pending_t *p = data;
     tcp_t *t = p->tcp;
-    const ngx_uint_t is_late = p->ask != NULL;
     pending_remove(p);
     ngx_free(p);
-    if (is_late) {
-        put_late_answer(t, octets, size);
-    } else {
-        put_answer(octets, size);
-    }
+    put_late_answer(t, octets, size);
 }
 
 
-static void
-ask_lua(tcp_t *t, const dns_server_call_t *call)
+/* NGX_ERROR: no memory. */
+static ngx_int_t
+wait_for_answer(tcp_t *t, dns_server_ask_t *query)
 {
-    ngx_log_t *log = t->session->connection->log;
-    pending_t *p = ngx_calloc(sizeof(*p), log);
+    pending_t *p = ngx_calloc(sizeof(*p), t->session->connection->log);
     if (p == NULL) {
-        put_answer(call->out, dns_server_error(call, DNS_RCODE_SERVFAIL));
-        return;
+        dns_server_cancel(query);
+        return NGX_ERROR;
     }
     p->tcp = t;
+    p->query = query;
     pending_add(t, p);
-    dns_server_ask_t *ask = dns_server_ask(call, log, on_answer, p);
-    if (ask != NULL) {
-        p->ask = ask;
-    }
+    dns_server_wait(query, on_answer, p);
+    return NGX_OK;
 }
 
 
@@ -295,15 +289,15 @@ answer(tcp_t *t, const uint8_t *packet, size_t size)
         .client = dns_server_client(c->sockaddr),
         .packet = packet,
         .packet_size = size,
+        .log = c->log,
         .transport = c->ssl != NULL ? DNS_OVER_TLS : DNS_OVER_TCP,
         .idle_timeout_ms = (uint32_t) t->conf->tcp_idle_timeout,
         .out = out + out_size + PREFIX_SIZE,
     };
-    const dns_server_verdict_t verdict = dns_server_answer(&call);
-    if (verdict == DNS_SERVER_ASK) {
-        ask_lua(t, &call);
-    } else if (verdict == DNS_SERVER_SEND) {
+    if (dns_server_handle(&call) == DNS_ANSWERED) {
         put_answer(call.out, call.size);
+    } else if (wait_for_answer(t, call.pending) != NGX_OK) {
+        put_answer(call.out, dns_server_error(&call, DNS_RCODE_SERVFAIL));
     }
 }
 

@@ -1,0 +1,80 @@
+#ifndef SERVER_HANDLE_H
+#define SERVER_HANDLE_H
+
+/*
+ * The one way to an answer.  The UDP lane, datagrams of sessions, TCP and TLS,
+ * DNS over HTTPS and dry runs all come here:
+ *
+ *     dns_server_begin();
+ *     for each query:
+ *         if (dns_server_handle(&call) == DNS_ANSWERED) {
+ *             send call.size octets of call.out, if there are any
+ *         } else {
+ *             dns_server_wait(call.pending, on_answer, data);
+ *         }
+ *     dns_server_end();
+ *
+ * Between begin and end one snapshot of the embedded zones is read; do not
+ * return to the event loop there.  Nested pairs are one.
+ */
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "dns/query.h"
+#include "server/conf.h"
+#include "server/fairness.h"
+
+typedef struct dns_server_ask_s dns_server_ask_t;
+
+typedef struct {
+    const dns_server_conf_t *conf; /* borrowed */
+    const struct sockaddr *client; /* borrowed for the call, as packet is */
+    const uint8_t *packet;
+    size_t packet_size; /* octets */
+    ngx_log_t *log;     /* borrowed as long as the query */
+    dns_transport_t transport;
+    uint32_t idle_timeout_ms;  /* granted to who asks (RFC 7828); 0: none */
+    uint8_t *out;              /* borrowed for the call: dns_server_room() */
+    size_t size;               /* set: octets of the answer; 0: send nothing */
+    ngx_uint_t skip_hooks;     /* the hooks have seen it */
+    dns_server_ask_t *pending; /* set with DNS_PENDING */
+
+    /* From step to step. */
+    ngx_uint_t may_keep; /* the answer may be cached */
+    dns_share_t *share;  /* the name is strange (server/fairness.h); NULL: it is
+                            known */
+} dns_server_call_t;
+
+/* Octets that out must have. */
+static inline size_t
+dns_server_room(dns_transport_t transport)
+{
+    return transport == DNS_OVER_UDP ? DNS_SERVER_UDP_SIZE_MAX : 65535;
+}
+
+typedef enum {
+    DNS_ANSWERED, /* call->out has call->size octets, or no answer is due */
+    DNS_PENDING,  /* call->pending waits: dns_server_wait() or _cancel() it
+                     before the event loop goes on */
+} dns_handled_t;
+
+/* There is no third case: whatever fails is an answer, SERVFAIL. */
+dns_handled_t dns_server_handle(dns_server_call_t *call);
+
+/* The answer; borrowed for the call, 0 octets: send nothing. */
+typedef void (*dns_server_answered_pt)(void *data, const uint8_t *answer,
+                                       size_t size);
+
+/* answered(data, ...) is called once, later, from the event loop; not after a
+   cancel. */
+void dns_server_wait(dns_server_ask_t *pending, dns_server_answered_pt answered,
+                     void *data);
+
+/* The client is gone, or there is no memory to wait for it. */
+void dns_server_cancel(dns_server_ask_t *pending);
+
+void dns_server_begin(void);
+void dns_server_end(void);
+
+#endif
