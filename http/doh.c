@@ -4,7 +4,7 @@
 
 #include "dns/response.h"
 #include "http/private/conf.h"
-#include "server/ask.h"
+#include "server/handle.h"
 #include "server/explain.h"
 #include "server/statistics.h"
 

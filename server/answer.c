@@ -1,12 +1,12 @@
-#include "server/answer.h"
+#include "server/private/answer.h"
 
 #include "dns/engine.h"
 #include "dns/type.h"
 #include "ffi/store.h"
 #include "ffi/store_ffi.h"
-#include "server/ask.h"
 #include "server/cache.h"
 #include "server/options.h"
+#include "server/private/ask.h"
 #include "server/statistics.h"
 
 /* The worker's own. */

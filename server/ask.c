@@ -1,4 +1,4 @@
-#include "server/ask.h"
+#include "server/private/ask.h"
 
 #include <sys/resource.h>
 

@@ -6,6 +6,7 @@
 #include "runtime/vm.h"
 #include "server/health.h"
 #include "server/options.h"
+#include "server/private/answer.h"
 #include "server/statistics.h"
 
 /* Behind nginx's own header of a shared zone. */

@@ -5,7 +5,7 @@
    the Lua module dns.cache. */
 
 #include "dns/cache.h"
-#include "server/answer.h"
+#include "server/handle.h"
 
 /* While the configuration is read; conf->cache_size octets. */
 ngx_int_t dns_server_cache_conf(ngx_conf_t *cf, dns_main_conf_t *conf);

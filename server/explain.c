@@ -8,8 +8,8 @@
 #include "runtime/clock.h"
 #include "runtime/vm.h"
 #include "runtime/wait.h"
-#include "server/ask.h"
 #include "server/cache.h"
+#include "server/private/ask.h"
 #include "server/remote.h"
 
 enum { PACKET_MAX = 512, ANSWER_MAX = 65535 };

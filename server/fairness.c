@@ -1,9 +1,9 @@
 #include "server/fairness.h"
 
 #include "dns/type.h"
-#include "server/answer.h"
 #include "server/known.h"
 #include "server/meter.h"
+#include "server/private/answer.h"
 #include "server/remote.h"
 
 enum {

@@ -1,6 +1,7 @@
 #include "server/options.h"
 
 #include "dns/edns.h"
+#include "server/private/answer.h"
 
 
 /* The client's cookie with ours behind it (RFC 7873 section 5.2). */

@@ -4,7 +4,7 @@
 /* What the configuration and the client's address say about an answer. */
 
 #include "dns/engine.h"
-#include "server/answer.h"
+#include "server/handle.h"
 
 /* octets: room for DNS_EDNS_OPTIONS_MAX, which *options then refers to. */
 void dns_server_options(const dns_server_call_t *call, const dns_query_t *query,

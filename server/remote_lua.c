@@ -3,8 +3,8 @@
 #include "dns/type.h"
 #include "runtime/vm.h"
 #include "runtime/wait.h"
-#include "server/answer.h"
 #include "server/cache.h"
+#include "server/private/answer.h"
 #include "server/private/remote.h"
 
 enum { UDP_SIZE = 1232, PACKET_MAX = 4096 };

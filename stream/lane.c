@@ -2,7 +2,7 @@
 
 #include <ngx_event.h>
 
-#include "server/ask.h"
+#include "server/handle.h"
 #include "server/meter.h"
 #include "server/statistics.h"
 #include "stream/accept.h"

@@ -4,7 +4,7 @@
 /* dns_serve as a content handler: one datagram's session, or a TCP or TLS
    connection with any number of queries. */
 
-#include "server/ask.h"
+#include "server/handle.h"
 #include "stream/conf.h"
 
 void serve_content(ngx_stream_session_t *s);

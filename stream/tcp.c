@@ -3,7 +3,7 @@
 #include <ngx_event.h>
 
 #include "dns/type.h"
-#include "server/ask.h"
+#include "server/handle.h"
 #include "server/statistics.h"
 #include "stream/context.h"
 #include "stream/rest.h"

@@ -1,12 +1,13 @@
 #ifndef SERVER_PRIVATE_ASK_H
 #define SERVER_PRIVATE_ASK_H
 
-/* A query in Lua's hands: its hooks, and dns.service.  Recycled. */
+/* A pending query: a hook sleeps, networked stores are asked from C, or the Lua
+   module dns.service asks upstreams on a coroutine.  Recycled. */
 
 #include "ffi/hook_ffi.h"
 #include "runtime/run.h"
-#include "server/ask.h"
 #include "server/cache.h"
+#include "server/private/answer.h"
 #include "server/remote.h"
 
 enum {
@@ -30,12 +31,12 @@ struct dns_server_ask_s {
     unsigned is_forwarding;    /* it counts among the questions to upstreams */
     ask_step_t step;
     dns_remote_t fetch;
-    unsigned rounds;    /* that stores were asked */
-    dns_share_t *share; /* of a strange name, or NULL */
-    uint32_t keep_max;  /* seconds, as dns.service says */
-    uint32_t checked;   /* the source of a check */
-    uint32_t source;    /* that is being asked (health.h) */
-    ngx_event_t event;  /* a check's start, or ask_stale's time */
+    unsigned rounds;                 /* that stores were asked */
+    dns_share_t *share;              /* of a strange name, or NULL */
+    uint32_t keep_max;               /* seconds, as dns.service says */
+    uint32_t checked;                /* the source of a check */
+    uint32_t source;                 /* that is being asked (health.h) */
+    ngx_event_t event;               /* a check's start, or ask_stale's time */
     unsigned is_background : 1;      /* the client, if any, has an answer */
     unsigned is_check : 1;           /* and this ends the check of its source */
     unsigned is_silent : 1;          /* no upstream has answered */
@@ -91,5 +92,19 @@ dns_server_verdict_t hook_decide(dns_server_ask_t *ask, ngx_int_t rc);
 
 /* The answer and the log hook over the answer in out; gives its size. */
 size_t hook_finish(dns_server_ask_t *ask, uint8_t *out, size_t size);
+
+/* dns_server_answer() for a server with hooks. */
+dns_server_verdict_t dns_server_hooked(dns_server_call_t *call);
+
+/* Where the source of the answer counts as failed: what has expired, into
+   call->out; now and then one question goes on in the background.  0: there is
+   none, or it does not. */
+size_t dns_server_ask_stale(const dns_server_call_t *call,
+                            const dns_query_t *query);
+
+/* In each worker, after the VM's and the store's start: tells dns.service what
+   the directives say.  Where the module cannot be found, that is logged, and
+   asked queries get SERVFAIL. */
+void dns_server_ask_open(ngx_cycle_t *cycle);
 
 #endif

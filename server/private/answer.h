@@ -1,5 +1,5 @@
-#ifndef SERVER_ANSWER_H
-#define SERVER_ANSWER_H
+#ifndef SERVER_PRIVATE_ANSWER_H
+#define SERVER_PRIVATE_ANSWER_H
 
 /*
  * What the steps of a query share: errors, the answer cache, the zones.  Faces
@@ -77,12 +77,6 @@ dns_ede_t dns_server_refusal(const dns_server_call_t *call);
 /* SERVFAIL, and why (RFC 8914). */
 size_t dns_server_failure(const dns_server_call_t *call,
                           const dns_query_t *query, dns_ede_t why);
-
-/* An error for a query that could not be answered; 0: send nothing. */
-size_t dns_server_error(const dns_server_call_t *call, int rcode);
-
-/* Has the embedded store zones below a zone's apex?  Between begin and end. */
-ngx_uint_t dns_server_has_zones_below(const dns_name_t *apex);
 
 /* In each worker.  A store that cannot be opened is logged, and answers are
    SERVFAIL. */
