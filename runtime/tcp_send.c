@@ -1,6 +1,7 @@
 /* ngx.socket.tcp: send, and sending a command whose reply is read then. */
 
 #include "runtime/private/tcp.h"
+#include "runtime/ssl.h"
 #include "runtime/text.h"
 #include "runtime/vm.h"
 
@@ -11,6 +12,7 @@ send_some(tcp_t *tcp, u_char *octets, size_t size)
 {
     ngx_connection_t *c = tcp->link.connection;
     size_t done = 0;
+    resolua_ssl_rest_may_move(c);
     while (done < size) {
         const ssize_t n = c->send(c, octets + done, size - done);
         if (n == NGX_AGAIN) {

@@ -19,6 +19,7 @@ typedef struct {
     u_char *output; /* owned: what the client has not taken */
     size_t output_at;
     size_t output_size;
+    size_t output_capacity;   /* octets of its memory */
     resolua_thread_t *writer; /* sleeps until the output is gone */
     size_t writer_result;     /* what it returns then */
     resolua_thread_t *reader; /* sleeps until there is something to read */

@@ -2,6 +2,7 @@
 
 #include <ngx_event.h>
 
+#include "runtime/ssl.h"
 #include "runtime/text.h"
 #include "runtime/vm.h"
 #include "runtime/wait.h"
@@ -16,6 +17,7 @@ output_send(stream_context_t *context)
     if (context->in_handshake && !context->output_failed) {
         return;
     }
+    resolua_ssl_rest_may_move(c);
     while (context->output_at < context->output_size && c->write->ready) {
         const ssize_t n = c->send(c, context->output + context->output_at,
                                   context->output_size - context->output_at);
@@ -64,25 +66,46 @@ send_datagram(ngx_connection_t *c, lua_State *L, u_char *octets, size_t size)
 }
 
 
-/* Appends size octets; gives where to write them. */
-static u_char *
-add_room(stream_context_t *context, size_t size)
+/* Room for size octets more behind those that wait, which move to the front:
+   as seldom as it doubles, or as half of them have gone. */
+static ngx_int_t
+make_room(stream_context_t *context, size_t size)
 {
     const size_t waiting = context->output_size - context->output_at;
-    u_char *octets = ngx_alloc(waiting + size + 1, context->request.log);
-    if (octets == NULL) {
-        return NULL;
+    u_char *octets = context->output;
+    if (octets == NULL || waiting + size > context->output_capacity ||
+        context->output_at < waiting) {
+        context->output_capacity = octets == NULL ? size : 2 * (waiting + size);
+        octets = ngx_alloc(context->output_capacity + 1, context->request.log);
+        if (octets == NULL) {
+            return NGX_ERROR;
+        }
     }
     if (waiting > 0) {
         ngx_memcpy(octets, context->output + context->output_at, waiting);
     }
-    if (context->output != NULL) {
+    if (context->output != NULL && context->output != octets) {
         ngx_free(context->output);
     }
     context->output = octets;
     context->output_at = 0;
-    context->output_size = waiting + size;
-    return octets + waiting;
+    context->output_size = waiting;
+    return NGX_OK;
+}
+
+
+/* Appends size octets; gives where to write them. */
+static u_char *
+add_room(stream_context_t *context, size_t size)
+{
+    if ((context->output == NULL ||
+         context->output_size + size > context->output_capacity) &&
+        make_room(context, size) != NGX_OK) {
+        return NULL;
+    }
+    u_char *octets = context->output + context->output_size;
+    context->output_size += size;
+    return octets;
 }
 
 

@@ -3,6 +3,7 @@
 #include <ngx_event.h>
 
 #include "dns/type.h"
+#include "runtime/ssl.h"
 #include "server/handle.h"
 #include "server/statistics.h"
 #include "stream/context.h"
@@ -145,6 +146,7 @@ static ssize_t
 send_some(ngx_connection_t *c, uint8_t *octets, size_t size)
 {
     size_t done = 0;
+    resolua_ssl_rest_may_move(c);
     while (done < size && c->write->ready) {
         const ssize_t n = c->send(c, octets + done, size - done);
         if (n == NGX_AGAIN) {

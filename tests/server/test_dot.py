@@ -1,5 +1,6 @@
 """DNS over TLS (RFC 7858)."""
 
+import select
 import socket
 import ssl
 import struct
@@ -9,7 +10,10 @@ import dns.message
 import pytest
 
 from resolua_server import HOST
+from service_conf import SAMPLE
 from stream_conf import start_dns
+
+COUNT = 300  # answers of 43 kB: more than sockets hold
 
 
 @pytest.fixture
@@ -18,11 +22,14 @@ def server(start, tmp_path):
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout",
          tmp_path / "key.pem", "-out", tmp_path / "cert.pem", "-days", "2",
          "-subj", "/CN=localhost"], check=True, capture_output=True)
+    zone = tmp_path / "large.test.zone"
+    zone.write_text("@ 60 SOA ns1 hm 1 2 3 4 5\n@ 60 NS ns1\n" + "".join(
+        f'@ 60 TXT "{i:0200}"\n' for i in range(200)))
     return start_dns(start, f"""
         listen 127.0.0.1:@TLS@ ssl;
         ssl_certificate {tmp_path}/cert.pem;
         ssl_certificate_key {tmp_path}/key.pem;
-        ssl_session_cache shared:dot:1m;""")
+        ssl_session_cache shared:dot:1m;""", zones=(SAMPLE, zone))
 
 
 def connect(server, protocols=None, session=None, context=None):
@@ -81,3 +88,17 @@ def test_kdig(server):
     assert "192.0.2.80" in done.stdout and "TLS" in done.stdout
     # RFC 8467: kdig pads its queries.
     assert "468 B" in done.stdout, done.stdout
+
+
+def test_a_client_that_reads_late_gets_all_answers(server):
+    """What the socket does not take at once goes on from other memory."""
+    wire = dns.message.make_query("large.test", "TXT").to_wire()
+    with connect(server) as s:
+        s.settimeout(20)
+        s.sendall((struct.pack("!H", len(wire)) + wire) * COUNT)
+        select.select([s], [], [], 20)
+        stream = s.makefile("rb")
+        for _ in range(COUNT):
+            size, = struct.unpack("!H", stream.read(2))
+            assert len(stream.read(size)) == size > 40000
+    assert "SSL_write" not in server.log()

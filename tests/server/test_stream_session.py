@@ -1,6 +1,7 @@
 """Sessions of stream: what comes before Lua and ends it, what is counted."""
 
 import re
+import select
 import socket
 import ssl
 import struct
@@ -350,6 +351,27 @@ def test_octets_of_a_tls_session(start, tmp_path):
     assert one["protocol"] == "TCP" and one["status"] == "200"
     assert int(one["bytes_received"]) == len(data)
     assert int(one["bytes_sent"]) == sent
+
+
+def test_a_tls_client_that_reads_late_gets_all_of_a_script(start, tmp_path):
+    """Whatever waits is not copied for each piece that comes behind it."""
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    authority = Authority(folder)
+    authority.issue("own.test")
+    server = start_dns(start, more="""
+        server { listen 127.0.0.1:@TLS@ ssl;
+                 ssl_certificate %s/own.test.pem;
+                 ssl_certificate_key %s/own.test.key;
+                 content_by_lua_block {
+                     for i = 1, 100000 do ngx.print(("x"):rep(200)) end
+                     ngx.flush(true)
+                 } }""" % (folder, folder))
+    context = ssl._create_unverified_context()
+    with socket.create_connection((HOST, server.port("TLS")), 60) as s:
+        with context.wrap_socket(s) as c:
+            select.select([c], [], [], 60)
+            assert len(c.makefile("rb").read()) == 20000000
 
 
 @pytest.mark.parametrize("hook", ["", HOOK])
