@@ -433,3 +433,14 @@ dns_query_error_explained(const dns_query_t *query, int rcode, dns_ede_t why,
     put16(option + 4, (unsigned) why);
     return size + OPTION_SIZE;
 }
+
+void
+dns_query_copy(dns_query_t *to, const dns_query_t *from, const uint8_t *packet)
+{
+    *to = *from;
+    to->packet = packet;
+
+    if (from->edns.options != NULL) {
+        to->edns.options = packet + (from->edns.options - from->packet);
+    }
+}

@@ -70,6 +70,10 @@ DNS_EXPORT DNS_MUST_USE dns_status_t dns_query_parse(dns_query_t *query,
                                                      dns_transport_t transport,
                                                      int *rcode);
 
+/* A copy that borrows from packet, which has the octets of from->packet. */
+DNS_EXPORT void dns_query_copy(dns_query_t *to, const dns_query_t *from,
+                               const uint8_t *packet);
+
 /*
  * The largest response that may go back to the client, in octets: 65535 over
  * streams; over UDP the client's EDNS size (at least 512), at most

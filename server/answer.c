@@ -17,7 +17,6 @@ static struct {
     unsigned depth;           /* of begin */
     ngx_uint_t is_read;       /* the snapshot is there */
     ngx_uint_t is_configured; /* there should be a store */
-    dns_query_t query;
     dns_answer_t answer;
 } worker;
 
@@ -164,9 +163,10 @@ dns_server_failure(const dns_server_call_t *call, const dns_query_t *query,
 }
 
 
-static size_t
-put_error(const dns_server_call_t *call, const dns_query_t *query, int rcode)
+size_t
+dns_server_refuse(const dns_server_call_t *call, int rcode)
 {
+    const dns_query_t *query = call->query;
     const size_t size =
         rcode == DNS_RCODE_REFUSED || rcode == DNS_RCODE_SERVFAIL
             ? dns_query_error_explained(query, rcode,
@@ -182,26 +182,9 @@ put_error(const dns_server_call_t *call, const dns_query_t *query, int rcode)
 static dns_server_verdict_t
 send_error(dns_server_call_t *call, int rcode)
 {
-    if (rcode < 0) {
-        dns_counts[DNS_COUNT_IGNORED]++;
-        return DNS_SERVER_DROP;
-    }
-    call->size = put_error(call, &worker.query, rcode);
+    call->size = dns_server_refuse(call, rcode);
     dns_counts[DNS_COUNT_ERRORS]++;
     return DNS_SERVER_SEND;
-}
-
-
-size_t
-dns_server_error(const dns_server_call_t *call, int rcode)
-{
-    dns_query_t query;
-    int own;
-    if (dns_query_parse(&query, call->packet, call->packet_size,
-                        call->transport, &own) != DNS_OK) {
-        rcode = own;
-    }
-    return rcode < 0 ? 0 : put_error(call, &query, rcode);
 }
 
 
@@ -210,7 +193,7 @@ static dns_server_verdict_t
 ask_in_turn(dns_server_call_t *call, const dns_name_t *apex)
 {
     const ngx_int_t rc =
-        dns_fairness_admit(&worker.query.qname, apex, &call->share);
+        dns_fairness_admit(&call->query->qname, apex, &call->share);
     if (rc == NGX_OK || call->transport != DNS_OVER_UDP) {
         return DNS_SERVER_ASK;
     }
@@ -223,11 +206,11 @@ static dns_server_verdict_t
 answer_from_cache(dns_server_call_t *call, const dns_answer_options_t *options,
                   const dns_name_t *apex)
 {
-    call->size = dns_server_cache_get(dns_server_view(call), call,
-                                      &worker.query, options);
+    call->size =
+        dns_server_cache_get(dns_server_view(call), call, call->query, options);
     call->may_keep = 1;
     if (call->size == 0 && dns_server_cache_has_stale()) {
-        call->size = dns_server_ask_stale(call, &worker.query);
+        call->size = dns_server_ask_stale(call, call->query);
     }
     return call->size > 0 ? DNS_SERVER_SEND : ask_in_turn(call, apex);
 }
@@ -281,30 +264,28 @@ answer_from_zones(dns_server_call_t *call)
     const dns_server_conf_t *conf = call->conf;
     uint8_t octets[DNS_EDNS_OPTIONS_MAX];
     dns_answer_options_t options;
-    dns_server_options(call, &worker.query, octets, &options);
-    const size_t limit =
-        dns_query_response_limit(&worker.query, conf->udp_size);
+    dns_server_options(call, call->query, octets, &options);
+    const size_t limit = dns_query_response_limit(call->query, conf->udp_size);
     const dns_name_t *apex = NULL;
-    if (dns_remote_count > 0 && is_remote(&worker.query, &apex)) {
+    if (dns_remote_count > 0 && is_remote(call->query, &apex)) {
         return answer_from_cache(call, &options, apex);
     }
     const dns_status_t status =
-        dns_answer(&worker.query, &worker.source, &options, call->out, limit,
+        dns_answer(call->query, &worker.source, &options, call->out, limit,
                    &worker.answer);
     if (status == DNS_ENOTFOUND) {
-        return dns_remote_count > 0 ||
-                       dns_server_may_forward(call, &worker.query)
+        return dns_remote_count > 0 || dns_server_may_forward(call, call->query)
                    ? answer_from_cache(call, &options, NULL)
                    : send_error(call, DNS_RCODE_REFUSED);
     }
     if (status != DNS_OK) {
         return send_error(call, DNS_RCODE_SERVFAIL);
     }
-    if (dns_server_asks_parent(call, &worker.query, &worker.answer)) {
+    if (dns_server_asks_parent(call, call->query, &worker.answer)) {
         return answer_from_cache(call, &options, NULL);
     }
     if (worker.answer.leaves_zones &&
-        (dns_remote_count > 0 || dns_server_may_forward(call, &worker.query))) {
+        (dns_remote_count > 0 || dns_server_may_forward(call, call->query))) {
         return DNS_SERVER_ASK;
     }
     call->size = worker.answer.size;
@@ -319,9 +300,9 @@ answer_with_hooks(dns_server_call_t *call)
     if (call->conf->hook_keeps) {
         uint8_t octets[DNS_EDNS_OPTIONS_MAX];
         dns_answer_options_t options;
-        dns_server_options(call, &worker.query, octets, &options);
+        dns_server_options(call, call->query, octets, &options);
         call->size = dns_server_cache_get(call->conf->hook_view, call,
-                                          &worker.query, &options);
+                                          call->query, &options);
         if (call->size > 0) {
             return DNS_SERVER_SEND;
         }
@@ -330,59 +311,20 @@ answer_with_hooks(dns_server_call_t *call)
 }
 
 
-/* A client may ask for a cookie alone (RFC 7873 section 5.4). */
-static ngx_uint_t
-asks_for_cookie(const dns_server_call_t *call)
-{
-    const dns_query_t *query = &worker.query;
-    dns_option_t cookie;
-    return query->has_no_question && call->conf->cookie_secret.len > 0 &&
-           query->edns.is_present &&
-           dns_option_find(query->edns.options, query->edns.options_size,
-                           DNS_OPTION_COOKIE, &cookie);
-}
-
-
-static dns_server_verdict_t
-send_cookie(dns_server_call_t *call)
-{
-    uint8_t octets[DNS_EDNS_OPTIONS_MAX];
-    dns_answer_options_t options;
-    dns_query_t plain = worker.query;
-    plain.edns.is_present = 0; /* the OPT comes with the cookie */
-    const size_t size = dns_query_error(&plain, DNS_RCODE_NOERROR, call->out);
-    dns_server_options(call, &worker.query, octets, &options);
-    call->size = dns_response_put_opt(
-        &worker.query, &options, DNS_RCODE_NOERROR, call->out, size,
-        dns_query_response_limit(&worker.query, call->conf->udp_size));
-    return DNS_SERVER_SEND;
-}
-
-
 /* Before anything else is done for it. */
 static ngx_uint_t
 is_turned_away(const dns_server_call_t *call)
 {
     return dns_fairness_is_flooded() && call->transport == DNS_OVER_UDP &&
-           worker.query.qclass == DNS_CLASS_IN &&
-           dns_fairness_turns_away(&worker.query.qname);
+           call->query->qclass == DNS_CLASS_IN &&
+           dns_fairness_turns_away(&call->query->qname);
 }
 
 
 dns_server_verdict_t
 dns_server_answer(dns_server_call_t *call)
 {
-    const dns_server_conf_t *conf = call->conf;
-    int rcode;
-    if (!call->skip_hooks) { /* else it has been counted */
-        dns_counts[call->transport]++;
-    }
-    if (dns_query_parse(&worker.query, call->packet, call->packet_size,
-                        call->transport, &rcode) != DNS_OK) {
-        return asks_for_cookie(call) ? send_cookie(call)
-                                     : send_error(call, rcode);
-    }
-    if (dns_server_has_hooks(conf) && !call->skip_hooks) {
+    if (dns_server_has_hooks(call->conf) && !call->skip_hooks) {
         return answer_with_hooks(call);
     }
     if (is_turned_away(call)) {

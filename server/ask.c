@@ -90,7 +90,6 @@ static ngx_int_t
 copy_call(dns_server_ask_t *ask, const dns_server_call_t *call, ngx_log_t *log)
 {
     uint8_t *packet = ask->few;
-    int rcode;
     ask->many = NULL;
     if (call->packet_size > sizeof(ask->few)) {
         packet = ask->many = ngx_alloc(call->packet_size, log);
@@ -107,10 +106,8 @@ copy_call(dns_server_ask_t *ask, const dns_server_call_t *call, ngx_log_t *log)
                    ? sizeof(struct sockaddr_in6)
                    : sizeof(struct sockaddr_in));
     ask->call.client = &ask->client.sockaddr;
-    if (dns_query_parse(&ask->query, packet, call->packet_size, call->transport,
-                        &rcode) != DNS_OK) {
-        return NGX_ERROR;
-    }
+    dns_query_copy(&ask->query, call->query, packet);
+    ask->call.query = &ask->query;
     return NGX_OK;
 }
 
@@ -476,7 +473,7 @@ service_ended(dns_server_ask_t *ask, ngx_int_t rc)
 {
     if (rc != NGX_OK) {
         ask->call.out = ask_answer.octets;
-        ask_answer.size = dns_server_error(&ask->call, DNS_RCODE_SERVFAIL);
+        ask_answer.size = dns_server_refuse(&ask->call, DNS_RCODE_SERVFAIL);
     } else if (ask->step == ASK_SERVICE) {
         complete(ask);
     }
@@ -543,7 +540,7 @@ dns_server_hooked(dns_server_call_t *call)
     dns_server_ask_t *ask = ask_take(call);
     ngx_int_t rc = NGX_OK;
     if (ask == NULL) {
-        call->size = dns_server_error(call, DNS_RCODE_SERVFAIL);
+        call->size = dns_server_refuse(call, DNS_RCODE_SERVFAIL);
         return DNS_SERVER_SEND;
     }
     hook_prepare(ask, call->out, ASK_OUT_ROOM);
@@ -591,13 +588,13 @@ post_begin(dns_server_ask_t *ask)
 }
 
 
-static dns_handled_t
-begin_pending(dns_server_call_t *call)
+dns_handled_t
+ask_begin(dns_server_call_t *call)
 {
     dns_server_ask_t *ask =
         call->pending != NULL ? call->pending : ask_take(call);
     if (ask == NULL) {
-        call->size = dns_server_error(call, DNS_RCODE_SERVFAIL);
+        call->size = dns_server_refuse(call, DNS_RCODE_SERVFAIL);
         return DNS_ANSWERED;
     }
     call->pending = ask;
@@ -605,36 +602,6 @@ begin_pending(dns_server_call_t *call)
         post_begin(ask);
     }
     return DNS_PENDING;
-}
-
-
-dns_handled_t
-dns_server_handle(dns_server_call_t *call)
-{
-    dns_handled_t handled = DNS_ANSWERED;
-    call->pending = NULL;
-    dns_server_begin();
-    switch (dns_server_answer(call)) {
-    case DNS_SERVER_SEND:
-        break;
-    case DNS_SERVER_DROP:
-        call->size = 0;
-        break;
-    case DNS_SERVER_ASK:
-        handled = begin_pending(call);
-        break;
-    }
-    dns_server_end();
-    return handled;
-}
-
-
-void
-dns_server_wait(dns_server_ask_t *pending, dns_server_answered_pt answered,
-                void *data)
-{
-    pending->answered = answered;
-    pending->data = data;
 }
 
 

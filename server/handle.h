@@ -42,9 +42,10 @@ typedef struct {
     dns_server_ask_t *pending; /* set with DNS_PENDING */
 
     /* From step to step. */
-    ngx_uint_t may_keep; /* the answer may be cached */
-    dns_share_t *share;  /* the name is strange (server/fairness.h); NULL: it is
-                            known */
+    const dns_query_t *query; /* borrowed: the packet, parsed once */
+    ngx_uint_t may_keep;      /* the answer may be cached */
+    dns_share_t *share; /* the name is strange (server/fairness.h); NULL: it is
+                           known */
 } dns_server_call_t;
 
 /* Octets that out must have. */
@@ -76,7 +77,7 @@ void dns_server_wait(dns_server_ask_t *pending, dns_server_answered_pt answered,
 void dns_server_cancel(dns_server_ask_t *pending);
 
 /* An error for a query that could not be answered; 0: send nothing. */
-size_t dns_server_error(const dns_server_call_t *call, int rcode);
+size_t dns_server_error(dns_server_call_t *call, int rcode);
 
 /* Has the embedded store zones below a zone's apex?  Between begin and end. */
 ngx_uint_t dns_server_has_zones_below(const dns_name_t *apex);

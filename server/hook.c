@@ -214,7 +214,7 @@ hook_decide(dns_server_ask_t *ask, ngx_int_t rc)
     struct dns_ffi_hook *hook = &ask->hook;
     if (rc != NGX_OK) {
         ask->call.out = hook->out;
-        ask->call.size = dns_server_error(&ask->call, DNS_RCODE_SERVFAIL);
+        ask->call.size = dns_server_refuse(&ask->call, DNS_RCODE_SERVFAIL);
         return DNS_SERVER_SEND;
     }
     switch (hook->action) {
@@ -253,7 +253,7 @@ change_answer(dns_server_ask_t *ask, size_t size)
         NGX_OK) {
         hook->rcode = DNS_RCODE_SERVFAIL;
         ask->call.out = hook->out;
-        return dns_server_error(&ask->call, DNS_RCODE_SERVFAIL);
+        return dns_server_refuse(&ask->call, DNS_RCODE_SERVFAIL);
     }
     switch (hook->action) {
     case DNS_FFI_HOOK_ANSWER:

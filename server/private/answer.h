@@ -22,8 +22,8 @@ typedef enum {
     DNS_SERVER_ASK,  /* somebody has to be asked */
 } dns_server_verdict_t;
 
-/* The steps that wait for nobody: errors, hooks, the cache, the embedded store.
-   Between dns_server_begin() and dns_server_end(). */
+/* The steps that wait for nobody, of call->query: hooks, the cache, the
+   embedded store.  Between dns_server_begin() and dns_server_end(). */
 dns_server_verdict_t dns_server_answer(dns_server_call_t *call);
 
 /*
@@ -73,6 +73,10 @@ dns_server_asks_parent(const dns_server_call_t *call, const dns_query_t *query,
 
 /* Why the server refuses a name that no zone holds (RFC 8914). */
 dns_ede_t dns_server_refusal(const dns_server_call_t *call);
+
+/* An error for call->query, with what can be said of the reason; the octets in
+   call->out. */
+size_t dns_server_refuse(const dns_server_call_t *call, int rcode);
 
 /* SERVFAIL, and why (RFC 8914). */
 size_t dns_server_failure(const dns_server_call_t *call,

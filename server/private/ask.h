@@ -93,6 +93,9 @@ dns_server_verdict_t hook_decide(dns_server_ask_t *ask, ngx_int_t rc);
 /* The answer and the log hook over the answer in out; gives its size. */
 size_t hook_finish(dns_server_ask_t *ask, uint8_t *out, size_t size);
 
+/* Somebody has to be asked for call->query: from the event loop. */
+dns_handled_t ask_begin(dns_server_call_t *call);
+
 /* dns_server_answer() for a server with hooks. */
 dns_server_verdict_t dns_server_hooked(dns_server_call_t *call);
 

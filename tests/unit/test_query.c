@@ -80,6 +80,33 @@ parses_edns_rfc6891(void **state)
 }
 
 static void
+a_copy_borrows_from_its_own_packet(void **state)
+{
+    static const char packet[] =
+        "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01\x01"
+        "a\x00\x00\x01\x00\x01\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x05"
+        "\x00\x03\x00\x01x";
+    uint8_t octets[sizeof(packet) - 1];
+    dns_query_t query, copy;
+    int rcode;
+
+    (void) state;
+    memcpy(octets, packet, sizeof(octets));
+    assert_int_equal(dns_query_parse(&query, (const uint8_t *) packet,
+                                     sizeof(octets), DNS_OVER_UDP, &rcode),
+                     DNS_OK);
+    dns_query_copy(&copy, &query, octets);
+    assert_ptr_equal(copy.packet, octets);
+    assert_ptr_equal(copy.edns.options, octets + sizeof(octets) - 5);
+    assert_int_equal(copy.edns.options_size, 5);
+    assert_int_equal(copy.id, 0x1234);
+    assert_true(dns_name_equal(copy.qname.octets, query.qname.octets));
+    query.edns.options = NULL;
+    dns_query_copy(&copy, &query, octets);
+    assert_null(copy.edns.options);
+}
+
+static void
 judges_as_the_other_servers_do(void **state)
 {
     (void) state;
@@ -134,8 +161,8 @@ judges_as_the_other_servers_do(void **state)
                                "1234567",
              1),
 
-        /* RFC 8945 sections 4.2 and 5.1: TSIG is whole, and the last; 5.2.1: its
-           key is not known. */
+        /* RFC 8945 sections 4.2 and 5.1: TSIG is whole, and the last; 5.2.1:
+           its key is not known. */
         CASE(WITH_OPT QUESTION TSIG, 9),
         CASE(WITH_TWO QUESTION TSIG OPT, 1),
         CASE(WITH_OPT QUESTION "\0\0\372\0\377\0\0\0\0\0\0", 1),
@@ -294,6 +321,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parses_a_query),
         cmocka_unit_test(parses_edns_rfc6891),
+        cmocka_unit_test(a_copy_borrows_from_its_own_packet),
         cmocka_unit_test(judges_as_the_other_servers_do),
         cmocka_unit_test(builds_errors_with_the_question_and_opt),
         cmocka_unit_test(explains_errors_to_who_has_edns),
