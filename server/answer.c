@@ -274,6 +274,7 @@ answer_from_zones(dns_server_call_t *call)
         dns_answer(call->query, &worker.source, &options, call->out, limit,
                    &worker.answer);
     if (status == DNS_ENOTFOUND) {
+        call->no_zone = dns_remote_count == 0;
         return dns_remote_count > 0 || dns_server_may_forward(call, call->query)
                    ? answer_from_cache(call, &options, NULL)
                    : send_error(call, DNS_RCODE_REFUSED);
@@ -282,6 +283,7 @@ answer_from_zones(dns_server_call_t *call)
         return send_error(call, DNS_RCODE_SERVFAIL);
     }
     if (dns_server_asks_parent(call, call->query, &worker.answer)) {
+        call->no_zone = dns_remote_count == 0;
         return answer_from_cache(call, &options, NULL);
     }
     if (worker.answer.leaves_zones &&

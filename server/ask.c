@@ -136,6 +136,7 @@ ask_take(const dns_server_call_t *call)
     ask->source = 0;
     ask->is_background = ask->is_check = ask->is_silent = 0;
     ask->answered = NULL;
+    ask->zones_size = 0;
     ask->hook.forward_size = 0;
     ask->hook.new_name_size = 0;
     return ask;
@@ -298,7 +299,7 @@ push_route(lua_State *L, const dns_server_ask_t *ask, const ngx_str_t *forward)
 {
     const struct dns_ffi_hook *hook = &ask->hook;
     const dns_server_conf_t *conf = ask->call.conf;
-    lua_createtable(L, 0, 7);
+    lua_createtable(L, 0, 8);
     lua_pushlstring(L, (const char *) forward->data, forward->len);
     lua_setfield(L, -2, "forward");
     if (hook->new_name_size > 0) {
@@ -307,6 +308,12 @@ push_route(lua_State *L, const dns_server_ask_t *ask, const ngx_str_t *forward)
     }
     lua_pushboolean(L, hook->forward_size > 0);
     lua_setfield(L, -2, "forward_only");
+    lua_pushboolean(L, ask->call.no_zone != 0);
+    lua_setfield(L, -2, "no_zone");
+    if (ask->zones_size > 0) {
+        lua_pushlstring(L, (const char *) ask_answer.octets, ask->zones_size);
+        lua_setfield(L, -2, "zones_answer");
+    }
     lua_pushinteger(L, dns_server_refusal(&ask->call));
     lua_setfield(L, -2, "refusal");
     set_seconds(L, "timeout", conf->forward_timeout);

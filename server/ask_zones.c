@@ -68,12 +68,25 @@ on_fetched(void *data, dns_status_t status)
 }
 
 
+/* No zone has the answer. */
+static ngx_int_t
+ask_upstream(dns_server_ask_t *ask)
+{
+    dns_remote_end(&ask->fetch);
+    ask->call.no_zone = 1;
+    return ask_service(ask);
+}
+
+
 static ngx_int_t
 take_answer(dns_server_ask_t *ask, const dns_answer_t *answer)
 {
-    if (dns_server_asks_parent(&ask->call, &ask->query, answer) ||
-        (answer->leaves_zones &&
-         dns_server_may_forward(&ask->call, &ask->query))) {
+    if (dns_server_asks_parent(&ask->call, &ask->query, answer)) {
+        return ask_upstream(ask);
+    }
+    if (answer->leaves_zones &&
+        dns_server_may_forward(&ask->call, &ask->query)) {
+        ask->zones_size = answer->size;
         dns_remote_end(&ask->fetch);
         return ask_service(ask);
     }
@@ -104,8 +117,7 @@ go_on(dns_server_ask_t *ask)
         dns_remote_fetch(&ask->fetch, answer, on_fetched, ask);
         return NGX_AGAIN;
     case DNS_ENOTFOUND:
-        dns_remote_end(&ask->fetch);
-        return ask_service(ask);
+        return ask_upstream(ask);
     default:
         return fail(ask);
     }

@@ -44,6 +44,7 @@ typedef struct {
     /* From step to step. */
     const dns_query_t *query; /* borrowed: the packet, parsed once */
     ngx_uint_t may_keep;      /* the answer may be cached */
+    ngx_uint_t no_zone; /* the zones were asked: the answer is an upstream's */
     dns_share_t *share; /* the name is strange (server/fairness.h); NULL: it is
                            known */
 } dns_server_call_t;

@@ -207,6 +207,8 @@ local function relay(packet, response, limit)
     return size >= 0 and ffi.string(library.octets, size) or nil
 end
 
+-- The answer, or nil where no zone holds the name; what more is known of it; why
+-- a store has failed.
 local function answer_from_zones(packet, transport)
     local wire, result
     if settings.answer_zones then
@@ -473,6 +475,7 @@ local function answer_renamed(packet, transport, route)
 end
 
 local NO_ROUTE = {}
+local LEAVES_ZONES = { leaves_zones = 1, asks_parent = 0 }
 
 --- Answers one query; yields while upstreams are asked.
 -- @tparam string packet
@@ -480,7 +483,9 @@ local NO_ROUTE = {}
 -- @tparam[opt] table route `forward`: upstreams with spaces between, without it
 --   those of configure(); `timeout`, `retry`, `down`: of Forward:ask();
 --   `new_name`: wire form, the name to look up instead; `forward_only`: leave
---   the zones out; `refusal`: why names that no zone holds are refused (RFC
+--   the zones out; `no_zone`: they were asked, and none has the answer;
+--   `zones_answer`: their answer, which ends in an alias that leads out of them;
+--   `refusal`: why names that no zone holds are refused (RFC
 --   8914)
 -- @treturn string|nil the response; nil: send nothing
 -- @treturn number|boolean|nil seconds that it may be kept at most; false: no
@@ -501,7 +506,9 @@ function service.answer(packet, transport, route)
     end
 
     local wire, result, failure
-    if not route.forward_only then
+    if route.zones_answer then
+        wire, result = route.zones_answer, LEAVES_ZONES
+    elseif not (route.forward_only or route.no_zone) then
         wire, result, failure = answer_from_zones(packet, transport)
     end
     if failure then

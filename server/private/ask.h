@@ -31,12 +31,14 @@ struct dns_server_ask_s {
     unsigned is_forwarding;    /* it counts among the questions to upstreams */
     ask_step_t step;
     dns_remote_t fetch;
-    unsigned rounds;                 /* that stores were asked */
-    dns_share_t *share;              /* of a strange name, or NULL */
-    uint32_t keep_max;               /* seconds, as dns.service says */
-    uint32_t checked;                /* the source of a check */
-    uint32_t source;                 /* that is being asked (health.h) */
-    ngx_event_t event;               /* a check's start, or ask_stale's time */
+    size_t zones_size;  /* octets of the zones' answer in ask_answer, which ends
+                           in an alias out of them: set for ask_service() */
+    unsigned rounds;    /* that stores were asked */
+    dns_share_t *share; /* of a strange name, or NULL */
+    uint32_t keep_max;  /* seconds, as dns.service says */
+    uint32_t checked;   /* the source of a check */
+    uint32_t source;    /* that is being asked (health.h) */
+    ngx_event_t event;  /* a check's start, or ask_stale's time */
     unsigned is_background : 1;      /* the client, if any, has an answer */
     unsigned is_check : 1;           /* and this ends the check of its source */
     unsigned is_silent : 1;          /* no upstream has answered */

@@ -371,3 +371,22 @@ def test_what_no_zone_holds_is_forwarded(serve):
         assert server.query("no.redis.test", rd=True).rcode() == \
             dns.rcode.NXDOMAIN
     upstream.stop()
+
+
+def test_stores_are_asked_once_for_what_goes_on_upstream(serve, mysql, redis):
+    """Neither a chain that leaves a store's zone nor a name that no zone holds
+    is looked up again when upstreams are asked."""
+    upstream = Upstream(9)
+    server = serve(server=f"dns_forward {upstream.address};")
+    wait_for_answer(server, "www.mysql.test", "A", ["192.0.2.80", "192.0.2.81"])
+    wait_for_answer(server, "www.redis.test", "A", ["192.0.2.80", "192.0.2.81"])
+
+    def cost(name):
+        before = sum(fetches(mysql, redis))
+        texts(server.query(name, rd=True))
+        return sum(fetches(mysql, redis)) - before
+    for kind in ("mysql", "redis"):
+        cost(f"www.{kind}.test")  # what is known of the zone is known now
+        assert cost(f"out.{kind}.test") == cost(f"www.{kind}.test") == 1
+    assert cost("www.elsewhere.test") == 0
+    upstream.stop()
