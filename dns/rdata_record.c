@@ -4,23 +4,25 @@
 #include <string.h>
 
 #include "dns/private/lexer.h"
-#include "dns/private/rdata_layout.h"
 #include "dns/private/rdata_reader.h"
 #include "dns/rdata_text.h"
+#include "dns/type.h"
 
 enum { STRING_MAX = 255 }; /* octets, RFC 1035 section 3.3 */
 
-/* Strings that are written without quotes are one: a policy of SPF or DMARC has
-   blanks and ";" in it, and who writes one record means one text. */
+/* A TXT that is written without quotes is one string: a policy of SPF or DMARC
+   has blanks and ";" in it, and who writes one record means one text.  In other
+   lists of strings (ISDN, RESINFO, WALLET) a blank parts two values. */
 static bool
 is_bare_text(const dns_rdata_input_t *input)
 {
-    const char *fields = rdata_layout(input->type)->fields;
+    const bool is_text =
+        input->type == DNS_TYPE_TXT || input->type == DNS_TYPE_SPF;
     const bool is_generic_form =
         input->size >= 2 && memcmp(input->text, "\\#", 2) == 0 &&
         (input->size == 2 || input->text[2] == ' ' || input->text[2] == '\t');
 
-    return fields != NULL && strcmp(fields, "S") == 0 && !is_generic_form &&
+    return is_text && !is_generic_form &&
            memchr(input->text, '"', input->size) == NULL;
 }
 

@@ -29,8 +29,8 @@ typedef struct {
  * without a final dot are completed with origin (checked wire form), or taken
  * as absolute with origin NULL.  The whole text is one record, of which nothing
  * is left out: parentheses are as in a master file, a comment and a second line
- * are errors.  A list of strings (TXT) without any quote is one string, blanks
- * and ";" and all, cut where it is longer than 255 octets.
+ * are errors.  A TXT or SPF without any quote is one string, blanks and ";" and
+ * all, cut where it is longer than 255 octets.
  *
  * DNS_EMALFORMED: *error (may be NULL) says what was expected and where.
  */

@@ -152,12 +152,14 @@ find_type(const store_row_t *row, uint16_t *type, const char **reason)
 
     *type = type_number(row);
 
-    if (*type != 0) {
-        return DNS_OK;
+    if (*type == 0 &&
+        dns_type_from_text(type, row->type, row->type_size) != DNS_OK) {
+        *reason = "a record type";
+        return DNS_EMALFORMED;
     }
 
-    if (dns_type_from_text(type, row->type, row->type_size) != DNS_OK) {
-        *reason = "a record type";
+    if (dns_type_is_meta(*type)) {
+        *reason = "a type that no zone can hold";
         return DNS_EMALFORMED;
     }
 

@@ -192,6 +192,11 @@ says_why_a_row_is_not_served(void **state)
     CHECK_STATUS(DNS_EMALFORMED, ROW("A", "192.0.2.1\n192.0.2.2"));
     CHECK_STATUS(DNS_EMALFORMED, ROW("A", ""));
     CHECK_STATUS(DNS_EMALFORMED, ROW("NONSENSE", "x"));
+    CHECK_STATUS(DNS_EMALFORMED, ROW("OPT", "\\# 0"));
+    CHECK_STATUS(DNS_EMALFORMED, ROW("41", "\\# 0"));
+    CHECK_STATUS(DNS_EMALFORMED, ROW("TYPE0", "\\# 0"));
+    CHECK_STATUS(DNS_EMALFORMED, ROW("TYPE250", "\\# 0"));
+    CHECK_STATUS(DNS_EMALFORMED, ROW("ANY", "\\# 0"));
     CHECK_STATUS(DNS_EMALFORMED, .type = "A", .type_size = 1);
     CHECK_STATUS(DNS_EMALFORMED, ROW("MX", "mail.test"), .has_prio = true,
                  .prio = 65536);
