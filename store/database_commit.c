@@ -291,7 +291,8 @@ try_commit(writing_t *w)
     w->db->is_committing = w->db->is_overtaken = false;
 
     dns_status_t status = apply(w);
-    bool ends = status == DNS_OK && w->is_changed;
+    bool ends =
+        status == DNS_OK && (w->is_changed || driver->reads_without_locks);
 
     if (ends) {
         status = driver->commit(w->db, &w->edit->result.generation);

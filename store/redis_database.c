@@ -312,6 +312,7 @@ const database_driver_t database_redis = {
     .write = redis_write_node,
     .read_parked = read_parked,
     .write_parked = redis_write_parked,
+    .reads_without_locks = true,
     .commit = redis_commit,
     .abort = redis_abort,
 };

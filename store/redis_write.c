@@ -462,13 +462,15 @@ dns_status_t
 redis_commit(store_database_t *db, uint64_t *generation)
 {
     const redis_link_t *link = db->link;
+    const bool writes = link->command_count > 0;
     dns_status_t status = DNS_OK;
 
-    if (!link->writes_apex && !link->is_dropped && link->apex != NULL) {
+    if (writes && !link->writes_apex && !link->is_dropped &&
+        link->apex != NULL) {
         status = put_apex(db, link->apex);
     }
 
-    if (status == DNS_OK) {
+    if (status == DNS_OK && writes) {
         status = put_message(db);
     }
 

@@ -49,6 +49,9 @@ typedef struct {
                                 store_nodes_t *out);
     dns_status_t (*write_parked)(store_database_t *db, const store_nodes_t *old,
                                  const store_nodes_t *nodes);
+    /* What a transaction has read is certain only with its commit, which
+       therefore follows where nothing is changed as well. */
+    bool reads_without_locks;
     /* *generation: of the zone as the transaction leaves it; 0: it is gone. */
     dns_status_t (*commit)(store_database_t *db, uint64_t *generation);
     void (*abort)(store_database_t *db);

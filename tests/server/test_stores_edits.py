@@ -229,6 +229,49 @@ def test_an_edit_that_is_cut_off_is_done_whole_or_not_at_all(start, zones):
     proxy.stop()
 
 
+def commands_of(zones):
+    """What Redis is asked from now on, a line for each command."""
+    monitor = subprocess.Popen(
+        ["redis-cli", "-p", str(zones.port), "-a", "secret",
+         "--no-auth-warning", "MONITOR"], stdout=subprocess.PIPE, text=True)
+    assert monitor.stdout.readline().strip() == "OK"
+    return monitor
+
+
+def test_two_who_want_the_same_are_not_both_let_in(start, stores):
+    """Another one sets the lock while an edit with a condition is on its way,
+    to the value that this edit wants: it then has nothing to change."""
+    zones = stores["redis"]
+    zones.clear()
+    zones.make("a.test", [("www", "A", 3600, "192.0.2.1"),
+                          ("lock", "TXT", 60, '"free"')])
+    proxy = Proxy(zones.port)
+    server = serve(start, zones, workers=1, url=zones.url(proxy.port))
+    path = "/dns/zones/a.test/lock/TXT"
+    free = server.http(path)
+    assert free.json()["records"] == ['"free"']
+    apex = zones.db.run("HGET", "a.test.", "@")
+    monitor = commands_of(zones)
+    proxy.delay, proxy.after, proxy.mode = 0.2, b"WATCH", "delay"
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        reply = pool.submit(
+            server.http, path, "PUT",
+            json.dumps({"ttl": 60, "records": ["mine"]}),
+            {"If-Match": free.headers["ETag"]})
+        is_watched = False
+        for line in monitor.stdout:
+            is_watched = is_watched or '"WATCH"' in line
+            if is_watched and line.rstrip().endswith('"HGET" "a.test." "@"'):
+                break
+        zones.db.run(
+            "HSET", "a.test.", "@", apex + "\t", "lock",
+            json.dumps({"rr": [{"type": "TXT", "ttl": 60, "data": "mine"}]}))
+        assert reply.result().status == 412
+    monitor.kill()
+    monitor.communicate()
+    proxy.stop()
+
+
 def zones_text(zones):
     """Of b.test, as it lies in the database: www, and what the others say."""
     if zones.kind == "mysql":
