@@ -255,8 +255,9 @@ set_stale(uint8_t *out, size_t size, const uint64_t *offsets, unsigned count)
 }
 
 /* Copies an entry; 0: it is not the one, not valid, or was written meanwhile.
- */
+   Seven arguments: a struct of them would be filled for each look-up. */
 static size_t
+/* NOLINTNEXTLINE(readability-function-size) */
 read_entry(const dns_cache_t *cache, const table_t *table,
            const uint64_t *entry, const hash_t *h,
            const dns_cache_clock_t *clock, uint8_t *out, uint16_t *rcode)
@@ -470,7 +471,9 @@ lifetime(const dns_response_t *response, const dns_cache_rules_t *rules)
     return ttl > response->keep_max ? response->keep_max : ttl;
 }
 
+/* Seven arguments: the answer, and what decides how long it is kept. */
 void
+/* NOLINTNEXTLINE(readability-function-size) */
 dns_cache_put(dns_cache_t *cache, const dns_query_t *query, uint32_t view,
               const dns_cache_ticket_t *ticket, const dns_response_t *response,
               const uint8_t *wire, const dns_cache_rules_t *rules)

@@ -283,7 +283,7 @@ reserve(dns_fetched_t *set)
     }
 
     size_t capacity = set->capacity == 0 ? 32 : 2 * set->capacity;
-    entry_t **entries = realloc(set->entries, capacity * sizeof(*entries));
+    entry_t **entries = realloc(set->entries, capacity * sizeof(entry_t *));
 
     if (entries == NULL) {
         return DNS_ENOMEM;

@@ -432,7 +432,9 @@ static const mnemonic_t protocols[] = {{"TCP", 6}, {"UDP", 17}, {NULL, 0}};
 /* RFC 9859 section 2.2. */
 static const mnemonic_t schemes[] = {{"NOTIFY", 1}, {NULL, 0}};
 
+/* A switch of the kinds of fields, which are more than a screen holds. */
 static bool
+/* NOLINTNEXTLINE(readability-function-size) */
 read_field(rdata_reader_t *r, char field)
 {
     switch (field) {

@@ -106,7 +106,9 @@ put_number(text_writer_t *w, const uint8_t *octets, size_t size)
     text_put_number(w, value);
 }
 
+/* A switch of the kinds of fields, which are more than a screen holds. */
 static void
+/* NOLINTNEXTLINE(readability-function-size) */
 put_field(text_writer_t *w, char field, const uint8_t *octets, size_t size)
 {
     switch (field) {

@@ -119,7 +119,7 @@
 /* clang-format on */
 
 #define DNS_TYPE_CONSTANT(identifier, number, text)                            \
-    DNS_TYPE_##identifier = number,
+    DNS_TYPE_##identifier = (number),
 typedef enum { DNS_TYPE_LIST(DNS_TYPE_CONSTANT) } dns_type_t;
 #undef DNS_TYPE_CONSTANT
 

@@ -79,8 +79,8 @@ DNS_EXPORT DNS_MUST_USE dns_status_t dns_zonefile_next(dns_zonefile_t *file,
 DNS_EXPORT const char *dns_zonefile_error(const dns_zonefile_t *file);
 
 /*
- * "FILE:LINE: warning: ...": what the last dns_zonefile_next() read in another way than
- * it stands there, and why; owned by file.  Empty: nothing.
+ * "FILE:LINE: warning: ...": what the last dns_zonefile_next() read in another
+ * way than it stands there, and why; owned by file.  Empty: nothing.
  */
 DNS_EXPORT const char *dns_zonefile_warning(const dns_zonefile_t *file);
 

@@ -8,11 +8,11 @@
 #include "http/private/ssl.h"
 
 #define MAIN     NGX_HTTP_MAIN_CONF
-#define MAIN_SRV NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF
-#define LOC      NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF
-#define ALL      NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | LOC
+#define MAIN_SRV (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF)
+#define LOC      (NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF)
+#define ALL      (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | LOC)
 
-#define REWRITE NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | LOC
+#define REWRITE (NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | LOC)
 
 #define PHASE(bit) ((void *) (uintptr_t) (bit))
 
@@ -123,7 +123,6 @@ setup(lua_State *L)
     http_ndk_setup(L);
     http_resp_setup(L);
     http_response_setup(L);
-    http_ndk_setup(L);
     lua_getfield(L, -1, "req");
     http_req_setup(L);
     http_args_setup(L);

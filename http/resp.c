@@ -185,7 +185,8 @@ note(ngx_http_request_t *r, const ngx_str_t *name, ngx_table_elt_t *h)
         return NGX_OK;
     }
     if (array->elts == NULL &&
-        ngx_array_init(array, r->pool, 2, sizeof(h)) != NGX_OK) {
+        ngx_array_init(array, r->pool, 2, sizeof(ngx_table_elt_t *)) !=
+            NGX_OK) {
         return NGX_ERROR;
     }
     ngx_table_elt_t **place = ngx_array_push(array);

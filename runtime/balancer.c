@@ -308,7 +308,7 @@ enable_keepalive(lua_State *L)
     if (!b->host->keeps_connections) {
         return fail(L, "not supported in this subsystem");
     }
-    const lua_Number idle = luaL_optnumber(L, 1, IDLE_TIMEOUT / 1000);
+    const lua_Number idle = luaL_optnumber(L, 1, IDLE_TIMEOUT / 1000.0);
     const lua_Integer requests = luaL_optinteger(L, 2, REQUESTS_MAX);
     luaL_argcheck(L, idle >= 0 && idle < 2e6, 1, "bad idle_timeout");
     luaL_argcheck(L, requests >= 0, 2, "bad max_requests");

@@ -6,10 +6,10 @@
 #include "runtime/code.h"
 #include "runtime/socket.h"
 
-/* Makes *code from the directive being read: NAME_by_lua_block { ... },
+/* Makes *result from the directive being read: NAME_by_lua_block { ... },
    NAME_by_lua_file path or NAME_by_lua "text".  NULL or NGX_CONF_ERROR. */
 char *resolua_conf_read_code(ngx_conf_t *cf, ngx_command_t *cmd,
-                             resolua_code_t **code);
+                             resolua_code_t **result);
 
 /* An ngx_command_t set handler: reads code into the resolua_code_t * at
    cmd->offset of conf; "is duplicate" when there is one. */

@@ -105,13 +105,22 @@ mysql_refuse(tcp_t *tcp, const char *reason)
 }
 
 
+/* The errno in "... (111)"; 0: there is none. */
+static int
+errno_of(const char *text)
+{
+    const char *bracket = strrchr(text, '(');
+    const long code = bracket != NULL ? strtol(bracket + 1, NULL, 10) : 0;
+    return code > 0 && code <= INT_MAX ? (int) code : 0;
+}
+
+
 /* What the server or the network said into peer.error. */
 static ngx_int_t
 fail_connect(tcp_t *tcp, mysql_session_t *s)
 {
     const char *text = mysql_error(s->link);
     const unsigned code = mysql_errno(s->link);
-    const char *number = strrchr(text, '(');
     const char *refusal = NULL;
     /* The server's side of this process knows what it does not send. */
     (void) mysql_get_optionv(s->link, MARIADB_OPT_USERDATA,
@@ -124,8 +133,8 @@ fail_connect(tcp_t *tcp, mysql_session_t *s)
         /* libmariadb's text quotes what is in its buffer by then. */
         text = "the server asks for the password in clear text";
     } else if ((code == CR_CONNECTION_ERROR || code == CR_CONN_HOST_ERROR) &&
-               number != NULL && atoi(number + 1) > 0) {
-        resolua_peer_errno(&tcp->peer, atoi(number + 1));
+               errno_of(text) > 0) {
+        resolua_peer_errno(&tcp->peer, errno_of(text));
         return NGX_ERROR;
     }
     return mysql_refuse(tcp, text);

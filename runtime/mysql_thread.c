@@ -14,7 +14,7 @@ typedef struct {
     mysql_session_t *session; /* owned */
     tcp_t *tcp;               /* NULL: it does not wait any more */
     in_port_t port;
-    unsigned timeout; /* ms, of the whole connecting */
+    unsigned timeout;                      /* ms, of the whole connecting */
     char path[sizeof(struct sockaddr_un)]; /* "": a host */
 } connecting_t;
 

@@ -75,7 +75,7 @@ check_format(store_lmdb_t *store, MDB_txn *txn, bool is_new, char *error)
                  "the store has format %u, this program knows format %u: use "
                  "the program that wrote it, or load the zones into a new "
                  "store",
-                 format, STORE_FORMAT);
+                 format, (unsigned) STORE_FORMAT);
         return DNS_ESTORE;
     }
 

@@ -63,8 +63,8 @@ DNS_EXPORT void store_lmdb_read_end(store_lmdb_reader_t *reader);
    from an older snapshot may be old.  Between begin and end. */
 DNS_EXPORT uint64_t store_lmdb_snapshot(const store_lmdb_reader_t *reader);
 
-/* Does the apex of any zone lie below name?  True also where the table cannot be
-   read.  Between begin and end. */
+/* Does the apex of any zone lie below name?  True also where the table cannot
+   be read.  Between begin and end. */
 DNS_EXPORT bool store_lmdb_has_zones_below(store_lmdb_reader_t *reader,
                                            const dns_name_t *name);
 

@@ -147,7 +147,7 @@ count_free_at(file_t *file, size_t page, size_t size)
     return is_read;
 }
 
-static bool walk(file_t *file, size_t page, unsigned depth);
+static bool walk(file_t *file, size_t number, unsigned depth);
 
 /* A node at an offset of a page. */
 static bool

@@ -275,7 +275,7 @@ store_mysql_begin_fetch(store_mysql_t *db, dns_fetched_t *const *sets,
                         unsigned count)
 {
     begin(db, MYSQL_EXECUTING);
-    memcpy(db->sets, sets, count * sizeof(*sets));
+    memcpy(db->sets, sets, count * sizeof(dns_fetched_t *));
     db->set_count = count;
 
     if (!begin_statement(db, false) && !begin_statement(db, true)) {

@@ -183,8 +183,10 @@ add_node(store_nodes_t *nodes, const dns_name_t *name, const dns_node_t *node)
     return status;
 }
 
-/* One owner's changes; what is new goes to added. */
+/* One owner's changes; what is new goes to added.  Seven arguments: the walk's
+   state is its caller's. */
 static dns_status_t
+/* NOLINTNEXTLINE(readability-function-size) */
 apply_group(store_edit_t *parked, size_t first, size_t end,
             store_nodes_t *nodes, store_nodes_t *added, bool *is_changed,
             char *error)

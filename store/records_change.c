@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "dns/name.h"
+#include "dns/octets.h"
 #include "dns/rdata_text.h"
 #include "dns/type.h"
 #include "store/private/edit.h"
@@ -134,7 +135,7 @@ key_of(uint16_t type, char *key)
     dns_type_to_text(key, type);
 
     for (; *key != '\0'; key++) {
-        *key = (char) tolower((unsigned char) *key);
+        *key = (char) lower((uint8_t) *key);
     }
 }
 

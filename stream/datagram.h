@@ -38,7 +38,7 @@ typedef struct {
 unsigned datagram_receive(ngx_socket_t fd, ngx_uint_t is_wildcard,
                           ngx_log_t *log);
 
-void datagram_get(unsigned i, datagram_t *out);
+void datagram_get(unsigned i, datagram_t *d);
 
 /* What the kernel says of a socket's datagrams; 0: it could not be asked. */
 typedef struct {

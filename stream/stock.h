@@ -8,6 +8,6 @@
 /* A server's configuration of one of nginx's own modules; NULL: the module is
    not loaded. */
 void *stream_stock_conf(const ngx_conf_t *cf, const ngx_stream_conf_ctx_t *ctx,
-                        const char *module);
+                        const char *name);
 
 #endif

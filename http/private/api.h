@@ -20,7 +20,6 @@ void http_ndk_setup(lua_State *L);        /* ndk, a global */
 void http_control_setup(lua_State *L);    /* ngx: exec, redirect, constants */
 void http_guard_setup(lua_State *L);      /* the module resolua.guard */
 void http_arg_setup(lua_State *L);        /* ngx.arg */
-void http_ndk_setup(lua_State *L);        /* the global ndk */
 void http_subrequest_setup(lua_State *L); /* ngx.location */
 
 /* http's upstreams, for ngx.upstream. */

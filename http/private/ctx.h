@@ -26,11 +26,11 @@ typedef struct {
     ngx_chain_t *first; /* not yet given to nginx's filters */
     ngx_chain_t **end;
     size_t size;
-    ngx_buf_t *last;          /* of the gathered, where there are any */
-    ngx_chain_t *free;        /* buffers of ours to use again */
-    ngx_chain_t *busy;        /* given to the filters, not yet written */
-    ngx_queue_t waiters;      /* in ngx.flush(true), the first one first */
-    ngx_queue_t idle;         /* memory of waiters to use again */
+    ngx_buf_t *last;     /* of the gathered, where there are any */
+    ngx_chain_t *free;   /* buffers of ours to use again */
+    ngx_chain_t *busy;   /* given to the filters, not yet written */
+    ngx_queue_t waiters; /* in ngx.flush(true), the first one first */
+    ngx_queue_t idle;    /* memory of waiters to use again */
     unsigned eof : 1;
 } http_output_t;
 
@@ -52,7 +52,7 @@ typedef struct {
     ngx_int_t ended_rc;              /* ... and how */
     off_t body_size;                 /* of the body that a script writes */
     off_t socket_rest; /* of the client's, meanwhile, for the socket to read */
-    ngx_chain_t *filter_free;        /* the body filter's buffers */
+    ngx_chain_t *filter_free; /* the body filter's buffers */
     ngx_chain_t *filter_busy;
     unsigned filter_ended : 1; /* the script has ended the response */
     unsigned is_replaced : 1;  /* the header filter's chunk has sent another */
@@ -64,7 +64,8 @@ typedef struct {
     unsigned body_discarded : 1;
     unsigned body_gathers : 1; /* between init_body and finish_body */
     unsigned body_to_file : 1;
-    unsigned was_keepalive : 1; /* before the rest of the body was left unread */
+    unsigned
+        was_keepalive : 1; /* before the rest of the body was left unread */
 } http_ctx_t;
 
 extern const resolua_host_t http_host;

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* Set handler of dns_over_https: makes the location answer DNS (RFC 8484). */
-char *doh_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *doh_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
 
 /* An argument of the URI without its escapes, in the request's pool.
    NGX_DECLINED: there is none, or it is empty. */

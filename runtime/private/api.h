@@ -26,7 +26,7 @@ void resolua_require_setup(lua_State *L);
 void resolua_digest_setup(lua_State *L);
 void resolua_regex_setup(lua_State *L);
 /* Below 0: as documented; a match limit of 0: PCRE2's own. */
-void resolua_regex_limits(ngx_int_t cache_max, ngx_int_t match_limit);
+void resolua_regex_limits(ngx_int_t entries, ngx_int_t match_limit);
 void resolua_light_setup(lua_State *L);
 void resolua_abort_setup(lua_State *L);
 void resolua_semaphore_setup(lua_State *L);

@@ -23,7 +23,7 @@ typedef struct {
     unsigned is_dfa : 1;
     unsigned is_cached : 1;
     unsigned wants_jit : 1;
-    unsigned dup_names : 1;    /* names stand for arrays */
+    unsigned dup_names : 1; /* names stand for arrays */
     unsigned is_utf : 1;
     unsigned is_plain_jit : 1; /* needs no checks of pcre2_match() */
 } regex_t;

@@ -107,10 +107,10 @@ struct tcp_s {
 };
 
 /* Pushes a socket of the request's. */
-tcp_t *tcp_push(lua_State *L, resolua_request_t *r, const char *metatable);
+tcp_t *tcp_push(lua_State *L, resolua_request_t *r, const char *name);
 
 /* A metatable of sockets with these methods. */
-void tcp_register(lua_State *L, const char *metatable, const luaL_Reg *methods);
+void tcp_register(lua_State *L, const char *name, const luaL_Reg *methods);
 
 /* The client's socket at index, or NULL: there is none. */
 tcp_t *client_socket_at(lua_State *L, int index);

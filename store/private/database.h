@@ -10,9 +10,11 @@
 #include "store/private/edit.h"
 #include "store/records.h"
 
-enum { DATABASE_TIMEOUT_MS = 10000 }; /* of a call as a whole; what has to move
-                                          many octets has longer, as long as
-                                          they do move */
+enum {
+    DATABASE_TIMEOUT_MS = 10000
+}; /* of a call as a whole; what has to move
+       many octets has longer, as long as
+       they do move */
 
 typedef struct {
     dns_status_t (*connect)(store_database_t *db, const char *host,
@@ -108,7 +110,7 @@ typedef struct {
     dns_status_t status; /* DNS_OK, DNS_ENOMEM */
 } database_taking_t;
 
-void database_take_record(void *taking, const store_record_t *record,
+void database_take_record(void *data, const store_record_t *record,
                           const char *reason);
 
 /* Connects if need be. */

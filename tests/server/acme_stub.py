@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+
 def unpad(text):
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 

@@ -6,7 +6,7 @@ import pytest
 
 pytest.register_assert_rewrite("lua_peer")
 
-from resolua_server import Server
+from resolua_server import Server  # noqa: E402  (its asserts are rewritten)
 
 
 @pytest.fixture

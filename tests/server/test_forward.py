@@ -166,7 +166,7 @@ def test_the_times_are_directives(start, upstream):
     response = server.query("a.elsewhere.test", rd=True, use_edns=0)
     assert response.rcode() == dns.rcode.SERVFAIL
     assert ede(response) == [22]
-    assert slow.count() == 3 # at 0, 200 and 400 ms
+    assert slow.count() == 3  # at 0, 200 and 400 ms
 
 
 @pytest.mark.parametrize("no_edns", [

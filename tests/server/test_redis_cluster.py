@@ -124,7 +124,7 @@ def test_a_zone_that_moves_is_followed(start, cluster):
             assert server.query(name).rcode() == dns.rcode.NXDOMAIN
         assert texts(server.query(f"www.{zone}")) == [ip]
 
-    for node in cluster.nodes: # nor do they tell that keys come and go
+    for node in cluster.nodes:  # nor do they tell that keys come and go
         node.run("CONFIG", "SET", "notify-keyspace-events", "")
     try:
         slot = cluster.slot(f"{zone}.")

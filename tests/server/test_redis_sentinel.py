@@ -9,10 +9,9 @@ import dns.rcode
 import pytest
 
 from redis_servers import APEX, Sentinels
-from resolua_server import HOST, wait_for
+from resolua_server import wait_for
 from service_conf import STORE_CONF
 from stores import resolua_store, texts, wait_for_answer
-
 
 
 def address(ip):

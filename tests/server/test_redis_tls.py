@@ -12,7 +12,6 @@ from stores import resolua_store, texts, wait_for_answer
 from tls import Authority
 
 
-
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
     authority = Authority(tmp_path_factory.mktemp("authority"))

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from lua_conf import Peer, http_lua, sends
-from resolua_server import HOST, free_port, start_redis
+from resolua_server import free_port, start_redis
 
 CONNECT = """
     local cjson = require "cjson"

@@ -206,6 +206,7 @@ def test_faults(ask):
         r:destroy() show(r:query("a"))
     """ % (good.port, silent.port, wrong.port, good.port, garbage.port,
            truncated.port, servfail.port, dead, good.port, good.port))
+
     def failed(server):
         return (f"failed to receive reply from UDP server {HOST}:{server}: "
                 "timeout")

@@ -24,5 +24,8 @@ init_worker_by_lua_block {
 
 def test_user_coroutines_sleep_in_a_timer(start):
     server = start(CONF)
-    log = lambda: server.log() if callable(server.log) else server.log
+
+    def log():
+        return server.log() if callable(server.log) else server.log
+
     wait_for(lambda: "steps: a2bfalsebad} ]] } " in log())

@@ -181,7 +181,7 @@ def test_a_slow_upstream_is_not_waited_for(start):
     keep(server, "slow.test", rd=True)
     asked = len(re.findall("logged slow.test", server.log()))
     upstream.delay = 2.6
-    time.sleep(1.1) # its TTL
+    time.sleep(1.1)  # its TTL
     begin = time.monotonic()
     response = ask(server, "slow.test", rd=True)
     assert explained(response) == [3]
@@ -224,7 +224,7 @@ def test_stale_answers_are_of_the_same_upstream(start):
         }""" % other.address)
     keep(server, "www.test", rd=True)
     ask(server, "away.test", rd=True)
-    time.sleep(1.1) # its TTL
+    time.sleep(1.1)  # its TTL
     response = ask(server, "www.test", rd=True)
     assert response.rcode() == 2 and explained(response) != [3]
     for one in (upstream, other):

@@ -224,7 +224,7 @@ def test_aliases_of_wildcards_lead_out_of_all_zones(start, mysql, redis):
             assert ask("x.out") == [far]
             assert ask("x.y.o3") == sorted([far, f"out2.{zone}."])
             assert ask("x.to") == sorted([far, f"*.out.{other}."])
-            assert f"far.example." in ask("*.d") + ask("x.*.d")
+            assert "far.example." in ask("*.d") + ask("x.*.d")
     for zones, zone in ((mysql, "out-m.test"), (redis, "out-r.test")):
         zones.drop(zone)
 

@@ -537,6 +537,7 @@ def test_what_does_not_parse_is_skipped_and_told_once(start, told):
     if told.kind == "mysql":
         assert all(re.search(r"table records, id \d+", line) for line in lines)
     # The next change may mend it or not: it is told once more.
+
     def is_told_again():
         told.raise_serial("a.test")
         server.query("www.a.test")

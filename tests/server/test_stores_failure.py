@@ -7,7 +7,6 @@ import itertools
 import os
 import re
 import signal
-import signal
 import socket
 import subprocess
 import time
@@ -276,6 +275,7 @@ def test_a_store_that_is_away_at_the_start(setting, mode):
     for name, text in ((f"www.{setting.other.kind}.test", "192.0.2.80"),
                        ("www.lmdb.test", "192.0.2.90")):
         wait_for_answer(server, name, "A", [text])
+
     def took():  # Nobody knows whether the store has it.
         began = time.monotonic()
         assert is_failure(setting.ask())

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from lua_conf import http_lua
-from resolua_server import sanitizer_environment, wait_for
+from resolua_server import sanitizer_environment
 
 
 @pytest.fixture

@@ -180,9 +180,9 @@ OPT = b"\0\0\x29\4\xd0\0\0\0\0\0\0"
 @pytest.mark.parametrize("wire, rcode", [
     (message(tsig_record()), "NOTAUTH"),
     (message(OPT, tsig_record()), "NOTAUTH"),
-    (message(tsig_record(), flags=0x2800), "NOTAUTH"), # UPDATE
-    (message(tsig_record(), flags=0x2000), "NOTAUTH"), # NOTIFY
-    (message(tsig_record(), OPT), "FORMERR"), # not the last
+    (message(tsig_record(), flags=0x2800), "NOTAUTH"),  # UPDATE
+    (message(tsig_record(), flags=0x2000), "NOTAUTH"),  # NOTIFY
+    (message(tsig_record(), OPT), "FORMERR"),  # not the last
     (message(tsig_record(), tsig_record()), "FORMERR"),
     (message(answer=tsig_record()), "FORMERR"),
     (message(tsig_record(klass=1)), "FORMERR"),
