@@ -40,8 +40,8 @@ dns_ancestors_order(const dns_ancestors_t *ancestors);
 
 /* Adds an owner, and all names above it up to the apex.  One outside the zone
    is left out.  DNS_ENOMEM. */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-dns_ancestors_add(dns_ancestors_t *ancestors, const dns_name_t *owner);
+DNS_MUST_USE dns_status_t dns_ancestors_add(dns_ancestors_t *ancestors,
+                                            const dns_name_t *owner);
 
 /* Is name an owner that was added, or above one?  name: lower case. */
 DNS_EXPORT bool dns_ancestors_knows(const dns_ancestors_t *ancestors,
@@ -53,12 +53,12 @@ DNS_EXPORT bool dns_ancestors_cover(const dns_ancestors_t *ancestors,
                                     const dns_name_t *name);
 
 /* Has name something below it?  name: lower case. */
-DNS_EXPORT bool dns_ancestors_has(const dns_ancestors_t *ancestors,
-                                  const dns_name_t *name);
+bool dns_ancestors_has(const dns_ancestors_t *ancestors,
+                       const dns_name_t *name);
 
 /* Has name something below it, and no records of its own?  name: lower case. */
-DNS_EXPORT bool dns_ancestors_is_empty(const dns_ancestors_t *ancestors,
-                                       const dns_name_t *name);
+bool dns_ancestors_is_empty(const dns_ancestors_t *ancestors,
+                            const dns_name_t *name);
 
 /* Labels of name's closest encloser, of name itself if it exists.  name: lower
    case, in the zone. */

@@ -52,8 +52,8 @@ typedef struct {
 
 /* Iteration: *at starts as 0; false at the end, or at an option that is cut
    short. */
-DNS_EXPORT bool dns_option_next(const uint8_t *options, size_t size, size_t *at,
-                                dns_option_t *out);
+bool dns_option_next(const uint8_t *options, size_t size, size_t *at,
+                     dns_option_t *out);
 
 /* The first option of a code; false if there is none. */
 DNS_EXPORT bool dns_option_find(const uint8_t *options, size_t size,
@@ -67,9 +67,8 @@ typedef struct {
     uint8_t address[16];   /* network order, zero behind the prefix */
 } dns_subnet_t;
 
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_subnet_parse(dns_subnet_t *out,
-                                                      const uint8_t *data,
-                                                      size_t size);
+DNS_MUST_USE dns_status_t dns_subnet_parse(dns_subnet_t *out,
+                                           const uint8_t *data, size_t size);
 
 /* Options under construction in the caller's memory.  A put that fails
    (DNS_ENOSPACE) writes nothing. */
@@ -106,8 +105,9 @@ enum {
     DNS_PADDING_BLOCK_RESPONSE = 468,
     DNS_PADDING_BLOCK_QUERY = 128,
 };
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_options_put_padding(
-    dns_options_t *o, size_t message_size, size_t block, size_t limit);
+DNS_MUST_USE dns_status_t dns_options_put_padding(dns_options_t *o,
+                                                  size_t message_size,
+                                                  size_t block, size_t limit);
 
 /*
  * DNS cookies (RFC 7873) in the interoperable form (RFC 9018).  All servers

@@ -57,8 +57,9 @@ DNS_EXPORT dns_source_t dns_fetched_source(dns_fetched_t *set);
 
 /* What the engine asked for.  DNS_ELIMIT: over DNS_FETCHED_MAX; DNS_ENOMEM;
    some may be wanted then. */
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_fetched_want_all(
-    dns_fetched_t *set, const dns_need_t *needs, size_t need_count);
+DNS_MUST_USE dns_status_t dns_fetched_want_all(dns_fetched_t *set,
+                                               const dns_need_t *needs,
+                                               size_t need_count);
 
 /* The same for one need, where the names of its zone are known: of those above
    the name only the owners of records are asked for.  known: NULL if they are
@@ -75,19 +76,21 @@ DNS_EXPORT bool dns_fetched_next_wanted(const dns_fetched_t *set, size_t *at,
  * upper case.  DNS_ENOTFOUND: the name was not wanted, the record is left
  * out.  DNS_EEXIST: a duplicate.  DNS_ELIMIT, DNS_ENOMEM.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-dns_fetched_add(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name,
-                const dns_rrset_t *type_and_ttl, const dns_rdata_t *rdata);
+DNS_MUST_USE dns_status_t dns_fetched_add(dns_fetched_t *set, uint32_t zone_id,
+                                          const uint8_t *name,
+                                          const dns_rrset_t *type_and_ttl,
+                                          const dns_rdata_t *rdata);
 
 /* All records of a wanted name at once: as dns_fetched_add() of each to one
    that has none. */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-dns_fetched_put_node(dns_fetched_t *set, uint32_t zone_id, const uint8_t *name,
-                     const dns_node_t *node);
+DNS_MUST_USE dns_status_t dns_fetched_put_node(dns_fetched_t *set,
+                                               uint32_t zone_id,
+                                               const uint8_t *name,
+                                               const dns_node_t *node);
 
 /* Are the records of the name known, or that it has none?  name: lower case. */
-DNS_EXPORT bool dns_fetched_knows(dns_fetched_t *set, uint32_t zone_id,
-                                  const uint8_t *name);
+bool dns_fetched_knows(dns_fetched_t *set, uint32_t zone_id,
+                       const uint8_t *name);
 
 /* What has been added to a name; empty if it was not wanted.  Borrowed until
    more is. */
@@ -96,8 +99,8 @@ DNS_EXPORT dns_node_t dns_fetched_node(dns_fetched_t *set, uint32_t zone_id,
 
 /* Something exists at or below name: all wanted names from there up to the
    apex exist too, with or without records. */
-DNS_EXPORT void dns_fetched_mark(dns_fetched_t *set, uint32_t zone_id,
-                                 const uint8_t *name);
+void dns_fetched_mark(dns_fetched_t *set, uint32_t zone_id,
+                      const uint8_t *name);
 
 /* What was given of names that are wanted is forgotten: they are asked for from
    the beginning. */
@@ -109,6 +112,6 @@ DNS_EXPORT void dns_fetched_resolve_below(dns_fetched_t *set, uint32_t zone_id,
                                           const dns_ancestors_t *ancestors);
 
 /* All that was wanted is known now. */
-DNS_EXPORT void dns_fetched_settle(dns_fetched_t *set);
+void dns_fetched_settle(dns_fetched_t *set);
 
 #endif

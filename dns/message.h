@@ -70,8 +70,7 @@ dns_message_rdata(const dns_message_t *m, const dns_message_record_t *record,
  * occurrence), so that there are no loops and the work is bounded.
  * DNS_EMALFORMED.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_message_name(const dns_message_t *m,
-                                                      size_t at, uint8_t *out,
-                                                      size_t *end);
+DNS_MUST_USE dns_status_t dns_message_name(const dns_message_t *m, size_t at,
+                                           uint8_t *out, size_t *end);
 
 #endif

@@ -56,8 +56,8 @@ DNS_EXPORT void dns_name_set_exact(dns_name_t *out, const uint8_t *name);
 
 /* out = the ancestor of name that has label_count labels; 0 is the root.
    label_count <= name->label_count; out may be name. */
-DNS_EXPORT void dns_name_ancestor(dns_name_t *out, const dns_name_t *name,
-                                  unsigned label_count);
+void dns_name_ancestor(dns_name_t *out, const dns_name_t *name,
+                       unsigned label_count);
 
 /* Where the wire form of the ancestor with label_count labels starts inside
    name->octets: no copy. */
@@ -68,14 +68,14 @@ dns_name_suffix(const dns_name_t *name, unsigned label_count)
 }
 
 /* out = "*." under name (RFC 4592).  DNS_ENOSPACE: over 255 octets. */
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_name_wildcard(dns_name_t *out,
-                                                       const uint8_t *name);
+DNS_MUST_USE dns_status_t dns_name_wildcard(dns_name_t *out,
+                                            const uint8_t *name);
 
 /* Same name, letter case aside. */
 DNS_EXPORT bool dns_name_equal(const uint8_t *a, const uint8_t *b);
 
 /* name is suffix or lies below it. */
-DNS_EXPORT bool dns_name_is_within(const uint8_t *name, const uint8_t *suffix);
+bool dns_name_is_within(const uint8_t *name, const uint8_t *suffix);
 
 /* The same for two names that are in lower case. */
 static inline bool
@@ -128,14 +128,12 @@ DNS_EXPORT size_t dns_name_to_text(char *out, const uint8_t *name);
  *
  * out has room for DNS_KEY_MAX bytes; returns the size.
  */
-DNS_EXPORT size_t dns_name_key(uint8_t *out, const dns_name_t *name,
-                               unsigned skip);
+size_t dns_name_key(uint8_t *out, const dns_name_t *name, unsigned skip);
 
 /* The inverse of dns_name_key() under an apex (checked wire form; "" for the
    root is one 0 octet).  DNS_EMALFORMED: not such a key. */
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_name_from_key(uint8_t *out,
-                                                       const uint8_t *key,
-                                                       size_t key_size,
-                                                       const uint8_t *apex);
+DNS_MUST_USE dns_status_t dns_name_from_key(uint8_t *out, const uint8_t *key,
+                                            size_t key_size,
+                                            const uint8_t *apex);
 
 #endif

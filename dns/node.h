@@ -119,9 +119,8 @@ dns_node_find(const dns_node_t *node, uint16_t type, dns_rrset_t *out)
  * the set that it covers (RFC 4034 section 3), as signatures of several sets
  * stand in one set here.
  */
-DNS_EXPORT uint32_t dns_node_ttl(const dns_node_t *node,
-                                 const dns_rrset_t *rrset,
-                                 const dns_rdata_t *rdata);
+uint32_t dns_node_ttl(const dns_node_t *node, const dns_rrset_t *rrset,
+                      const dns_rdata_t *rdata);
 
 /*
  * Checks the layout of octets that come from outside (a file, another
@@ -140,11 +139,11 @@ typedef struct {
     uint32_t capacity;
 } dns_node_builder_t;
 
-DNS_EXPORT void dns_node_builder_free(dns_node_builder_t *b);
+void dns_node_builder_free(dns_node_builder_t *b);
 
 /* Makes the builder's node a copy of node (NULL: empty). */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-dns_node_builder_reset(dns_node_builder_t *b, const dns_node_t *node);
+DNS_MUST_USE dns_status_t dns_node_builder_reset(dns_node_builder_t *b,
+                                                 const dns_node_t *node);
 
 /*
  * Adds a record to its set, which is made if there is none; a set that exists
@@ -152,25 +151,27 @@ dns_node_builder_reset(dns_node_builder_t *b, const dns_node_t *node);
  * DNS_EEXIST: the same rdata is there (the TTL is set all the same).
  * DNS_ELIMIT: over the bounds above.  DNS_ENOMEM.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_node_builder_add(dns_node_builder_t *b,
-                                                          uint16_t type,
-                                                          uint32_t ttl,
-                                                          const uint8_t *rdata,
-                                                          uint16_t rdata_size);
+DNS_MUST_USE dns_status_t dns_node_builder_add(dns_node_builder_t *b,
+                                               uint16_t type, uint32_t ttl,
+                                               const uint8_t *rdata,
+                                               uint16_t rdata_size);
 
 /* As dns_node_builder_add(), but of the set's TTL and the record's the lowest
    stays: for records that come one by one from a file or a database, where no
    TTL is meant to win (RFC 2181 section 5.2). */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-dns_node_builder_add_lowest(dns_node_builder_t *b, uint16_t type, uint32_t ttl,
-                            const uint8_t *rdata, uint16_t rdata_size);
+DNS_MUST_USE dns_status_t dns_node_builder_add_lowest(dns_node_builder_t *b,
+                                                      uint16_t type,
+                                                      uint32_t ttl,
+                                                      const uint8_t *rdata,
+                                                      uint16_t rdata_size);
 
 /* Drops a set, or with rdata one record of it (and the set with its last).
    DNS_ENOTFOUND: it is not there. */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-dns_node_builder_remove(dns_node_builder_t *b, uint16_t type,
-                        const uint8_t *rdata, uint16_t rdata_size);
+DNS_MUST_USE dns_status_t dns_node_builder_remove(dns_node_builder_t *b,
+                                                  uint16_t type,
+                                                  const uint8_t *rdata,
+                                                  uint16_t rdata_size);
 
-DNS_EXPORT dns_node_t dns_node_builder_node(const dns_node_builder_t *b);
+dns_node_t dns_node_builder_node(const dns_node_builder_t *b);
 
 #endif

@@ -13,13 +13,12 @@ enum {
 
 /* RFC 5155 section 5.  parameters: checked rdata of NSEC3PARAM, or of NSEC3,
    which begins alike. */
-DNS_EXPORT void dns_nsec3_hash(const dns_rdata_t *parameters,
-                               const dns_name_t *name,
-                               uint8_t hash[DNS_NSEC3_HASH_SIZE]);
+void dns_nsec3_hash(const dns_rdata_t *parameters, const dns_name_t *name,
+                    uint8_t hash[DNS_NSEC3_HASH_SIZE]);
 
 /* The hash as the label of its NSEC3, without the length: RFC 5155 section 3,
    in small letters. */
-DNS_EXPORT void dns_nsec3_label(const uint8_t hash[DNS_NSEC3_HASH_SIZE],
-                                uint8_t label[DNS_NSEC3_LABEL_SIZE]);
+void dns_nsec3_label(const uint8_t hash[DNS_NSEC3_HASH_SIZE],
+                     uint8_t label[DNS_NSEC3_LABEL_SIZE]);
 
 #endif

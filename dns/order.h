@@ -28,28 +28,26 @@ typedef enum {
 } dns_order_list_t;
 
 /* apex: copied. */
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_order_new(dns_order_t **out,
-                                                   const dns_name_t *apex);
-DNS_EXPORT void dns_order_free(dns_order_t *order);
+DNS_MUST_USE dns_status_t dns_order_new(dns_order_t **out,
+                                        const dns_name_t *apex);
+void dns_order_free(dns_order_t *order);
 
 /* Adds an owner at or below the apex, each one once.  DNS_ENOMEM. */
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_order_add(dns_order_t *order,
-                                                   const dns_name_t *owner);
+DNS_MUST_USE dns_status_t dns_order_add(dns_order_t *order,
+                                        const dns_name_t *owner);
 
 /* When all have been added.  DNS_ENOMEM. */
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_order_sort(dns_order_t *order);
+DNS_MUST_USE dns_status_t dns_order_sort(dns_order_t *order);
 
-DNS_EXPORT size_t dns_order_count(const dns_order_t *order,
-                                  dns_order_list_t list);
+size_t dns_order_count(const dns_order_t *order, dns_order_list_t list);
 
 /* How many names of the list are at or before name, which is at or below the
    apex. */
-DNS_EXPORT size_t dns_order_before(const dns_order_t *order,
-                                   dns_order_list_t list,
-                                   const dns_name_t *name);
+size_t dns_order_before(const dns_order_t *order, dns_order_list_t list,
+                        const dns_name_t *name);
 
 /* The name with that number, from 0. */
-DNS_EXPORT void dns_order_get(const dns_order_t *order, dns_order_list_t list,
-                              size_t number, dns_name_t *out);
+void dns_order_get(const dns_order_t *order, dns_order_list_t list,
+                   size_t number, dns_name_t *out);
 
 #endif

@@ -22,9 +22,8 @@ enum {
  * Checks that octets are an rdata of the type: fields complete, names valid
  * and uncompressed, nothing left over.  DNS_EMALFORMED.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_rdata_check(uint16_t type,
-                                                     const uint8_t *octets,
-                                                     size_t size);
+DNS_MUST_USE dns_status_t dns_rdata_check(uint16_t type, const uint8_t *octets,
+                                          size_t size);
 
 /*
  * The name in an rdata whose addresses belong in the additional section
@@ -32,19 +31,19 @@ DNS_EXPORT DNS_MUST_USE dns_status_t dns_rdata_check(uint16_t type,
  * octets.  NULL: the type has none.  The root: there is no such host (or, in
  * SVCB and HTTPS, the owner itself is meant).  octets: checked.
  */
-DNS_EXPORT const uint8_t *dns_rdata_target(uint16_t type, const uint8_t *octets,
-                                           size_t size);
+const uint8_t *dns_rdata_target(uint16_t type, const uint8_t *octets,
+                                size_t size);
 
 /* True if dns_rdata_target() can give a name for the type. */
-DNS_EXPORT bool dns_rdata_has_target(uint16_t type);
+bool dns_rdata_has_target(uint16_t type);
 
 /*
  * Canonical order of two checked rdatas of a type (RFC 4034 sections 6.2 and
  * 6.3): octets, with names in lower case where that section says so.  0: the
  * same record.
  */
-DNS_EXPORT int dns_rdata_compare(uint16_t type, const uint8_t *a, size_t a_size,
-                                 const uint8_t *b, size_t b_size);
+int dns_rdata_compare(uint16_t type, const uint8_t *a, size_t a_size,
+                      const uint8_t *b, size_t b_size);
 
 /* Lower-cases the names that section 6.2 names, in place.  octets: checked. */
 DNS_EXPORT void dns_rdata_canonicalize(uint16_t type, uint8_t *octets,

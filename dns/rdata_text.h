@@ -41,9 +41,9 @@ typedef struct {
     const uint8_t *origin;
 } dns_rdata_input_t;
 
-DNS_EXPORT DNS_MUST_USE dns_status_t
-dns_rdata_from_text(const dns_rdata_input_t *input, uint8_t *out,
-                    uint16_t *out_size, dns_text_error_t *error);
+DNS_MUST_USE dns_status_t dns_rdata_from_text(const dns_rdata_input_t *input,
+                                              uint8_t *out, uint16_t *out_size,
+                                              dns_text_error_t *error);
 
 /*
  * Writes checked rdata, names absolute, with a NUL; *length is without it.

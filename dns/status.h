@@ -25,6 +25,6 @@ typedef enum {
 } dns_status_t;
 
 /* A short English sentence without full stop, static. */
-DNS_EXPORT const char *dns_status_text(dns_status_t status);
+const char *dns_status_text(dns_status_t status);
 
 #endif

@@ -200,24 +200,21 @@ enum { DNS_MNEMONIC_SIZE = 16 }; /* bytes of the longest text and its NUL */
  * The mnemonic or TYPE123; CLASS123, RCODE123, OPCODE123 likewise.  out has
  * room for DNS_MNEMONIC_SIZE bytes; gives the length without the NUL.
  */
-DNS_EXPORT size_t dns_type_to_text(char *out, uint16_t type);
-DNS_EXPORT size_t dns_class_to_text(char *out, uint16_t class_);
-DNS_EXPORT size_t dns_rcode_to_text(char *out, unsigned rcode);
-DNS_EXPORT size_t dns_opcode_to_text(char *out, unsigned opcode);
+size_t dns_type_to_text(char *out, uint16_t type);
+size_t dns_class_to_text(char *out, uint16_t class_);
+size_t dns_rcode_to_text(char *out, unsigned rcode);
+size_t dns_opcode_to_text(char *out, unsigned opcode);
 
 /* The inverse, size bytes of text.  DNS_EUNKNOWN: neither form. */
 DNS_EXPORT DNS_MUST_USE dns_status_t dns_type_from_text(uint16_t *out,
                                                         const char *text,
                                                         size_t size);
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_class_from_text(uint16_t *out,
-                                                         const char *text,
-                                                         size_t size);
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_rcode_from_text(uint16_t *out,
-                                                         const char *text,
-                                                         size_t size);
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_opcode_from_text(uint16_t *out,
-                                                          const char *text,
-                                                          size_t size);
+DNS_MUST_USE dns_status_t dns_class_from_text(uint16_t *out, const char *text,
+                                              size_t size);
+DNS_MUST_USE dns_status_t dns_rcode_from_text(uint16_t *out, const char *text,
+                                              size_t size);
+DNS_MUST_USE dns_status_t dns_opcode_from_text(uint16_t *out, const char *text,
+                                               size_t size);
 
 /*
  * A type that no zone may hold: 0, OPT, and the query and meta types 128 to

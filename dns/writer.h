@@ -106,7 +106,7 @@ DNS_EXPORT void dns_writer_put_header(dns_writer_t *w, uint16_t id,
                                       uint16_t flags);
 
 /* Adds bits to the flags: DNS_FLAG_AA, an rcode over none. */
-DNS_EXPORT void dns_writer_add_flags(dns_writer_t *w, uint16_t flags);
+void dns_writer_add_flags(dns_writer_t *w, uint16_t flags);
 
 /*
  * The question, before any record.  name: checked wire form, its letters kept
@@ -124,7 +124,7 @@ DNS_EXPORT DNS_MUST_USE dns_status_t dns_writer_put_name(dns_writer_t *w,
                                                          dns_compress_t mode);
 
 /* Appends one record; sections in ascending order.  DNS_ENOSPACE. */
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_writer_put_record(
+DNS_MUST_USE dns_status_t dns_writer_put_record(
     dns_writer_t *w, dns_section_t section, const dns_writer_record_t *record);
 
 /*
@@ -132,9 +132,11 @@ DNS_EXPORT DNS_MUST_USE dns_status_t dns_writer_put_record(
  * where the message holds the owner name already (DNS_QUESTION_AT for the
  * question's), 0 if that is not known.  DNS_ENOSPACE.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_writer_put_rrset(
-    dns_writer_t *w, dns_section_t section, const uint8_t *owner,
-    uint16_t owner_at, const dns_rrset_t *rrset);
+DNS_MUST_USE dns_status_t dns_writer_put_rrset(dns_writer_t *w,
+                                               dns_section_t section,
+                                               const uint8_t *owner,
+                                               uint16_t owner_at,
+                                               const dns_rrset_t *rrset);
 
 /* An OPT record, RFC 6891 section 6.1. */
 typedef struct {
@@ -152,19 +154,17 @@ dns_writer_put_opt(dns_writer_t *w, const dns_writer_opt_t *opt);
 
 /* Keeps octets free for what must come last, and gives them back.
    DNS_ENOSPACE: there are not so many. */
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_writer_reserve(dns_writer_t *w,
-                                                        size_t octets);
-DNS_EXPORT void dns_writer_release(dns_writer_t *w, size_t octets);
+DNS_MUST_USE dns_status_t dns_writer_reserve(dns_writer_t *w, size_t octets);
+void dns_writer_release(dns_writer_t *w, size_t octets);
 
-DNS_EXPORT dns_writer_mark_t dns_writer_mark(const dns_writer_t *w);
+dns_writer_mark_t dns_writer_mark(const dns_writer_t *w);
 
 /* Drops all that was written after the mark was taken. */
-DNS_EXPORT void dns_writer_rewind(dns_writer_t *w,
-                                  const dns_writer_mark_t *mark);
+void dns_writer_rewind(dns_writer_t *w, const dns_writer_mark_t *mark);
 
 /* Sets TC (RFC 2181 section 9: only when a set that the answer needs did not
    fit). */
-DNS_EXPORT void dns_writer_truncate(dns_writer_t *w);
+void dns_writer_truncate(dns_writer_t *w);
 
 /* Records in a section so far. */
 DNS_EXPORT unsigned dns_writer_count(const dns_writer_t *w,

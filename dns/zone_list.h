@@ -26,8 +26,8 @@ DNS_EXPORT void dns_zone_list_free(dns_zone_list_t *list);
 
 /* Copies a zone; its apex is in lower case.  DNS_EEXIST: the apex is there.
    DNS_ELIMIT, DNS_ENOMEM. */
-DNS_EXPORT DNS_MUST_USE dns_status_t dns_zone_list_add(dns_zone_list_t *list,
-                                                       const dns_zone_t *zone);
+DNS_MUST_USE dns_status_t dns_zone_list_add(dns_zone_list_t *list,
+                                            const dns_zone_t *zone);
 
 DNS_EXPORT size_t dns_zone_list_count(const dns_zone_list_t *list);
 

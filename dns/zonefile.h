@@ -82,11 +82,11 @@ DNS_EXPORT const char *dns_zonefile_error(const dns_zonefile_t *file);
  * "FILE:LINE: warning: ...": what the last dns_zonefile_next() read in another
  * way than it stands there, and why; owned by file.  Empty: nothing.
  */
-DNS_EXPORT const char *dns_zonefile_warning(const dns_zonefile_t *file);
+const char *dns_zonefile_warning(const dns_zonefile_t *file);
 
 /* Where the last record began, for the caller's own messages. */
-DNS_EXPORT const char *dns_zonefile_name(const dns_zonefile_t *file);
-DNS_EXPORT unsigned dns_zonefile_line(const dns_zonefile_t *file);
+const char *dns_zonefile_name(const dns_zonefile_t *file);
+unsigned dns_zonefile_line(const dns_zonefile_t *file);
 
 /* file may be NULL. */
 DNS_EXPORT void dns_zonefile_free(dns_zonefile_t *file);

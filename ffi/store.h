@@ -19,8 +19,7 @@ DNS_EXPORT store_lmdb_t *dns_ffi_store_lmdb(const struct dns_ffi_store *store);
 
 /* The zones as they were at dns_ffi_store_read_begin(); borrowed until
    dns_ffi_store_read_end(). */
-DNS_EXPORT const dns_source_t *
-dns_ffi_store_source(const struct dns_ffi_store *store);
+const dns_source_t *dns_ffi_store_source(const struct dns_ffi_store *store);
 
 /* The records that a zone parks (store/parked.h), added to out. */
 dns_status_t dns_ffi_store_read_parked(struct dns_ffi_store *store,

@@ -25,9 +25,10 @@ typedef struct store_database_s store_database_t;
  * listings changes with any of its rows, not with its SOA alone, which costs a
  * walk over all of them.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t store_database_new(
-    store_database_t **out, store_options_t *options, bool marks_rows);
-DNS_EXPORT void store_database_free(store_database_t *database);
+DNS_MUST_USE dns_status_t store_database_new(store_database_t **out,
+                                             store_options_t *options,
+                                             bool marks_rows);
+void store_database_free(store_database_t *database);
 
 /* A zone in a listing. */
 typedef struct {
@@ -45,25 +46,30 @@ typedef struct {
 
 /* All zones in canonical order, or one alone (NULL: all) if it is there.
    error: STORE_ERROR_SIZE bytes.  DNS_ESTORE, DNS_ENOMEM. */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_database_list(store_database_t *database, const dns_name_t *only,
-                    store_listing_t *out, char *error);
+DNS_MUST_USE dns_status_t store_database_list(store_database_t *database,
+                                              const dns_name_t *only,
+                                              store_listing_t *out,
+                                              char *error);
 
 /* All nodes of a zone, sorted; rows that do not parse are left out and counted
    in *skipped.  DNS_ENOTFOUND: no such zone. */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_database_read(store_database_t *database, const dns_name_t *apex,
-                    store_nodes_t *out, uint64_t *skipped, char *error);
+DNS_MUST_USE dns_status_t store_database_read(store_database_t *database,
+                                              const dns_name_t *apex,
+                                              store_nodes_t *out,
+                                              uint64_t *skipped, char *error);
 
 /* The node of one name of a zone; none: it owns no records. */
-DNS_EXPORT DNS_MUST_USE dns_status_t store_database_read_name(
-    store_database_t *database, const dns_name_t *apex, const dns_name_t *name,
-    store_nodes_t *out, char *error);
+DNS_MUST_USE dns_status_t store_database_read_name(store_database_t *database,
+                                                   const dns_name_t *apex,
+                                                   const dns_name_t *name,
+                                                   store_nodes_t *out,
+                                                   char *error);
 
 /* The zone's parked records (store/parked.h), sorted. */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_database_read_parked(store_database_t *database, const dns_name_t *apex,
-                           store_nodes_t *out, char *error);
+DNS_MUST_USE dns_status_t store_database_read_parked(store_database_t *database,
+                                                     const dns_name_t *apex,
+                                                     store_nodes_t *out,
+                                                     char *error);
 
 /*
  * What a database keeps of a zone beside its records (PowerDNS's layout of
@@ -77,9 +83,9 @@ store_database_read_parked(store_database_t *database, const dns_name_t *apex,
  * DNS_EUNKNOWN: this store keeps nothing of the kind.  DNS_ENOTFOUND: no such
  * zone.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_database_read_beside(store_database_t *database, const dns_name_t *apex,
-                           char **out, char *error);
+DNS_MUST_USE dns_status_t store_database_read_beside(store_database_t *database,
+                                                     const dns_name_t *apex,
+                                                     char **out, char *error);
 
 /*
  * Sets some of that in one transaction; what is not named stays:
@@ -91,14 +97,15 @@ store_database_read_beside(store_database_t *database, const dns_name_t *apex,
  *
  * A kind's list and a set's list replace what there was.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t
+DNS_MUST_USE dns_status_t
 store_database_write_beside(store_database_t *database, const dns_name_t *apex,
                             const char *json, char *error);
 
 /* Commits as store/edit.h says, in one transaction: other readers see all of it
    or nothing.  zones_changed: a zone has come or gone. */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_database_commit(store_database_t *database, store_edit_t *edit,
-                      bool *zones_changed, char *error);
+DNS_MUST_USE dns_status_t store_database_commit(store_database_t *database,
+                                                store_edit_t *edit,
+                                                bool *zones_changed,
+                                                char *error);
 
 #endif

@@ -29,27 +29,27 @@ enum { STORE_ERROR_SIZE = 512 }; /* bytes for an error text and its NUL */
 typedef struct store_edit_s store_edit_t;
 
 /* apex: wire form. */
-DNS_EXPORT DNS_MUST_USE dns_status_t store_edit_new(const uint8_t *apex,
-                                                    store_edit_t **out);
-DNS_EXPORT void store_edit_free(store_edit_t *edit);
+DNS_MUST_USE dns_status_t store_edit_new(const uint8_t *apex,
+                                         store_edit_t **out);
+void store_edit_free(store_edit_t *edit);
 
 /* The zone's contents become only what the edit adds; a zone that is not
    there is made. */
-DNS_EXPORT void store_edit_replace_zone(store_edit_t *edit);
-DNS_EXPORT void store_edit_delete_zone(store_edit_t *edit);
+void store_edit_replace_zone(store_edit_t *edit);
+void store_edit_delete_zone(store_edit_t *edit);
 
 /* The zone is a copy of one that a database serves without NS at its apex, as
    that of a CoreDNS plugin may. */
-DNS_EXPORT void store_edit_allow_no_ns(store_edit_t *edit);
+void store_edit_allow_no_ns(store_edit_t *edit);
 
 /* Commit will be DNS_EEXIST unless the zone still has this generation; 0:
    unless it is not there. */
-DNS_EXPORT void store_edit_expect(store_edit_t *edit, uint64_t generation);
+void store_edit_expect(store_edit_t *edit, uint64_t generation);
 
 /* The serial that the edit gives to the zone, also where it sets a SOA itself;
    without a rule one more than before, or as that SOA says. */
-DNS_EXPORT void store_edit_set_serial_rule(store_edit_t *edit,
-                                           const store_serial_rule_t *rule);
+void store_edit_set_serial_rule(store_edit_t *edit,
+                                const store_serial_rule_t *rule);
 
 enum {
     STORE_TTL_DEFAULT = 3600, /* seconds, of a set that is made without one */
@@ -62,27 +62,28 @@ enum {
 /* Adds one record; the set takes its TTL.  A name outside the zone and rdata
    that is not of its type are DNS_EMALFORMED at once, and make commit fail with
    the reason. */
-DNS_EXPORT DNS_MUST_USE dns_status_t store_edit_add(store_edit_t *edit,
-                                                    const uint8_t *name,
-                                                    uint16_t type, uint32_t ttl,
-                                                    const uint8_t *rdata,
-                                                    uint16_t rdata_size);
+DNS_MUST_USE dns_status_t store_edit_add(store_edit_t *edit,
+                                         const uint8_t *name, uint16_t type,
+                                         uint32_t ttl, const uint8_t *rdata,
+                                         uint16_t rdata_size);
 
 /* Adds a record of a master file: of a set's TTLs the lowest stays. */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_edit_load(store_edit_t *edit, const uint8_t *name, uint16_t type,
-                uint32_t ttl, const uint8_t *rdata, uint16_t rdata_size);
+DNS_MUST_USE dns_status_t store_edit_load(store_edit_t *edit,
+                                          const uint8_t *name, uint16_t type,
+                                          uint32_t ttl, const uint8_t *rdata,
+                                          uint16_t rdata_size);
 
 /* Drops a record set, or with rdata one record of it; at commit it is
    DNS_ENOTFOUND when there is none.  A "set" is remove_if_any and adds. */
-DNS_EXPORT DNS_MUST_USE dns_status_t store_edit_remove(store_edit_t *edit,
-                                                       const uint8_t *name,
-                                                       uint16_t type,
-                                                       const uint8_t *rdata,
-                                                       uint16_t rdata_size);
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_edit_remove_if_any(store_edit_t *edit, const uint8_t *name, uint16_t type,
-                         const uint8_t *rdata, uint16_t rdata_size);
+DNS_MUST_USE dns_status_t store_edit_remove(store_edit_t *edit,
+                                            const uint8_t *name, uint16_t type,
+                                            const uint8_t *rdata,
+                                            uint16_t rdata_size);
+DNS_MUST_USE dns_status_t store_edit_remove_if_any(store_edit_t *edit,
+                                                   const uint8_t *name,
+                                                   uint16_t type,
+                                                   const uint8_t *rdata,
+                                                   uint16_t rdata_size);
 
 /* What a commit has done: the zone as this edit left it, whatever others have
    done to it since. */
@@ -95,8 +96,7 @@ typedef struct {
 } store_edit_result_t;
 
 /* Borrowed; after a commit that gave DNS_OK. */
-DNS_EXPORT const store_edit_result_t *
-store_edit_result(const store_edit_t *edit);
+const store_edit_result_t *store_edit_result(const store_edit_t *edit);
 
 /* A set whose records came with several TTLs: the lowest was taken. */
 typedef struct {
@@ -109,17 +109,17 @@ typedef struct {
 
 /* *at starts as 0; false at the end.  After a commit that gave DNS_OK; some of
    many. */
-DNS_EXPORT bool store_edit_next_ttls(const store_edit_t *edit, size_t *at,
-                                     store_edit_ttls_t *out);
+bool store_edit_next_ttls(const store_edit_t *edit, size_t *at,
+                          store_edit_ttls_t *out);
 
 /* Changes so far. */
-DNS_EXPORT size_t store_edit_size(const store_edit_t *edit);
+size_t store_edit_size(const store_edit_t *edit);
 
 /* What the edit's changes amount to on an empty zone: for a replaced zone all
    of it, for a set that was set the set.  *at starts as 0; DNS_ENOTFOUND at the
    end.  After a commit that gave DNS_OK. */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_edit_next_node(const store_edit_t *edit, size_t *at, uint8_t *owner,
-                     dns_node_builder_t *b);
+DNS_MUST_USE dns_status_t store_edit_next_node(const store_edit_t *edit,
+                                               size_t *at, uint8_t *owner,
+                                               dns_node_builder_t *b);
 
 #endif

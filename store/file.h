@@ -14,9 +14,9 @@
 
 /* Waits for the folder's lock; *lock is then the caller's until
    store_file_unlock().  error: STORE_ERROR_SIZE bytes. */
-DNS_EXPORT DNS_MUST_USE dns_status_t store_file_lock(const char *folder,
-                                                     int *lock, char *error);
-DNS_EXPORT void store_file_unlock(int lock);
+DNS_MUST_USE dns_status_t store_file_lock(const char *folder, int *lock,
+                                          char *error);
+void store_file_unlock(int lock);
 
 /*
  * Replaces the file, or makes it: readable for its owner alone, who is the
@@ -24,9 +24,8 @@ DNS_EXPORT void store_file_unlock(int lock);
  * is on the disk.  DNS_ESTORE: the old one is as it was; error, of
  * STORE_ERROR_SIZE bytes, takes the reason.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t store_file_replace(const char *path,
-                                                        const char *octets,
-                                                        size_t size,
-                                                        char *error);
+DNS_MUST_USE dns_status_t store_file_replace(const char *path,
+                                             const char *octets, size_t size,
+                                             char *error);
 
 #endif

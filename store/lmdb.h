@@ -39,11 +39,10 @@ typedef struct store_lmdb_reader_s store_lmdb_reader_t;
  * opened: to read it would be a SIGBUS.  One open store per folder and process;
  * not across fork(): a child closes nothing and opens its own.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t store_lmdb_open(store_lmdb_t **out,
-                                                     const char *folder,
-                                                     bool read_only,
-                                                     char *error);
-DNS_EXPORT void store_lmdb_close(store_lmdb_t *store);
+DNS_MUST_USE dns_status_t store_lmdb_open(store_lmdb_t **out,
+                                          const char *folder, bool read_only,
+                                          char *error);
+void store_lmdb_close(store_lmdb_t *store);
 
 /* Why edits are refused, though the store was not opened read-only; static.
    NULL: they are not. */
@@ -70,29 +69,30 @@ DNS_EXPORT bool store_lmdb_has_zones_below(store_lmdb_reader_t *reader,
 
 /* Zones in key order; between begin and end.  *at starts as 0.
    DNS_ENOTFOUND at the end.  soa: borrowed rdata of the apex SOA. */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_lmdb_next_zone(store_lmdb_reader_t *reader, uint64_t *at,
-                     dns_zone_t *zone, dns_rdata_t *soa);
+DNS_MUST_USE dns_status_t store_lmdb_next_zone(store_lmdb_reader_t *reader,
+                                               uint64_t *at, dns_zone_t *zone,
+                                               dns_rdata_t *soa);
 
 /* The nodes of a zone in canonical order; between begin and end.  Start with
    the apex: *is_first = true, or behind a name of the zone, which need not have
    a node.  DNS_ENOTFOUND at the end. */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_lmdb_next_node(store_lmdb_reader_t *reader, const dns_zone_t *zone,
-                     bool *is_first, dns_name_t *name, dns_node_t *node);
+DNS_MUST_USE dns_status_t store_lmdb_next_node(store_lmdb_reader_t *reader,
+                                               const dns_zone_t *zone,
+                                               bool *is_first, dns_name_t *name,
+                                               dns_node_t *node);
 
 /* Adds a zone's parked records (store/parked.h) to out; between begin and
    end. */
-DNS_EXPORT DNS_MUST_USE dns_status_t store_lmdb_read_parked(
-    store_lmdb_reader_t *reader, const dns_name_t *apex, store_nodes_t *out);
+DNS_MUST_USE dns_status_t store_lmdb_read_parked(store_lmdb_reader_t *reader,
+                                                 const dns_name_t *apex,
+                                                 store_nodes_t *out);
 
 /*
  * Commits an edit (store/edit.h): checks all and writes all or nothing.
  * DNS_OK: durable.  Otherwise as store/edit.h says; DNS_ESTORE: the disk or the
  * map.  error: STORE_ERROR_SIZE bytes, takes the reason with names.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t store_lmdb_commit(store_lmdb_t *store,
-                                                       store_edit_t *edit,
-                                                       char *error);
+DNS_MUST_USE dns_status_t store_lmdb_commit(store_lmdb_t *store,
+                                            store_edit_t *edit, char *error);
 
 #endif

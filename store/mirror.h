@@ -27,9 +27,9 @@ typedef struct {
     const char *name;           /* copied; of the store, for people */
 } store_mirror_options_t;
 
-DNS_EXPORT DNS_MUST_USE dns_status_t
+DNS_MUST_USE dns_status_t
 store_mirror_new(store_mirror_t **out, const store_mirror_options_t *options);
-DNS_EXPORT void store_mirror_free(store_mirror_t *mirror);
+void store_mirror_free(store_mirror_t *mirror);
 
 typedef struct {
     uint64_t zones;   /* that are copies now */
@@ -45,8 +45,9 @@ typedef struct {
  * what was copied so far stays.  error: STORE_ERROR_SIZE bytes: why a run or,
  * with DNS_OK, the last refused zone failed.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_mirror_run(store_mirror_t *mirror, const dns_name_t *only,
-                 store_mirror_report_t *report, char *error);
+DNS_MUST_USE dns_status_t store_mirror_run(store_mirror_t *mirror,
+                                           const dns_name_t *only,
+                                           store_mirror_report_t *report,
+                                           char *error);
 
 #endif

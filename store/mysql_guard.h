@@ -25,6 +25,6 @@ DNS_EXPORT void store_mysql_bound(unsigned timeout_ms);
 /* What has failed on a connection (a MYSQL), in words; borrowed until its next
    call. */
 struct st_mysql;
-DNS_EXPORT const char *store_mysql_reason(struct st_mysql *link);
+const char *store_mysql_reason(struct st_mysql *link);
 
 #endif

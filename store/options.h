@@ -119,7 +119,7 @@ DNS_EXPORT DNS_MUST_USE dns_status_t store_options_read(
     size_t count, const store_folders_t *folders, char *error);
 
 /* Counted; the last release frees.  From any thread. */
-DNS_EXPORT store_options_t *store_options_acquire(store_options_t *options);
+store_options_t *store_options_acquire(store_options_t *options);
 DNS_EXPORT void store_options_release(store_options_t *options);
 
 /* Replaces the hosts of a list by others, for who resolves names by itself;
@@ -137,6 +137,6 @@ typedef struct {
     const char *help;
 } store_option_help_t;
 
-DNS_EXPORT bool store_options_help(unsigned number, store_option_help_t *out);
+bool store_options_help(unsigned number, store_option_help_t *out);
 
 #endif

@@ -36,7 +36,7 @@ enum {
 /* The edit of what the zone of an edit parks: add, remove and remove_if_any
    change it, replace empties it first.  It is committed with the edit, and its
    owner is the edit. */
-DNS_EXPORT DNS_MUST_USE dns_status_t store_edit_parked(store_edit_t *edit,
-                                                       store_edit_t **out);
+DNS_MUST_USE dns_status_t store_edit_parked(store_edit_t *edit,
+                                            store_edit_t **out);
 
 #endif

@@ -61,9 +61,10 @@ typedef struct {
  * server when it is asked (LUA, ALIAS).  DNS_EMALFORMED, DNS_ELIMIT: *reason
  * (static) says why.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_records_from_row(store_records_t *records, const store_row_t *row,
-                       store_record_t *out, const char **reason);
+DNS_MUST_USE dns_status_t store_records_from_row(store_records_t *records,
+                                                 const store_row_t *row,
+                                                 store_record_t *out,
+                                                 const char **reason);
 
 /* What is found in a JSON value, or with record NULL why a part of it is left
    out.  reason: borrowed for the call. */
@@ -84,18 +85,20 @@ typedef struct {
  * "rr":[{"type":"TLSA","ttl":300,"data":"3 1 1 ..."}].
  * DNS_EMALFORMED: not a JSON object; visit was told.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t
-store_records_from_json(store_records_t *records, const store_json_t *json);
+DNS_MUST_USE dns_status_t store_records_from_json(store_records_t *records,
+                                                  const store_json_t *json);
 
 /* A row of the CoreDNS MySQL plugin: type_and_ttl of its columns, one object in
    json.  DNS_EMALFORMED, DNS_EUNKNOWN: visit was told. */
-DNS_EXPORT DNS_MUST_USE dns_status_t store_records_from_json_row(
-    store_records_t *records, const store_row_t *row, const store_json_t *json);
+DNS_MUST_USE dns_status_t store_records_from_json_row(store_records_t *records,
+                                                      const store_row_t *row,
+                                                      const store_json_t *json);
 
 /* What of a field cannot be read, as JSON: all of it where it is no object.
  *out: owned by the caller, free(); NULL: all of it can. */
-DNS_EXPORT DNS_MUST_USE dns_status_t store_records_unread_json(
-    store_records_t *records, const char *text, size_t size, char **out);
+DNS_MUST_USE dns_status_t store_records_unread_json(store_records_t *records,
+                                                    const char *text,
+                                                    size_t size, char **out);
 
 /* A field's JSON and what its node was and is to be; all borrowed. */
 typedef struct {
@@ -115,7 +118,7 @@ typedef struct {
  * DNS_ECONFLICT: the text is no JSON object, and would be lost.  A SOA that
  * has no serial in the JSON does not get one by its serial's change alone.
  */
-DNS_EXPORT DNS_MUST_USE dns_status_t store_records_change_json(
+DNS_MUST_USE dns_status_t store_records_change_json(
     store_records_t *records, const store_json_change_t *change, char **out);
 
 #endif

@@ -36,7 +36,6 @@ typedef struct {
     int64_t now;      /* seconds since 1970, UTC */
 } store_serial_rule_t;
 
-DNS_EXPORT uint32_t store_next_serial(const store_serial_rule_t *rule,
-                                      uint32_t serial);
+uint32_t store_next_serial(const store_serial_rule_t *rule, uint32_t serial);
 
 #endif
