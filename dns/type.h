@@ -191,7 +191,7 @@ enum {
 static inline unsigned
 dns_flags_opcode(uint16_t flags)
 {
-    return (flags & DNS_OPCODE_MASK) >> DNS_OPCODE_SHIFT;
+    return ((unsigned) flags & DNS_OPCODE_MASK) >> DNS_OPCODE_SHIFT;
 }
 
 enum { DNS_MNEMONIC_SIZE = 16 }; /* bytes of the longest text and its NUL */
