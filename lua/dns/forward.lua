@@ -477,7 +477,7 @@ function Forward:ask(query, times)
     add_active(run, try, response, err)
     response = race(run)
     stop_all(run)
-    return response or run.failed, run.reason
+    return response or run.failed, run.reason or "timeout"
 end
 
 return Forward
