@@ -127,22 +127,12 @@ local function find_store(options, read_only)
     return database.open(where)
 end
 
-local function has_store(folder)
-    local file = io.open(folder .. "/data.mdb", "rb")
-    if file then
-        file:close()
-    end
-
-    return file ~= nil
-end
-
 -- Only what loads zones makes a new store: an edit of a mistyped folder would
 -- leave an empty one there.
 local function open_store(options, read_only, may_create)
-    if not options.store and not may_create and not has_store(options.data) then
-        complain("resolua: ", options.data, ": no store is there; --data names "
-            .. 'its folder, and "zone load" or tools/serve makes one')
-        os.exit(1)
+    if not options.store and not may_create
+        and not store_module.exists(options.data) then
+        os.exit(console.complain_no_store(options.data))
     end
 
     local store, reason = find_store(options, read_only)
@@ -251,7 +241,7 @@ end
 
 -- A new store stays only when something was loaded into it.
 local function zone_load(words, options)
-    local is_new = not options.store and not has_store(options.data)
+    local is_new = not options.store and not store_module.exists(options.data)
     local store = open_store(options, false, true)
     local code, count = load_files(store, words, options, "loaded")
     if is_new and count == 0 then

@@ -580,6 +580,18 @@ function store.run_job(job, argument, owner)
     return run_for(owner, job, argument)
 end
 
+--- True if a folder has a store.
+-- @tparam string folder
+-- @treturn boolean
+function store.exists(folder)
+    local file = io.open(folder .. "/data.mdb", "rb")
+    if file then
+        file:close()
+    end
+
+    return file ~= nil
+end
+
 --- Opens the store in a folder, which is made if it is not there.
 -- @tparam string folder
 -- @tparam[opt] boolean read_only

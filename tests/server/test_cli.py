@@ -352,6 +352,11 @@ def test_an_edit_makes_no_store(resolua, tmp_path):
         assert len(errors.splitlines()) == 1
         assert not (tmp_path / "data").exists(), words
 
+    code, output, errors = resolua("explain", "x.test", "--api",
+                                   "http://127.0.0.1:1/dns")
+    assert (code, output) == (1, "") and "no store is there" in errors
+    assert not (tmp_path / "data").exists()
+
 
 def test_query_asks_the_port_of_serve():
     for words, port in (((), 5300), (("@::1",), 5300), (("-p", "1"), 1)):

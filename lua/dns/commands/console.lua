@@ -14,4 +14,12 @@ function console.complain(...)
     return 1
 end
 
+--- That a folder has no store; gives the exit code.
+-- @tparam string folder
+-- @treturn number
+function console.complain_no_store(folder)
+    return console.complain("resolua: ", folder, ": no store is there; --data "
+        .. 'names its folder, and "zone load" or tools/serve makes one')
+end
+
 return console

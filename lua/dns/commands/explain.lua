@@ -6,6 +6,7 @@ local cjson = require "cjson.safe"
 local dns = require "dns"
 local console = require "dns.commands.console"
 local service = require "dns.service"
+local store_module = require "dns.store"
 local zone_facts = require "dns.explain_zone"
 
 local complain, say = console.complain, console.say
@@ -90,6 +91,11 @@ end
 
 -- What the store alone knows.
 local function explain_zone(name, rtype, options)
+    if not store_module.exists(options.data) then
+        console.complain_no_store(options.data)
+        return
+    end
+
     local run = {}
     service.configure { store = options.data }
     zone_facts.note(run, function(_, step, text)
