@@ -4,8 +4,8 @@
 
 #include "dns/response.h"
 #include "http/private/conf.h"
-#include "server/handle.h"
 #include "server/explain.h"
+#include "server/handle.h"
 #include "server/statistics.h"
 
 enum {

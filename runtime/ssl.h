@@ -98,8 +98,8 @@ void resolua_ssl_resumed(resolua_request_t *r, ngx_int_t rc);
             (offset) + offsetof(resolua_ssl_codes_t, skips_verify), NULL       \
     }
 
-/* Before a send whose rest, if the client does not take all, is given again from
-   other memory: a copy, or one to which more was appended. */
+/* Before a send whose rest, if the client does not take all, is given again
+   from other memory: a copy, or one to which more was appended. */
 static inline void
 resolua_ssl_rest_may_move(const ngx_connection_t *c)
 {

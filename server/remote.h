@@ -65,7 +65,8 @@ dns_remote_where_t dns_remote_find(const dns_name_t *name,
 
 /* By the owner names that the zone's store has told last, which is not for
    answers: NGX_OK: the name is one of them, or above one; NGX_DECLINED: it is
-   not; NGX_AGAIN: they have not been told, or a wildcard may make it.  apex: of dns_remote_find(). */
+   not; NGX_AGAIN: they have not been told, or a wildcard may make it.  apex: of
+   dns_remote_find(). */
 ngx_int_t dns_remote_knows(const dns_name_t *name, const dns_name_t *apex);
 
 /* No zone of a networked store lies below apex.  Looks at all zones. */

@@ -7,7 +7,7 @@ import pytest
 from dns.rdatatype import NSEC
 
 from databases import MariaDb, Redis
-from resolua_server import wait_for
+from resolua_server import ROOT, wait_for
 from test_examples import start_example
 
 COREDNS = """
