@@ -6,6 +6,7 @@
 #include "server/explain.h"
 
 #include "runtime/clock.h"
+#include "runtime/run.h"
 #include "runtime/vm.h"
 #include "runtime/wait.h"
 #include "server/cache.h"
@@ -31,6 +32,15 @@ typedef struct {
     dns_server_ask_t *pending; /* NULL: it does not wait */
     uint8_t packet[PACKET_MAX];
 } asking_t;
+
+/* One hook on its way: in a request of its own, as for a query. */
+typedef struct {
+    resolua_request_t request;
+    ngx_event_t event;        /* its start */
+    resolua_thread_t *thread; /* who waits */
+    ngx_uint_t phase;
+    int function; /* in the registry */
+} trial_t;
 
 
 ngx_int_t
@@ -333,6 +343,82 @@ answer(lua_State *L)
 }
 
 
+static void
+trial_free(trial_t *trial)
+{
+    resolua_request_end(&trial->request);
+    luaL_unref(resolua_vm, LUA_REGISTRYINDEX, trial->function);
+    ngx_free(trial);
+}
+
+
+static void
+trial_ended(resolua_request_t *r, ngx_int_t rc)
+{
+    trial_t *trial = r->data;
+    resolua_thread_t *thread = trial->thread;
+    trial_free(trial);
+    lua_pushinteger(resolua_thread_state(thread), rc);
+    resolua_thread_wake(thread, 1);
+}
+
+
+/* From the event loop, where no other coroutine runs. */
+static void
+trial_start(ngx_event_t *ev)
+{
+    trial_t *trial = ev->data;
+    resolua_request_t *r = &trial->request;
+    lua_rawgeti(resolua_vm, LUA_REGISTRYINDEX, trial->function);
+    const ngx_int_t rc = trial->phase == RESOLUA_DNS_QUERY
+                             ? resolua_run_function(r, 0, trial->phase)
+                             : resolua_run_function_sync(r, 0, trial->phase, 0);
+    if (rc != NGX_AGAIN) {
+        trial_ended(r, rc);
+    }
+}
+
+
+static void
+trial_cancel(void *data)
+{
+    trial_t *trial = data;
+    if (trial->event.posted) {
+        ngx_delete_posted_event(&trial->event);
+    }
+    trial_free(trial);
+}
+
+
+/* servers.run_hook(call, is_answer): calls call() as a query's hook is called,
+   where the HTTP request that asks is out of reach.  0, what ngx.exit was
+   given, or -1: it has failed.  Sleeps. */
+static int
+run_hook(lua_State *L)
+{
+    static const resolua_host_t host = {
+        .subsystem = "stream",
+        .resumed = trial_ended,
+    };
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    resolua_thread_t *thread = resolua_thread_checked(L);
+    trial_t *trial = ngx_calloc(sizeof(*trial), ngx_cycle->log);
+    if (trial == NULL) {
+        return luaL_error(L, "no memory");
+    }
+    resolua_request_init(&trial->request, &host, trial, NULL, ngx_cycle->log);
+    trial->phase = lua_toboolean(L, 2) ? RESOLUA_DNS_ANSWER : RESOLUA_DNS_QUERY;
+    trial->thread = thread;
+    lua_pushvalue(L, 1);
+    trial->function = luaL_ref(L, LUA_REGISTRYINDEX);
+    trial->event.handler = trial_start;
+    trial->event.data = trial;
+    trial->event.log = ngx_cycle->log;
+    ngx_post_event(&trial->event, &ngx_posted_events);
+    return resolua_thread_sleep(thread, trial_cancel, trial);
+}
+
+
 static int
 open_module(lua_State *L)
 {
@@ -342,6 +428,7 @@ open_module(lua_State *L)
         {"remote_zone", remote_zone},
         {"answer", answer},
         {"recurses", recurses},
+        {"run_hook", run_hook},
         {NULL, NULL},
     };
     lua_newtable(L);

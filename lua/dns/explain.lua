@@ -145,6 +145,23 @@ local function witness(run, step, at)
     })
 end
 
+-- Calls a hook as for a query; nil, reason after it failed.
+local function try(hook, query, is_answer)
+    local ok, reason
+    local code = require("dns.servers").run_hook(function()
+        ok, reason = pcall(hook, query)
+        if not ok and reason == nil then
+            error() -- ngx.exit() ends a chunk that may not sleep so
+        end
+    end, is_answer)
+    if code == 0 and (ok or reason == nil) then
+        return true
+    end
+
+    return nil, reason ~= nil and tostring(reason)
+        or "by ngx.exit(), or an error without a text"
+end
+
 -- Runs a hook; nil after it failed.
 local function call_hook(run, code, step)
     if code.error then
@@ -153,10 +170,11 @@ local function call_hook(run, code, step)
     end
 
     local before, at = #run.steps, start_of(code.at)
-    local ok, reason = pcall(code.run, witness(run, step, at))
+    local ok, reason = try(code.run, witness(run, step, at),
+        step == "answer hook")
     run.life.serial = 0 -- who keeps the object has nothing any more
     if not ok then
-        note(run, step, "failed: " .. tostring(reason), at)
+        note(run, step, "failed: " .. reason, at)
         return nil
     end
     if #run.steps == before then
@@ -192,12 +210,16 @@ local function ask_as_told(run, hook)
     local new_name = hook.new_name_size > 0
         and ffi.string(hook.new_name, hook.new_name_size) or nil
     local started = ngx.now()
-    local wire = service.answer(run.packet, run.transport, {
+    local ok, wire = pcall(service.answer, run.packet, run.transport, {
         forward = forward or require("dns.servers").recurses(run.client)
             and run.server.forward or "",
         new_name = new_name,
         forward_only = forward and true or false,
     })
+    if not ok then
+        note(run, "upstream", "failed: " .. tostring(wire))
+        return error_response(run, dns.rcode.SERVFAIL)
+    end
     if forward then
         note_upstream(run, forward, started)
     else

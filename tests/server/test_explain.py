@@ -37,6 +37,29 @@ HOOK = """
                 table.concat({ address:byte(1, -1) }, ".") or "none", bits or 0))
         elseif q.name == "module.example.test" then
             require("rules").refuse(q)
+        elseif q.name == "exit-ok.example.test" then
+            q:nxdomain()
+            ngx.exit(ngx.OK)
+        elseif q.name == "exit-error.example.test" then
+            q:nxdomain()
+            ngx.exit(ngx.ERROR)
+        elseif q.name == "exit-status.example.test" then
+            ngx.exit(403)
+        elseif q.name == "say.example.test" then
+            ngx.say("into another's response")
+        elseif q.name == "variable.example.test" then
+            q:answer("TXT", 60, ngx.var.request_uri)
+        elseif q.name == "capture.example.test" then
+            ngx.location.capture("/dns")
+        elseif q.name == "thread.example.test" then
+            ngx.thread.spawn(function()
+                ngx.sleep(0.01)
+                q:nxdomain()
+            end)
+        elseif q.name == "no-error-text.example.test" then
+            error()
+        elseif q.name == "nowhere.example.test" then
+            q:forward("nowhere")
         end
     }
 """
@@ -58,6 +81,12 @@ ANSWER_HOOK = """
             q:set_response(r)
         elseif q.name == "unfinished.example.test" then
             error("not done")
+        elseif q.name == "nap.example.test" then
+            ngx.sleep(0)
+        elseif q.name == "leave.example.test" then
+            ngx.exit(ngx.ERROR)
+        elseif q.name == "leave-well.example.test" then
+            ngx.exit(ngx.OK)
         end
     }
 """
@@ -177,6 +206,16 @@ def test_decisions_of_hooks(server):
     found = explain(server, "unfinished.example.test")
     assert "not done" in text_of(found, "answer hook")
     assert found["response"]["rcode"] == "SERVFAIL"
+
+
+@pytest.mark.parametrize("name", [
+    "exit-ok", "exit-error", "exit-status", "say", "variable", "capture",
+    "thread", "no-error-text", "nowhere", "nap", "leave", "leave-well"])
+def test_a_hook_can_no_more_than_for_a_query(server, name):
+    server.allow_log("entry thread aborted")
+    answer = server.query(f"{name}.example.test", rd=True)
+    found = explain(server, f"{name}.example.test")
+    assert found["response"]["rcode"] == dns.rcode.to_text(answer.rcode())
 
 
 @pytest.mark.parametrize("subnet, text", [
