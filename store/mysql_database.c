@@ -294,6 +294,14 @@ skip_row(store_database_t *db, const MYSQL_RES *rows, MYSQL_ROW row)
     }
 }
 
+/* Nobody asks for such a row: look-ups ask for names without it, the root's
+   alone is ".". */
+static bool
+has_final_dot(const char *name, size_t size)
+{
+    return size > 1 && name[size - 1] == '.';
+}
+
 /* name, type, ttl, content, prio: the first four at the least */
 static dns_status_t
 add_row(store_database_t *db, MYSQL_RES *rows, MYSQL_ROW row,
@@ -315,7 +323,7 @@ add_row(store_database_t *db, MYSQL_RES *rows, MYSQL_ROW row,
     store_record_t record;
     const char *reason;
 
-    if (row[0] == NULL ||
+    if (row[0] == NULL || has_final_dot(row[0], sizes[0]) ||
         dns_name_from_text(name, row[0], sizes[0], NULL, NULL) != DNS_OK ||
         !dns_name_is_within(name, db->apex.octets)) {
         skip_row(db, rows, row);

@@ -106,6 +106,26 @@ def test_what_cannot_be_read_stays_beside_an_added_record(zones, server):
         assert "other.b.test.: its field in Redis" in reply.json()["error"]
 
 
+def test_a_row_with_a_final_dot_is_shown_nowhere_and_stays(zones, server):
+    """Look-ups do not find it, PowerDNS's either."""
+    if zones.kind == "redis":
+        question = ("HGET", "b.test.", "dot.b.test.")
+        zones.db.run("HSET", *question[1:], '{"a":[{"ip":"192.0.2.9"}]}')
+    else:
+        question = ("SELECT content FROM records WHERE name='dot.b.test.'",)
+        zones.db.run(zones.insert("b.test", [("dot", "A", 60, "192.0.2.9")])
+                     .replace("'dot.b.test'", "'dot.b.test.'"))
+    before = zones.db.run(*question)
+    assert "192.0.2.9" in before
+    wait_for_answer(server, "www.b.test", "A", ["192.0.2.80"])
+    assert server.query("dot.b.test").rcode() == 3
+    shown = server.http(ZONE, headers={"Accept": "text/dns"}).text
+    assert "dot.b.test." not in shown
+    assert server.http(ZONE, "PUT", shown).status == 200
+    assert zones.db.run(*question) == before
+    assert server.query("dot.b.test").rcode() == 3
+
+
 # Fields of a zone in Redis, and the text of www/TXT that is served of each.
 ODD_FIELDS = {
     "nul": (r'{"txt":[{"ttl":60,"text":"a\u0000b"}]}', [r'"a\000b"']),
