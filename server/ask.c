@@ -11,7 +11,6 @@
 #include "runtime/wait.h"
 #include "server/health.h"
 #include "server/options.h"
-#include "server/private/ask.h"
 
 enum { FREE_MAX = 1024 };
 

@@ -28,7 +28,7 @@ typedef struct store_database_s store_database_t;
 DNS_MUST_USE dns_status_t store_database_new(store_database_t **out,
                                              store_options_t *options,
                                              bool marks_rows);
-void store_database_free(store_database_t *database);
+void store_database_free(store_database_t *db);
 
 /* A zone in a listing. */
 typedef struct {
