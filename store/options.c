@@ -224,7 +224,7 @@ set_password(const options_reader_t *reader, const option_t *option,
     fclose(file);
     return has_failed ? status
                       : set_text(reader, option, text,
-                                 line == NULL ? 0 : strcspn(text, "\n"));
+                                 line == NULL ? 0 : strcspn(text, "\r\n"));
 }
 
 /* A unit and its milliseconds. */

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from service_conf import STORE_CONF
-from stores import open_zones, wait_for_answer
+from stores import open_zones, resolua_store, wait_for_answer
 
 ZONE = "/dns/zones/b.test"
 
@@ -124,6 +124,19 @@ def test_a_row_with_a_final_dot_is_shown_nowhere_and_stays(zones, server):
     assert server.http(ZONE, "PUT", shown).status == 200
     assert zones.db.run(*question) == before
     assert server.query("dot.b.test").rcode() == 3
+
+
+def test_the_command_explains_by_a_networked_store(zones, tmp_path):
+    """The password's file was written on Windows."""
+    zones.clear()
+    zones.make("b.test", [("www", "A", 60, "192.0.2.80")])
+    file = tmp_path / "password"
+    file.write_bytes(b"secret\r\nanother\r\n")
+    account = "resolua" if zones.kind == "mysql" else ""
+    done = resolua_store(
+        zones.url(account=account) + f"?password_file={file}", "explain",
+        "www.b.test", "--api", "http://127.0.0.1:1/dns", check=False)
+    assert "www.b.test has A" in done.stdout, done.stderr
 
 
 # Fields of a zone in Redis, and the text of www/TXT that is served of each.

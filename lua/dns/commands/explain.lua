@@ -18,16 +18,16 @@ local commands = {}
 
 commands.help = {
     explain = [[
-usage: resolua [--data DIR] explain NAME [TYPE] [--client ADDR]
-               [--subnet NETWORK] [--transport udp|tcp|tls|https]
-               [--server N] [--api URL]
+usage: resolua [--data DIR | --store URL] explain NAME [TYPE]
+               [--client ADDR] [--subnet NETWORK]
+               [--transport udp|tcp|tls|https] [--server N] [--api URL]
 
 Says what the client (127.0.0.1) would be answered and why: what the hooks of
 the server decided and where, its cache, the zone, the node or wildcard, the
 upstreams.  It asks the running server at --api (http://127.0.0.1:8053/dns),
 with the key in RESOLUA_KEY if there is one; --server counts the servers with
 "dns_serve on;" in the order of the configuration.  Without a running server it
-says what the zones in --data hold.
+says what the zones in --data or --store hold.
 ]],
 }
 
@@ -89,15 +89,33 @@ local function say_response(response)
     end
 end
 
--- What the store alone knows.
-local function explain_zone(name, rtype, options)
+-- Configures what the zones are read from; gives whether that is there.
+local function use_store(options)
+    if options.store then
+        local where, reason = require("dns.database").parse(options.store)
+        if not where then
+            complain("resolua: ", reason)
+            return false
+        end
+        service.configure { databases = { where } }
+        return true
+    end
     if not store_module.exists(options.data) then
         console.complain_no_store(options.data)
+        return false
+    end
+
+    service.configure { store = options.data }
+    return true
+end
+
+-- What the store alone knows.
+local function explain_zone(name, rtype, options)
+    if not use_store(options) then
         return
     end
 
     local run = {}
-    service.configure { store = options.data }
     zone_facts.note(run, function(_, step, text)
         run[#run + 1] = { step = step, text = text }
     end, name, rtype)
