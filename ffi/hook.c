@@ -12,6 +12,7 @@
 #include "dns/rdata_text.h"
 #include "dns/response.h"
 #include "dns/type.h"
+#include "dns/zonefile.h"
 #include "ffi/dns_ffi.h"
 
 enum { WHAT_OWNER = 1, WHAT_RDATA = 2, WHAT_SECTION = 3 };
@@ -144,7 +145,7 @@ dns_ffi_hook_add(struct dns_ffi_hook *hook, int section, const char *owner,
 
     put16(at, type);
     put16(at + 2, hook->class_code);
-    put32(at + 4, ttl);
+    put32(at + 4, ttl <= DNS_TTL_MAX ? ttl : 0); /* RFC 2181 section 8 */
     put16(at + 8, rdata_size);
     memcpy(at + 10, rdata, rdata_size);
     hook->out_size += (uint32_t) (size + 10 + rdata_size);

@@ -76,7 +76,7 @@ end
 
 --- Answers with records of the question's name; more calls add more.
 -- @tparam string|number rtype
--- @tparam number ttl seconds
+-- @tparam number ttl seconds; below 0 or above 2147483647 counts as 0
 -- @tparam string ... rdata as in a master file
 function Query:answer(rtype, ttl, record, ...)
     local hook = hook_of(self)

@@ -98,6 +98,20 @@ def test_answers_from_a_script(serve, express, tcp):
     assert server.query("mail.example.test", tcp=tcp).answer
 
 
+def test_ttls_of_a_script(serve):
+    """RFC 2181 section 8.  dnspython hides what is on the wire."""
+    server = serve('q:answer("A", tonumber(q.name:match("^[^.]+")), "10.1.2.3")')
+    for ttl, sent in ((0, 0), (2**31 - 1, 2**31 - 1), (2**31, 0), (2**32 - 1, 0),
+                      (-1, 0), (-300, 0)):
+        query = dns.message.make_query(f"{ttl}.ttl.test", "A").to_wire()
+        with socket.create_connection((HOST, server.port("DNS")), 60) as s:
+            s.sendall(len(query).to_bytes(2, "big") + query)
+            reply = s.makefile("rb")
+            octets = reply.read(int.from_bytes(reply.read(2), "big"))
+        # The end of it: TTL, size of the data, address.
+        assert int.from_bytes(octets[-10:-6], "big") == sent, ttl
+
+
 @WAYS
 def test_decisions(serve, express, tcp):
     server = serve("""
