@@ -23,13 +23,14 @@ NGINX = {"ngx_modules", "ngx_module_names", "ngx_module_order"}
 WORD = re.compile(r"[A-Za-z_]\w*")
 
 
-def symbols(path, *options):
-    """(name, type) of each symbol that nm lists."""
-    listing = subprocess.run(["nm", "-P", *options, path], check=True,
+def symbols(paths, *options):
+    """(path, name, type) of each symbol that nm lists, in one run for all files."""
+    listing = subprocess.run(["nm", "-P", "-A", *options, *paths], check=True,
                              capture_output=True, text=True).stdout
     for line in listing.splitlines():
-        name, kind = line.split()[:2]
-        yield name.split("@")[0], kind
+        path, _, rest = line.partition(": ")
+        name, kind = rest.split()[:2]
+        yield pathlib.Path(path), name.split("@")[0], kind
 
 
 def words_of(files):
@@ -55,12 +56,11 @@ def read_kept(path):
 def unused_globals(objects):
     """Symbols of one object that no other object names: (name, object)."""
     defined, used = {}, set()
-    for path in objects:
-        for name, kind in symbols(path, "-g"):
-            if kind in "Uwv":
-                used.add(name)
-            else:
-                defined[name] = path
+    for path, name, kind in symbols(objects, "-g"):
+        if kind in "Uwv":
+            used.add(name)
+        else:
+            defined[name] = path
     return {name: path for name, path in defined.items() if name not in used}
 
 
@@ -69,8 +69,9 @@ def main():
     top, build = (pathlib.Path(argument) for argument in sys.argv[1:3])
     objects = [path for room in ROOMS
                for path in build.glob(f"{room}/CMakeFiles/{room}.dir/**/*.o")
-               if top / room / path.name.removesuffix(".o") in
-               (top / room).iterdir()]
+               if (top / room / path.name.removesuffix(".o")).exists()]
+    if not objects:
+        raise SystemExit(f"no object of any room in {build}")
     library = next(build.glob("lib/libresolua.so"))
     module = next(build.glob("modules/*.so"))
     lua = words_of(sorted((top / "lua").rglob("*.lua")))
@@ -86,18 +87,16 @@ def main():
             wrong.append(f"{path.name.removesuffix('.o')}: {name} is used by no other "
                          "file: make it static, or remove it")
 
-    needed = {name for name, kind in symbols(module, "-D") if kind == "U"}
-    exported = {name for name, _ in symbols(library, "-D", "--defined-only")}
+    needed = {name for _, name, kind in symbols([module], "-D") if kind == "U"}
+    exported = {name for _, name, _ in symbols([library], "-D", "--defined-only")}
     for name in sorted(exported - needed - fine - kept):
         wrong.append(f"{library.name}: {name} is exported, and nothing outside uses it")
-    for name, _ in symbols(module, "-D", "--defined-only"):
+    for _, name, _ in symbols([module], "-D", "--defined-only"):
         if name not in fine | kept:
             wrong.append(f"{module.name}: {name} is exported, and nothing outside uses it")
     for name in sorted(kept - set(unused) - exported):
         wrong.append(f"kept_symbols.txt: {name} need not stand there any more")
 
-    if not objects:
-        wrong.append(f"no object of any room in {build}")
     print("\n".join(wrong), end="\n" if wrong else "")
     return 1 if wrong else 0
 
