@@ -30,12 +30,16 @@ local function names_below(apex, name)
 end
 
 -- The deepest zone that holds the name; DS is asked of the parent (RFC 4035
--- section 3.1.4.1).
+-- section 3.1.4.1).  nil and a reason: a store could not be asked.
 local function find_zone(store, name, rtype)
     local at = rtype == DS and name ~= "." and parent_of(name) or name
     while true do
-        if store:zone(at) then
+        local zone, reason, kind = store:zone(at)
+        if zone then
             return at
+        end
+        if kind ~= "not found" then
+            return nil, reason
         end
         if at == "." then
             break
@@ -160,10 +164,13 @@ end
 
 local function note_zone(run, note, name, rtype)
     name = name_of.normalize(name)
-    local store = service.store()
-    local zone = store and find_zone(store, name, rtype)
+    local store, zone, reason = service.store(), nil, nil
+    if store then
+        zone, reason = find_zone(store, name, rtype)
+    end
     if not zone then
-        note(run, "zone", "no zone holds " .. name)
+        note(run, "zone", reason and "a store cannot be asked: " .. reason
+            or "no zone holds " .. name)
         return nil
     end
 

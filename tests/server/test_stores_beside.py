@@ -137,6 +137,9 @@ def test_the_command_explains_by_a_networked_store(zones, tmp_path):
         zones.url(account=account) + f"?password_file={file}", "explain",
         "www.b.test", "--api", "http://127.0.0.1:1/dns", check=False)
     assert "www.b.test has A" in done.stdout, done.stderr
+    done = resolua_store(zones.url(account=account), "explain", "www.b.test",
+                         "--api", "http://127.0.0.1:1/dns", check=False)
+    assert "a store cannot be asked" in done.stdout
 
 
 # Fields of a zone in Redis, and the text of www/TXT that is served of each.
