@@ -1,6 +1,5 @@
 """DNS over TLS (RFC 7858)."""
 
-import select
 import socket
 import ssl
 import struct
@@ -9,7 +8,7 @@ import subprocess
 import dns.message
 import pytest
 
-from resolua_server import HOST
+from resolua_server import HOST, readable
 from service_conf import SAMPLE
 from stream_conf import start_dns
 
@@ -96,7 +95,7 @@ def test_a_client_that_reads_late_gets_all_answers(server):
     with connect(server) as s:
         s.settimeout(20)
         s.sendall((struct.pack("!H", len(wire)) + wire) * COUNT)
-        select.select([s], [], [], 20)
+        readable([s], 20)
         stream = s.makefile("rb")
         for _ in range(COUNT):
             size, = struct.unpack("!H", stream.read(2))

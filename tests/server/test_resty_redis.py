@@ -2,6 +2,7 @@
 
 import random
 import subprocess
+import threading
 import time
 
 import pytest
@@ -72,7 +73,14 @@ def test_the_kinds_of_replies(run):
 
 
 def test_a_command_that_goes_out_bit_by_bit(run):
+    seen = []
+    over = threading.Event()
+
     def serve(connection):
+        seen.append(connection)
+        if len(seen) == 2:  # this one is never read
+            over.wait(60)
+            return
         time.sleep(0.2)
         while True:
             if connection.recv(1 << 20).endswith(b"xyz\r\n"):
@@ -89,6 +97,7 @@ def test_a_command_that_goes_out_bit_by_bit(run):
         ngx.say(red:get("big"))
     """ % (peer.port, peer.port)) == (
         "OK20000000\n7\nniltimeout\nnilclosed\n")
+    over.set()
     peer.close()
 
 

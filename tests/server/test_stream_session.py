@@ -1,7 +1,6 @@
 """Sessions of stream: what comes before Lua and ends it, what is counted."""
 
 import re
-import select
 import socket
 import ssl
 import struct
@@ -9,7 +8,7 @@ import struct
 import dns.message
 import pytest
 
-from resolua_server import HOST, wait_for
+from resolua_server import HOST, readable, wait_for
 from stream_conf import start_dns
 from tls import Authority
 
@@ -370,7 +369,7 @@ def test_a_tls_client_that_reads_late_gets_all_of_a_script(start, tmp_path):
     context = ssl._create_unverified_context()
     with socket.create_connection((HOST, server.port("TLS")), 60) as s:
         with context.wrap_socket(s) as c:
-            select.select([c], [], [], 60)
+            readable([c], 60)
             assert len(c.makefile("rb").read()) == 20000000
 
 
