@@ -4,6 +4,7 @@
 #include "http/private/capture.h"
 #include "http/private/control.h"
 #include "runtime/text.h"
+#include "runtime/vm.h"
 
 enum {
     FIRST_SIZE = 512, /* of a request's first buffer: most need no more */
@@ -191,15 +192,6 @@ gather_size(ngx_http_request_t *r)
 
 
 static int
-fail(lua_State *L, const char *reason)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, reason);
-    return 2;
-}
-
-
-static int
 succeed(lua_State *L)
 {
     lua_pushinteger(L, 1);
@@ -261,25 +253,25 @@ write_text(lua_State *L, int line_end)
     ngx_http_request_t *r = ctx->request;
     const char *reason = refuse(ctx);
     if (reason != NULL) {
-        return fail(L, reason);
+        return resolua_fail(L, reason);
     }
     if (r->connection->error) {
-        return fail(L, "nginx output filter error");
+        return resolua_fail(L, "nginx output filter error");
     }
     const size_t size = check_size(L, line_end); /* before any header is sent */
     const int all = gathers_all(r);
     if (!all) {
         const ngx_int_t rc = output_header(ctx);
         if (rc == NGX_ERROR || rc > NGX_OK) {
-            return fail(L, "nginx output filter error");
+            return resolua_fail(L, "nginx output filter error");
         }
     }
     if (gather(L, ctx, size, line_end) != NGX_OK) {
-        return fail(L, "no memory");
+        return resolua_fail(L, "no memory");
     }
     if (!all && ctx->output.size >= gather_size(r) &&
         output_pass(ctx) == NGX_ERROR) {
-        return fail(L, "nginx output filter error");
+        return resolua_fail(L, "nginx output filter error");
     }
     return succeed(L);
 }
@@ -379,22 +371,22 @@ http_flush(lua_State *L)
     const int wait = lua_toboolean(L, 1);
     const char *reason = refuse(ctx);
     if (reason != NULL) {
-        return fail(L, reason);
+        return resolua_fail(L, reason);
     }
     if (gathers_all(r)) {
-        return fail(L, "buffering");
+        return resolua_fail(L, "buffering");
     }
     if (!r->header_sent && ctx->output.first == NULL) {
-        return fail(L, "nothing to flush");
+        return resolua_fail(L, "nothing to flush");
     }
     if (r->connection->error || pass_with_flush(ctx) == NGX_ERROR) {
-        return fail(L, "nginx output filter error");
+        return resolua_fail(L, "nginx output filter error");
     }
     if (!is_pending(r) || r != r->main) {
         return succeed(L);
     }
     if (await_write(r) != NGX_OK) {
-        return fail(L, "connection broken");
+        return resolua_fail(L, "connection broken");
     }
     r->write_event_handler = http_output_on_write;
     if (!wait) {
@@ -403,7 +395,7 @@ http_flush(lua_State *L)
     resolua_thread_t *t = resolua_thread(L);
     waiter_t *w = waiter_new(ctx);
     if (w == NULL) {
-        return fail(L, "no memory");
+        return resolua_fail(L, "no memory");
     }
     http_control_watch_flush(r);
     w->thread = t;
@@ -427,7 +419,8 @@ wake_flush(http_ctx_t *ctx, const char *reason)
         ngx_post_event(ctx->request->connection->write, &ngx_posted_events);
     }
     lua_State *L = resolua_thread_state(t);
-    resolua_thread_wake(t, reason != NULL ? fail(L, reason) : succeed(L));
+    resolua_thread_wake(t,
+                        reason != NULL ? resolua_fail(L, reason) : succeed(L));
 }
 
 
@@ -505,11 +498,11 @@ http_eof(lua_State *L)
     http_ctx_t *ctx = http_lua_ctx(L, HTTP_RESPONDING);
     const char *reason = refuse(ctx);
     if (reason != NULL) {
-        return fail(L, reason);
+        return resolua_fail(L, reason);
     }
     const ngx_int_t rc = http_output_end(ctx);
     if (rc == NGX_ERROR || rc > NGX_OK) {
-        return fail(L, "nginx output filter error");
+        return resolua_fail(L, "nginx output filter error");
     }
     ctx->request->write_event_handler = http_output_on_write;
     if (ctx->request == ctx->request->main && is_pending(ctx->request)) {
@@ -524,11 +517,11 @@ http_send_headers(lua_State *L)
 {
     http_ctx_t *ctx = http_lua_ctx(L, HTTP_RESPONDING);
     if (ctx->is_raw) {
-        return fail(L, refuse(ctx));
+        return resolua_fail(L, refuse(ctx));
     }
     const ngx_int_t rc = output_header(ctx);
     if (rc == NGX_ERROR || rc > NGX_OK) {
-        return fail(L, "nginx output filter error");
+        return resolua_fail(L, "nginx output filter error");
     }
     return succeed(L);
 }

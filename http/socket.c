@@ -2,6 +2,7 @@
 
 #include "http/private/api.h"
 #include "http/private/control.h"
+#include "runtime/vm.h"
 
 
 static const char *
@@ -67,15 +68,6 @@ take_over(http_ctx_t *ctx)
 }
 
 
-static int
-fail(lua_State *L, const char *reason)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, reason);
-    return 2;
-}
-
-
 int
 http_req_socket(lua_State *L)
 {
@@ -87,14 +79,14 @@ http_req_socket(lua_State *L)
                              "subrequest");
     }
     if (r->stream != NULL) {
-        return fail(L, "http v2 not supported yet");
+        return resolua_fail(L, "http v2 not supported yet");
     }
     const char *reason = is_raw ? refuse_raw(ctx) : refuse_body(ctx);
     if (reason != NULL) {
-        return fail(L, reason);
+        return resolua_fail(L, reason);
     }
     if (!is_raw && send_continue(r) != NGX_OK) {
-        return fail(L, "client aborted");
+        return resolua_fail(L, "client aborted");
     }
     const resolua_client_t client = {
         .connection = r->connection,
@@ -105,7 +97,7 @@ http_req_socket(lua_State *L)
     };
     ctx->socket = resolua_client_socket_push(L, &ctx->base, &client);
     if (ctx->socket == NULL) {
-        return fail(L, "no memory");
+        return resolua_fail(L, "no memory");
     }
     if (is_raw) {
         take_over(ctx);

@@ -40,15 +40,6 @@ resolua_run_client_gone(resolua_request_t *r)
 }
 
 
-static int
-fail(lua_State *L, const char *reason)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, reason);
-    return 2;
-}
-
-
 /* ngx.on_abort(callback) */
 static int
 on_abort(lua_State *L)
@@ -59,16 +50,16 @@ on_abort(lua_State *L)
     }
     resolua_thread_t *self = resolua_thread(L);
     if (!r->host->watches_client(r)) {
-        return fail(L, "lua_check_client_abort is off");
+        return resolua_fail(L, "lua_check_client_abort is off");
     }
     if (r->on_abort != NULL) {
-        return fail(L, "duplicate call");
+        return resolua_fail(L, "duplicate call");
     }
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_settop(L, 1);
     resolua_thread_t *t = thread_new(L, self->request);
     if (t == NULL) {
-        return fail(L, "no memory");
+        return resolua_fail(L, "no memory");
     }
     lua_pop(L, 1); /* the registry keeps it */
     lua_xmove(L, t->L, 1);

@@ -135,15 +135,6 @@ succeed(lua_State *L)
 }
 
 
-static int
-fail(lua_State *L, const char *reason)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, reason);
-    return 2;
-}
-
-
 /* A copy in the request's pool. */
 static ngx_str_t
 copy_text(lua_State *L, int arg, ngx_pool_t *pool)
@@ -211,7 +202,7 @@ set_current_peer(lua_State *L)
     ngx_addr_t addr;
     const char *wrong = parse_peer(L, 1, b->pool, &addr);
     if (wrong != NULL) {
-        return fail(L, wrong);
+        return resolua_fail(L, wrong);
     }
     if (!lua_isnoneornil(L, 3)) {
         b->peer_host = copy_text(L, 3, b->pool);
@@ -285,7 +276,7 @@ set_timeouts(lua_State *L)
     const ngx_msec_t read = check_timeout(L, 3, "bad read timeout");
     return b->host->set_timeouts(b, connect, send, read) == NGX_OK
                ? succeed(L)
-               : fail(L, "no memory");
+               : resolua_fail(L, "no memory");
 }
 
 
@@ -296,7 +287,7 @@ recreate_request(lua_State *L)
     const char *wrong = b->host->recreate != NULL
                             ? b->host->recreate(b)
                             : "not supported in this subsystem";
-    return wrong == NULL ? succeed(L) : fail(L, wrong);
+    return wrong == NULL ? succeed(L) : resolua_fail(L, wrong);
 }
 
 
@@ -306,14 +297,14 @@ enable_keepalive(lua_State *L)
 {
     resolua_balancer_t *b = check_current(L);
     if (!b->host->keeps_connections) {
-        return fail(L, "not supported in this subsystem");
+        return resolua_fail(L, "not supported in this subsystem");
     }
     const lua_Number idle = luaL_optnumber(L, 1, IDLE_TIMEOUT / 1000.0);
     const lua_Integer requests = luaL_optinteger(L, 2, REQUESTS_MAX);
     luaL_argcheck(L, idle >= 0 && idle < 2e6, 1, "bad idle_timeout");
     luaL_argcheck(L, requests >= 0, 2, "bad max_requests");
     if (b->sockaddr == NULL) {
-        return fail(L, "no current peer set");
+        return resolua_fail(L, "no current peer set");
     }
     b->idle_timeout = (ngx_msec_t) (idle * 1000);
     b->requests_max = (ngx_uint_t) requests;
@@ -331,7 +322,7 @@ bind_to_local_addr(lua_State *L)
     const ngx_str_t text = copy_text(L, 1, b->pool);
     if (addr == NULL ||
         ngx_parse_addr_port(b->pool, addr, text.data, text.len) != NGX_OK) {
-        return fail(L, "invalid addr");
+        return resolua_fail(L, "invalid addr");
     }
     addr->name = text;
     b->pc->local = addr;

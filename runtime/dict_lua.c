@@ -24,15 +24,6 @@ check_dict(lua_State *L)
 }
 
 
-static int
-fail(lua_State *L, const char *reason)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, reason);
-    return 2;
-}
-
-
 /* The key at 2; otherwise the reason is pushed and NULL given. */
 static const char *
 check_key(lua_State *L, ngx_str_t *key)
@@ -110,14 +101,15 @@ get_value(lua_State *L, ngx_uint_t stale)
     ngx_str_t key;
     const char *wrong = check_key(L, &key);
     if (wrong != NULL) {
-        return fail(L, wrong);
+        return resolua_fail(L, wrong);
     }
     const ngx_int_t rc = resolua_dict_get(dict, &key, stale, &value);
     if (rc != NGX_OK) {
-        return rc == NGX_DECLINED ? (lua_pushnil(L), 1) : fail(L, "no memory");
+        return rc == NGX_DECLINED ? (lua_pushnil(L), 1)
+                                  : resolua_fail(L, "no memory");
     }
     if (value.type == RESOLUA_DICT_LIST) {
-        return fail(L, "value is a list");
+        return resolua_fail(L, "value is a list");
     }
     push_value(L, &value);
     if (value.flags != 0) {
@@ -159,7 +151,7 @@ put(lua_State *L, ngx_uint_t how)
         wrong = "bad value type";
     }
     if (wrong != NULL) {
-        return fail(L, wrong);
+        return resolua_fail(L, wrong);
     }
     if (value.type == RESOLUA_DICT_NIL &&
         (how & (RESOLUA_DICT_ADD | RESOLUA_DICT_REPLACE))) {
@@ -250,7 +242,7 @@ dict_incr(lua_State *L)
     ngx_uint_t forcible;
     const char *wrong = check_key(L, &key);
     if (wrong != NULL) {
-        return fail(L, wrong);
+        return resolua_fail(L, wrong);
     }
     if (!lua_isnoneornil(L, 5)) {
         (void) check_init(L, 5, "init_ttl");
@@ -263,9 +255,9 @@ dict_incr(lua_State *L)
         resolua_dict_add_number(dict, &key, &number, has_init ? &init : NULL,
                                 check_ttl(L, 5, "init_ttl"), &forcible);
     if (rc != NGX_OK) {
-        return fail(L, rc == NGX_DECLINED ? "not found"
-                       : rc == NGX_ABORT  ? "not a number"
-                                          : "no memory");
+        return resolua_fail(L, rc == NGX_DECLINED ? "not found"
+                               : rc == NGX_ABORT  ? "not a number"
+                                                  : "no memory");
     }
     lua_pushnumber(L, number);
     if (!has_init) {
@@ -291,12 +283,13 @@ push_element(lua_State *L, ngx_uint_t at_start)
         wrong = "bad value type";
     }
     if (wrong != NULL) {
-        return fail(L, wrong);
+        return resolua_fail(L, wrong);
     }
     const ngx_int_t rc =
         resolua_dict_push(dict, &key, &value, at_start, &count);
     if (rc != NGX_OK) {
-        return fail(L, rc == NGX_ABORT ? "value not a list" : "no memory");
+        return resolua_fail(L,
+                            rc == NGX_ABORT ? "value not a list" : "no memory");
     }
     lua_pushinteger(L, (lua_Integer) count);
     return 1;
@@ -325,7 +318,7 @@ pop_element(lua_State *L, ngx_uint_t at_start)
     ngx_str_t key;
     const char *wrong = check_key(L, &key);
     if (wrong != NULL) {
-        return fail(L, wrong);
+        return resolua_fail(L, wrong);
     }
     const ngx_int_t rc = resolua_dict_pop(dict, &key, at_start, &value);
     if (rc == NGX_DECLINED) {
@@ -333,7 +326,8 @@ pop_element(lua_State *L, ngx_uint_t at_start)
         return 1;
     }
     if (rc != NGX_OK) {
-        return fail(L, rc == NGX_ABORT ? "value not a list" : "no memory");
+        return resolua_fail(L,
+                            rc == NGX_ABORT ? "value not a list" : "no memory");
     }
     push_value(L, &value);
     return 1;
@@ -362,10 +356,10 @@ dict_llen(lua_State *L)
     ngx_uint_t count;
     const char *wrong = check_key(L, &key);
     if (wrong != NULL) {
-        return fail(L, wrong);
+        return resolua_fail(L, wrong);
     }
     if (resolua_dict_count(dict, &key, &count) != NGX_OK) {
-        return fail(L, "value not a list");
+        return resolua_fail(L, "value not a list");
     }
     lua_pushinteger(L, (lua_Integer) count);
     return 1;
@@ -383,7 +377,7 @@ dict_ttl(lua_State *L)
         wrong = "not found";
     }
     if (wrong != NULL) {
-        return fail(L, wrong);
+        return resolua_fail(L, wrong);
     }
     lua_pushnumber(L, (lua_Number) ms / 1000.0);
     return 1;
@@ -404,7 +398,7 @@ dict_expire(lua_State *L)
         wrong = "not found";
     }
     if (wrong != NULL) {
-        return fail(L, wrong);
+        return resolua_fail(L, wrong);
     }
     lua_pushboolean(L, 1);
     return 1;

@@ -95,9 +95,9 @@ push_error(tcp_t *tcp, lua_State *L)
     const unsigned code = mysql_errno(s->link);
     if (mysql_is_lost(code) || code == 0) {
         tcp_close(tcp);
-        return tcp_fail(L, "closed");
+        return resolua_fail(L, "closed");
     }
-    tcp_fail(L, mysql_error(s->link));
+    resolua_fail(L, mysql_error(s->link));
     lua_pushinteger(L, (lua_Integer) code);
     lua_pushstring(L, mysql_sqlstate(s->link));
     if (mysql_is_own_error(code)) {
@@ -182,7 +182,7 @@ go_on_running(tcp_t *tcp, mysql_session_t *s, int ready)
     int count;
     if ((ready & MYSQL_WAIT_TIMEOUT) != 0) {
         tcp_close(tcp);
-        count = tcp_fail(L, "timeout");
+        count = resolua_fail(L, "timeout");
     } else {
         s->events = mysql_resume(s, ready);
         count = next_call(tcp, s, L);
@@ -226,7 +226,7 @@ mysql_check_free(lua_State *L, int *count)
     tcp_t *tcp = tcp_check(L);
     const char *busy = tcp_busy(tcp);
     if (busy != NULL) {
-        *count = tcp_fail(L, busy);
+        *count = resolua_fail(L, busy);
         return NULL;
     }
     return tcp;
@@ -239,7 +239,7 @@ check_session(lua_State *L, int *count)
 {
     tcp_t *tcp = mysql_check_free(L, count);
     if (tcp != NULL && tcp->link.session == NULL) {
-        *count = tcp_fail(L, "closed");
+        *count = resolua_fail(L, "closed");
         return NULL;
     }
     return tcp;
@@ -261,7 +261,7 @@ mysql_lua_send(lua_State *L)
     mysql_free_text(&s->statement);
     s->statement.data = ngx_alloc(size + 1, ngx_cycle->log);
     if (s->statement.data == NULL) {
-        return tcp_fail(L, "no memory");
+        return resolua_fail(L, "no memory");
     }
     ngx_memcpy(s->statement.data, text, size);
     s->statement.len = size;

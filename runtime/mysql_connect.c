@@ -1,6 +1,7 @@
 /* Connections to MySQL: options, what a new one is, how it ends. */
 
 #include "runtime/private/mysql.h"
+#include "runtime/vm.h"
 
 #include <errmsg.h>
 #include <sys/socket.h>
@@ -277,7 +278,7 @@ mysql_lua_connect(lua_State *L)
     }
     mysql_session_t *s = session_new(L, 4, tcp_conf(tcp));
     if (s == NULL) {
-        return tcp_fail(L, "no memory");
+        return resolua_fail(L, "no memory");
     }
     if (s->verifies && is_name(lua_tostring(L, 2))) {
         s->name = copy_text(L, 2);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "runtime/private/mysql.h"
+#include "runtime/vm.h"
 
 enum { ROWS_PREPARED_MAX = 65536, FIELDS_MAX = 4096 /* MySQL's own bound */ };
 
@@ -96,7 +97,7 @@ push_rows(mysql_session_t *session, lua_State *L)
     const my_ulonglong count = mysql_num_rows(rows);
     const int names = session->is_compact ? 0 : push_names(L, rows);
     if (names == 0 && !session->is_compact) {
-        return tcp_fail(L, "too many columns");
+        return resolua_fail(L, "too many columns");
     }
     lua_createtable(L, (int) ngx_min(count, ROWS_PREPARED_MAX), 0);
     for (my_ulonglong i = 0; i < count; i++) {

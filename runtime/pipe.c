@@ -227,15 +227,6 @@ resolua_pipe_exit_process(void)
 }
 
 
-static int
-fail(lua_State *L, const char *reason)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, reason);
-    return 2;
-}
-
-
 static void
 on_io(ngx_event_t *ev)
 {
@@ -403,7 +394,7 @@ spawn(lua_State *L)
     lua_settop(L, 3);
     resolua_check_phase(L, ~(ngx_uint_t) RESOLUA_INIT);
     if (watch_children() != NGX_OK) {
-        return fail(L, "no memory");
+        return resolua_fail(L, "no memory");
     }
     process_t *p = push_process(L);
     char **args = make_list(L, 1);
@@ -423,7 +414,7 @@ spawn(lua_State *L)
     if (lua_istable(L, 2)) {
         ngx_free(environment);
     }
-    return err == 0 ? 1 : fail(L, strerror(err));
+    return err == 0 ? 1 : resolua_fail(L, strerror(err));
 }
 
 
@@ -451,7 +442,7 @@ read_some(lua_State *L)
     const wait_t *wait = check_end(L, &wrong);
     const lua_Integer max = luaL_checkinteger(L, 3);
     if (wait == NULL) {
-        return fail(L, wrong);
+        return resolua_fail(L, wrong);
     }
     u_char octets[READ_MAX];
     const size_t size = max < READ_MAX ? (size_t) max : READ_MAX;
@@ -460,9 +451,10 @@ read_some(lua_State *L)
         lua_pushlstring(L, (char *) octets, (size_t) n);
         return 1;
     }
-    return fail(L, n == 0                              ? "closed"
-                   : errno == EAGAIN || errno == EINTR ? "again"
-                                                       : strerror(errno));
+    return resolua_fail(L, n == 0 ? "closed"
+                           : errno == EAGAIN || errno == EINTR
+                               ? "again"
+                               : strerror(errno));
 }
 
 
@@ -476,16 +468,16 @@ write_some(lua_State *L)
     const size_t from = (size_t) luaL_checkinteger(L, 4);
     const wait_t *wait = check_end(L, &wrong);
     if (wait == NULL) {
-        return fail(L, wrong);
+        return resolua_fail(L, wrong);
     }
     const ssize_t n = write(wait->connection->fd, text + from, size - from);
     if (n >= 0) {
         lua_pushinteger(L, (lua_Integer) n);
         return 1;
     }
-    return fail(L, errno == EAGAIN || errno == EINTR ? "again"
-                   : errno == EPIPE                  ? "closed"
-                                                     : strerror(errno));
+    return resolua_fail(L, errno == EAGAIN || errno == EINTR ? "again"
+                           : errno == EPIPE                  ? "closed"
+                                                             : strerror(errno));
 }
 
 
@@ -523,7 +515,7 @@ wait_io(lua_State *L)
     wait_t *wait = check_end(L, &wrong);
     const lua_Integer ms = luaL_checkinteger(L, 3);
     if (wait == NULL) {
-        return fail(L, wrong);
+        return resolua_fail(L, wrong);
     }
     return sleep_on(L, wait, wait->connection->read,
                     (ngx_msec_t) (ms > 0 ? ms : 0));
@@ -538,7 +530,7 @@ wait_exit(lua_State *L)
     wait_t *wait = &p->waits[EXIT];
     const lua_Integer ms = luaL_checkinteger(L, 2);
     if (wait->waiting != NULL) {
-        return fail(L, "pipe busy waiting");
+        return resolua_fail(L, "pipe busy waiting");
     }
     if (p->child == NULL) {
         lua_pushboolean(L, 1);
@@ -578,12 +570,12 @@ kill_process(lua_State *L)
     const process_t *p = check_process(L);
     const int number = (int) luaL_checkinteger(L, 2);
     if (p->child == NULL) {
-        return fail(L, "exited");
+        return resolua_fail(L, "exited");
     }
     if (kill(p->pid, number) != 0) {
-        return fail(L, errno == EINVAL  ? "invalid signal"
-                       : errno == ESRCH ? "exited"
-                                        : strerror(errno));
+        return resolua_fail(L, errno == EINVAL  ? "invalid signal"
+                               : errno == ESRCH ? "exited"
+                                                : strerror(errno));
     }
     lua_pushboolean(L, 1);
     return 1;
@@ -599,7 +591,7 @@ shut(lua_State *L)
     luaL_argcheck(L, which >= 0 && which < ENDS, 2, "no such end");
     wait_t *wait = &p->waits[which];
     if (wait->connection == NULL) {
-        return fail(L, "closed");
+        return resolua_fail(L, "closed");
     }
     close_end(wait);
     wake(wait, "aborted");

@@ -353,7 +353,7 @@ redis_read(lua_State *L)
         redis_parser_t *parser =
             take_parser(L, (int) wanted, !lua_toboolean(L, 3));
         if (parser == NULL) {
-            return tcp_fail(L, "no memory");
+            return resolua_fail(L, "no memory");
         }
         tcp->parser = &parser->base;
     }
@@ -526,7 +526,7 @@ redis_call(lua_State *L)
         return count;
     }
     if (tcp->writing != NULL) {
-        return tcp_fail(L, tcp_busy(tcp));
+        return resolua_fail(L, tcp_busy(tcp));
     }
     get_words(L, 2, &words);
     u_char *room = command_room(L, command_size_max(&words));
@@ -539,7 +539,7 @@ redis_call(lua_State *L)
     }
     redis_parser_t *parser = take_parser(L, 0, 1);
     return parser != NULL ? tcp_exchange(L, tcp, command, size, &parser->base)
-                          : tcp_fail(L, "no memory");
+                          : resolua_fail(L, "no memory");
 }
 
 

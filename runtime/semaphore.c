@@ -155,7 +155,7 @@ semaphore_wait(lua_State *L)
     }
     resolua_check_phase(L, RESOLUA_SOCKET_PHASES);
     if (seconds == 0) {
-        return tcp_fail(L, "timeout");
+        return resolua_fail(L, "timeout");
     }
     wait_t *w = ngx_calloc(sizeof(*w), ngx_cycle->log);
     if (w == NULL) {

@@ -23,9 +23,7 @@ int
 resolua_ssl_fail(lua_State *L, const char *reason)
 {
     ERR_clear_error();
-    lua_pushnil(L);
-    lua_pushstring(L, reason);
-    return 2;
+    return resolua_fail(L, reason);
 }
 
 

@@ -29,15 +29,6 @@ tcp_check_count(lua_State *L, int least, int most)
 
 
 int
-tcp_fail(lua_State *L, const char *reason)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, reason);
-    return 2;
-}
-
-
-int
 tcp_succeed(lua_State *L)
 {
     lua_pushinteger(L, 1);
@@ -247,7 +238,7 @@ push_connected(lua_State *L, tcp_t *tcp, ngx_int_t rc)
         tcp_rest(tcp);
         return tcp_succeed(L);
     }
-    int count = tcp_fail(L, tcp->peer.error);
+    int count = resolua_fail(L, tcp->peer.error);
     if (session != NULL) {
         count += session->push_error(session, L);
     }
@@ -471,7 +462,7 @@ check_target(lua_State *L)
     }
     lua_settop(L, 4);
     if (!lua_isnumber(L, 3)) {
-        tcp_fail(L, "missing the port number");
+        resolua_fail(L, "missing the port number");
         return 0;
     }
     const lua_Integer port = lua_tointeger(L, 3);
@@ -503,7 +494,7 @@ tcp_connect_by(lua_State *L, tcp_t *tcp, ngx_int_t (*open)(tcp_t *tcp),
         return push_connected(L, tcp, rc);
     }
     if (rc == NGX_BUSY) {
-        return tcp_fail(L, "too many waiting connect operations");
+        return resolua_fail(L, "too many waiting connect operations");
     }
     const ngx_str_t host = text_at(L, 2);
     keep_text(L, &host, &tcp->host);
@@ -535,7 +526,7 @@ tcp_connect(lua_State *L)
 {
     tcp_t *tcp = tcp_check(L);
     if (tcp_busy(tcp) != NULL) {
-        return tcp_fail(L, tcp_busy(tcp));
+        return resolua_fail(L, tcp_busy(tcp));
     }
     if (!check_target(L)) {
         return 2;
@@ -559,10 +550,10 @@ tcp_close_method(lua_State *L)
 {
     tcp_t *tcp = tcp_check(L);
     if (tcp->link.connection == NULL) {
-        return tcp_fail(L, "closed");
+        return resolua_fail(L, "closed");
     }
     if (tcp_busy(tcp) != NULL) {
-        return tcp_fail(L, tcp_busy(tcp));
+        return resolua_fail(L, tcp_busy(tcp));
     }
     tcp_close(tcp);
     return tcp_succeed(L);

@@ -14,15 +14,15 @@ tcp_check_readable(lua_State *L, int *count)
 {
     tcp_t *tcp = tcp_check(L);
     if (tcp->link.connection == NULL || tcp->failed != NULL) {
-        *count = tcp_fail(L, tcp->failed != NULL ? tcp->failed : "closed");
+        *count = resolua_fail(L, tcp->failed != NULL ? tcp->failed : "closed");
         return NULL;
     }
     if (tcp->reading != NULL || tcp->reads_next) {
-        *count = tcp_fail(L, "socket busy reading");
+        *count = resolua_fail(L, "socket busy reading");
         return NULL;
     }
     if (tcp->writing != NULL && tcp->output == NULL) {
-        *count = tcp_fail(L, "socket busy connecting");
+        *count = resolua_fail(L, "socket busy connecting");
         return NULL;
     }
     return tcp;
@@ -34,12 +34,13 @@ tcp_check_writable(lua_State *L, int *count)
 {
     tcp_t *tcp = tcp_check(L);
     if (tcp->link.connection == NULL) {
-        *count = tcp_fail(L, "closed");
+        *count = resolua_fail(L, "closed");
         return NULL;
     }
     if (tcp->writing != NULL) {
-        *count = tcp_fail(L, tcp->output != NULL ? "socket busy writing"
-                                                 : "socket busy connecting");
+        *count =
+            resolua_fail(L, tcp->output != NULL ? "socket busy writing"
+                                                : "socket busy connecting");
         return NULL;
     }
     return tcp;
@@ -141,7 +142,7 @@ push_piece(lua_State *L, tcp_t *tcp)
 static int
 push_failure(lua_State *L, tcp_t *tcp, const char *reason)
 {
-    tcp_fail(L, reason);
+    resolua_fail(L, reason);
     if (tcp->parser != NULL) {
         if (tcp->parser->is_final) {
             break_connection(tcp);
@@ -287,7 +288,7 @@ tcp_read(lua_State *L, tcp_t *tcp)
     }
     if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
         tcp->reading = NULL;
-        return tcp_fail(L, "the socket cannot be watched");
+        return resolua_fail(L, "the socket cannot be watched");
     }
     start_timer(tcp);
     return resolua_thread_sleep(tcp->reading, on_read_cancel, tcp);
@@ -453,7 +454,7 @@ tcp_receiveuntil(lua_State *L)
     const char *text = luaL_checklstring(L, 2, &size);
     const int inclusive = option_is_set(L, 3, "inclusive");
     if (size == 0) {
-        return tcp_fail(L, "pattern is empty");
+        return resolua_fail(L, "pattern is empty");
     }
     luaL_argcheck(L, size <= PATTERN_MAX, 2, "pattern too long");
     lua_pushvalue(L, 1);
@@ -476,7 +477,7 @@ tcp_peek(lua_State *L)
     tcp_link_t *link = &tcp->link;
     luaL_argcheck(L, size > 0, 2, "bad number of bytes");
     if ((size_t) size > link->end - link->at) {
-        return tcp_fail(L, "again");
+        return resolua_fail(L, "again");
     }
     lua_pushlstring(L, (char *) link->buffer + link->at, (size_t) size);
     return 1;

@@ -1,6 +1,7 @@
 /* ngx.socket.tcp: timeouts, options, bind, shutdown. */
 
 #include "runtime/private/tcp.h"
+#include "runtime/vm.h"
 
 #include <netinet/tcp.h>
 
@@ -63,11 +64,11 @@ tcp_shutdown(lua_State *L)
     luaL_argcheck(L, ngx_strcmp(direction, "send") == 0, 2,
                   "bad shutdown argument");
     if (tcp->link.connection == NULL) {
-        return tcp_fail(L, "closed");
+        return resolua_fail(L, "closed");
     }
     if (ngx_shutdown_socket(tcp->link.connection->fd, NGX_WRITE_SHUTDOWN) ==
         -1) {
-        return tcp_fail(L, "closed");
+        return resolua_fail(L, "closed");
     }
     return tcp_succeed(L);
 }
@@ -87,7 +88,7 @@ tcp_bind(lua_State *L)
     } * local;
     ngx_pool_t *pool = ngx_create_pool(RESOLUA_SMALL_POOL, ngx_cycle->log);
     if (pool == NULL) {
-        return tcp_fail(L, "no memory");
+        return resolua_fail(L, "no memory");
     }
     const ngx_int_t rc = ngx_parse_addr(pool, &address, (u_char *) text, size);
     local = rc == NGX_OK ? ngx_calloc(sizeof(*local), ngx_cycle->log) : NULL;
@@ -98,7 +99,7 @@ tcp_bind(lua_State *L)
     }
     ngx_destroy_pool(pool);
     if (local == NULL) {
-        return tcp_fail(L, "bad address");
+        return resolua_fail(L, "bad address");
     }
     if (tcp->local != NULL) {
         ngx_free(tcp->local);
@@ -145,12 +146,12 @@ tcp_setoption(lua_State *L)
     const tcp_t *tcp = tcp_check(L);
     size_t i;
     if (lua_gettop(L) < 3) {
-        return tcp_fail(L, lua_gettop(L) < 2
-                               ? "missing the \"option\" argument"
-                               : "missing the \"value\" argument");
+        return resolua_fail(L, lua_gettop(L) < 2
+                                   ? "missing the \"option\" argument"
+                                   : "missing the \"value\" argument");
     }
     if (tcp->link.connection == NULL) {
-        return tcp_fail(L, "closed");
+        return resolua_fail(L, "closed");
     }
     if (!find_option(L, &i)) {
         lua_pushnil(L);
@@ -161,7 +162,7 @@ tcp_setoption(lua_State *L)
                                           : (int) luaL_checkinteger(L, 3);
     if (setsockopt(tcp->link.connection->fd, options[i].level,
                    options[i].option, &value, sizeof(value)) == -1) {
-        return tcp_fail(L, strerror(ngx_socket_errno));
+        return resolua_fail(L, strerror(ngx_socket_errno));
     }
     lua_pushboolean(L, 1);
     return 1;
@@ -176,7 +177,7 @@ tcp_getoption(lua_State *L)
     int value = 0;
     socklen_t size = sizeof(value);
     if (tcp->link.connection == NULL) {
-        return tcp_fail(L, "closed");
+        return resolua_fail(L, "closed");
     }
     if (!find_option(L, &i)) {
         lua_pushnil(L);
@@ -185,7 +186,7 @@ tcp_getoption(lua_State *L)
     }
     if (getsockopt(tcp->link.connection->fd, options[i].level,
                    options[i].option, &value, &size) == -1) {
-        return tcp_fail(L, strerror(ngx_socket_errno));
+        return resolua_fail(L, strerror(ngx_socket_errno));
     }
     lua_pushinteger(L, value);
     return 1;

@@ -385,7 +385,7 @@ tcp_setkeepalive(lua_State *L)
         if (tcp_busy(tcp) == NULL) { /* others may sleep on it */
             tcp_close(tcp);
         }
-        return tcp_fail(L, "closed");
+        return resolua_fail(L, "closed");
     }
     lua_Integer timeout =
         luaL_optinteger(L, 2, (lua_Integer) conf->keepalive_timeout);
@@ -395,12 +395,12 @@ tcp_setkeepalive(lua_State *L)
         timeout = (lua_Integer) conf->keepalive_timeout;
     }
     if (tcp_busy(tcp) != NULL) {
-        return tcp_fail(L, tcp_busy(tcp));
+        return resolua_fail(L, tcp_busy(tcp));
     }
     const char *reason = why_not_kept(tcp);
     if (reason != NULL) { /* nobody can use it any more */
         tcp_close(tcp);
-        return tcp_fail(L, reason);
+        return resolua_fail(L, reason);
     }
     if (ngx_exiting || ngx_terminate) {
         tcp_close(tcp);
@@ -413,7 +413,7 @@ tcp_setkeepalive(lua_State *L)
             pool = pool_new(&tcp->pool_name, (ngx_uint_t) size, -1);
         }
         if (pool == NULL) {
-            return tcp_fail(L, "no memory");
+            return resolua_fail(L, "no memory");
         }
         count_link(tcp, pool);
     }
@@ -423,7 +423,7 @@ tcp_setkeepalive(lua_State *L)
         if (kept != NULL) {
             free_kept(kept);
         }
-        return tcp_fail(L, "no memory");
+        return resolua_fail(L, "no memory");
     }
     keep(tcp, pool, kept, (ngx_msec_t) timeout);
     serve_waiting(pool);
@@ -436,7 +436,7 @@ tcp_getreusedtimes(lua_State *L)
 {
     const tcp_t *tcp = tcp_check(L);
     if (tcp->link.connection == NULL) {
-        return tcp_fail(L, "closed");
+        return resolua_fail(L, "closed");
     }
     lua_pushinteger(L, (lua_Integer) tcp->link.reused);
     return 1;

@@ -67,7 +67,7 @@ push_sent(lua_State *L, tcp_t *tcp, const char *error)
         lua_pushinteger(L, (lua_Integer) tcp->sent);
         return 1;
     }
-    return tcp_fail(L, error);
+    return resolua_fail(L, error);
 }
 
 
@@ -166,7 +166,7 @@ tcp_write_borrowed(lua_State *L, tcp_t *tcp, const u_char *octets, size_t size)
     tcp->sent = size;
     const ssize_t n = send_some(tcp, (u_char *) octets, size);
     if (n < 0) {
-        return tcp_fail(L, send_error(tcp));
+        return resolua_fail(L, send_error(tcp));
     }
     const size_t rest = size - (size_t) n;
     if (rest == 0) {
@@ -174,7 +174,7 @@ tcp_write_borrowed(lua_State *L, tcp_t *tcp, const u_char *octets, size_t size)
     }
     u_char *copy = ngx_alloc(rest, ngx_cycle->log);
     if (copy == NULL) {
-        return tcp_fail(L, "no memory");
+        return resolua_fail(L, "no memory");
     }
     ngx_memcpy(copy, octets + n, rest);
     return send_rest(L, tcp, copy, 0, rest);
@@ -188,7 +188,8 @@ tcp_write(lua_State *L, tcp_t *tcp, u_char *octets, size_t size)
     const ssize_t n = send_some(tcp, octets, size);
     if (n < 0 || (size_t) n == size) {
         ngx_free(octets);
-        return n < 0 ? tcp_fail(L, send_error(tcp)) : push_sent(L, tcp, NULL);
+        return n < 0 ? resolua_fail(L, send_error(tcp))
+                     : push_sent(L, tcp, NULL);
     }
     return send_rest(L, tcp, octets, (size_t) n, size);
 }
@@ -206,7 +207,8 @@ tcp_exchange(lua_State *L, tcp_t *tcp, const u_char *octets, size_t size,
     }
     u_char *rest = n >= 0 ? ngx_alloc(size - (size_t) n, ngx_cycle->log) : NULL;
     if (rest == NULL) {
-        const int count = tcp_fail(L, n < 0 ? send_error(tcp) : "no memory");
+        const int count =
+            resolua_fail(L, n < 0 ? send_error(tcp) : "no memory");
         tcp_close(tcp);
         return count;
     }
@@ -234,7 +236,7 @@ tcp_send(lua_State *L)
     const size_t size = resolua_text_size(L, 2);
     u_char *text = ngx_alloc(size + 1, ngx_cycle->log);
     if (text == NULL) {
-        return tcp_fail(L, "no memory");
+        return resolua_fail(L, "no memory");
     }
     (void) resolua_text_copy(L, 2, text);
     return tcp_write(L, tcp, text, size);

@@ -89,7 +89,7 @@ push_handshake(lua_State *L, tcp_t *tcp)
             ngx_log_error(NGX_LOG_ERR, tcp->request->log, 0,
                           "lua ssl handshake: %s", reason);
         }
-        const int count = tcp_fail(L, reason);
+        const int count = resolua_fail(L, reason);
         tcp_close(tcp);
         return count;
     }
@@ -211,10 +211,10 @@ tcp_sslhandshake(lua_State *L)
     ngx_connection_t *c = tcp->link.connection;
     lua_settop(L, 5);
     if (c == NULL) {
-        return tcp_fail(L, "closed");
+        return resolua_fail(L, "closed");
     }
     if (tcp_busy(tcp) != NULL) {
-        return tcp_fail(L, tcp_busy(tcp));
+        return resolua_fail(L, tcp_busy(tcp));
     }
     if (!lua_isnil(L, 2) && !lua_isboolean(L, 2)) {
         (void) resolua_ssl_check(L, 2);
@@ -227,7 +227,7 @@ tcp_sslhandshake(lua_State *L)
     }
     const char *wrong = begin(L, tcp);
     if (wrong != NULL) {
-        const int count = tcp_fail(L, wrong);
+        const int count = resolua_fail(L, wrong);
         tcp_close(tcp);
         return count;
     }
@@ -259,11 +259,11 @@ tcp_setclientcert(lua_State *L)
     tcp_t *tcp = tcp_check(L);
     lua_settop(L, 3);
     if (lua_isnil(L, 2) != lua_isnil(L, 3)) {
-        return tcp_fail(L, lua_isnil(L, 2)
-                               ? "private key supplied without client "
-                                 "certificate"
-                               : "client certificate supplied without "
-                                 "corresponding private key");
+        return resolua_fail(L, lua_isnil(L, 2)
+                                   ? "private key supplied without client "
+                                     "certificate"
+                                   : "client certificate supplied without "
+                                     "corresponding private key");
     }
     STACK_OF(X509) *chain = NULL;
     EVP_PKEY *key = NULL;
@@ -271,7 +271,7 @@ tcp_setclientcert(lua_State *L)
         chain = resolua_ssl_check(L, 2);
         key = resolua_ssl_check(L, 3);
         if (sk_X509_num(chain) < 1) {
-            return tcp_fail(L, "invalid client certificate chain");
+            return resolua_fail(L, "invalid client certificate chain");
         }
         chain = X509_chain_up_ref(chain);
         EVP_PKEY_up_ref(key);
@@ -292,7 +292,7 @@ tcp_settrustedstore(lua_State *L)
     tcp_t *tcp = tcp_check(L);
     X509_STORE *store = lua_isnoneornil(L, 2) ? NULL : resolua_ssl_check(L, 2);
     if (tcp->link.connection == NULL) {
-        return tcp_fail(L, "closed");
+        return resolua_fail(L, "closed");
     }
     if (store != NULL) {
         X509_STORE_up_ref(store);
@@ -309,11 +309,11 @@ check_ssl(lua_State *L)
 {
     const ngx_connection_t *c = tcp_check(L)->link.connection;
     if (c == NULL) {
-        (void) tcp_fail(L, "closed");
+        (void) resolua_fail(L, "closed");
         return NULL;
     }
     if (c->ssl == NULL) {
-        (void) tcp_fail(L, "not an SSL connection");
+        (void) resolua_fail(L, "not an SSL connection");
         return NULL;
     }
     return c->ssl->connection;
@@ -354,7 +354,7 @@ tcp_getsslsession(lua_State *L)
     }
     SSL_SESSION *session = SSL_get0_session(ssl);
     if (session == NULL) {
-        return tcp_fail(L, "no session");
+        return resolua_fail(L, "no session");
     }
     push_session(L, ssl);
     return 1;
@@ -366,7 +366,7 @@ tcp_getfd(lua_State *L)
 {
     const ngx_connection_t *c = tcp_check(L)->link.connection;
     if (c == NULL) {
-        return tcp_fail(L, "closed");
+        return resolua_fail(L, "closed");
     }
     lua_pushinteger(L, c->fd);
     return 1;

@@ -230,6 +230,15 @@ resolua_error_text(lua_State *L)
 }
 
 
+int
+resolua_fail(lua_State *L, const char *reason)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, reason);
+    return 2;
+}
+
+
 void
 thread_log_error(const resolua_thread_t *t, const char *what)
 {

@@ -144,7 +144,7 @@ udp_open(udp_t *udp)
 static int
 push_peer(lua_State *L, udp_t *udp, ngx_int_t rc)
 {
-    return rc == NGX_OK ? tcp_succeed(L) : tcp_fail(L, udp->peer.error);
+    return rc == NGX_OK ? tcp_succeed(L) : resolua_fail(L, udp->peer.error);
 }
 
 
@@ -198,7 +198,7 @@ udp_setpeername(lua_State *L)
                           lua_gettop(L));
     }
     if (udp->thread != NULL) { /* a look-up may be reading the old name */
-        return tcp_fail(L, "socket busy");
+        return resolua_fail(L, "socket busy");
     }
     keep_host(L, udp);
     const int is_unix =
@@ -234,7 +234,7 @@ udp_bind(lua_State *L)
     luaL_argcheck(L, port >= 0 && port <= 65535, 3, "bad port number");
     ngx_pool_t *pool = ngx_create_pool(RESOLUA_SMALL_POOL, ngx_cycle->log);
     if (pool == NULL) {
-        return tcp_fail(L, "no memory");
+        return resolua_fail(L, "no memory");
     }
     const ngx_int_t rc = ngx_parse_addr(pool, &address, (u_char *) text, size);
     if (rc == NGX_OK) {
@@ -243,7 +243,7 @@ udp_bind(lua_State *L)
         ngx_inet_set_port(&udp->local.sockaddr, (in_port_t) port);
     }
     ngx_destroy_pool(pool);
-    return rc == NGX_OK ? tcp_succeed(L) : tcp_fail(L, "bad address");
+    return rc == NGX_OK ? tcp_succeed(L) : resolua_fail(L, "bad address");
 }
 
 
@@ -256,7 +256,7 @@ udp_send(lua_State *L)
     size_t size;
     tcp_check_count(L, 2, 2);
     if (udp->connection == NULL) {
-        return tcp_fail(L, "closed");
+        return resolua_fail(L, "closed");
     }
     const u_char *octets = joined;
     if (lua_type(L, 2) == LUA_TSTRING) {
@@ -264,13 +264,13 @@ udp_send(lua_State *L)
     } else {
         size = resolua_text_size(L, 2);
         if (size > DATAGRAM_MAX) {
-            return tcp_fail(L, "message too long");
+            return resolua_fail(L, "message too long");
         }
         (void) resolua_text_copy(L, 2, joined);
     }
     if (send(udp->connection->fd, octets, size, 0) == -1) {
         resolua_peer_errno(&udp->peer, ngx_socket_errno);
-        return tcp_fail(L, udp->peer.error);
+        return resolua_fail(L, udp->peer.error);
     }
     return tcp_succeed(L);
 }
@@ -292,7 +292,7 @@ receive_step(lua_State *L, udp_t *udp)
         return 0;
     }
     resolua_peer_errno(&udp->peer, ngx_socket_errno);
-    return tcp_fail(L, udp->peer.error);
+    return resolua_fail(L, udp->peer.error);
 }
 
 
@@ -321,7 +321,7 @@ on_readable(ngx_event_t *ev)
     int count;
     if (ev->timedout) {
         ev->timedout = 0;
-        count = tcp_fail(L, "timeout");
+        count = resolua_fail(L, "timeout");
     } else {
         count = receive_step(L, udp);
         if (count == 0) {
@@ -342,10 +342,10 @@ udp_receive(lua_State *L)
     const lua_Integer max = luaL_optinteger(L, 2, DATAGRAM_MAX);
     luaL_argcheck(L, max > 0, 2, "bad number of bytes");
     if (udp->connection == NULL) {
-        return tcp_fail(L, "closed");
+        return resolua_fail(L, "closed");
     }
     if (udp->thread != NULL) {
-        return tcp_fail(L, "socket busy");
+        return resolua_fail(L, "socket busy");
     }
     udp->max = ngx_min((size_t) max, (size_t) DATAGRAM_MAX);
     const int count = receive_step(L, udp);
@@ -357,7 +357,7 @@ udp_receive(lua_State *L)
     c->read->handler = on_readable;
     if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
         stop_waiting(udp);
-        return tcp_fail(L, "the socket cannot be watched");
+        return resolua_fail(L, "the socket cannot be watched");
     }
     ngx_add_timer(c->read, udp->timeout);
     return resolua_thread_sleep(udp->thread, stop_waiting, udp);
@@ -381,10 +381,10 @@ udp_close_method(lua_State *L)
 {
     udp_t *udp = check(L);
     if (udp->connection == NULL) {
-        return tcp_fail(L, "closed");
+        return resolua_fail(L, "closed");
     }
     if (udp->thread != NULL) {
-        return tcp_fail(L, "socket busy");
+        return resolua_fail(L, "socket busy");
     }
     udp_close(udp);
     return tcp_succeed(L);

@@ -98,15 +98,6 @@ find(lua_State *L, upstream_t *u)
 }
 
 
-static int
-fail(lua_State *L, const char *reason)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, reason);
-    return 2;
-}
-
-
 static void
 set_integer(lua_State *L, const char *name, lua_Integer value)
 {
@@ -193,7 +184,7 @@ get_servers(lua_State *L)
     upstream_t u;
     resolua_upstream_server_t server;
     if (!find(L, &u)) {
-        return fail(L, "upstream not found");
+        return resolua_fail(L, "upstream not found");
     }
     lua_newtable(L);
     for (ngx_uint_t i = 0; u.of->server(u.at, i, &server); i++) {
@@ -235,7 +226,7 @@ push_peers(lua_State *L, ngx_uint_t is_backup)
     upstream_t u;
     resolua_upstream_peer_t peer;
     if (!find(L, &u)) {
-        return fail(L, "upstream not found");
+        return resolua_fail(L, "upstream not found");
     }
     lua_newtable(L);
     for (ngx_uint_t i = 0; u.of->peer(u.at, is_backup, i, &peer); i++) {
@@ -267,12 +258,12 @@ set_peer_down(lua_State *L)
     upstream_t u;
     const lua_Integer id = luaL_checkinteger(L, 3);
     if (!find(L, &u)) {
-        return fail(L, "upstream not found");
+        return resolua_fail(L, "upstream not found");
     }
     if (id < 0 ||
         !u.of->set_down(u.at, (ngx_uint_t) lua_toboolean(L, 2), (ngx_uint_t) id,
                         (ngx_uint_t) lua_toboolean(L, 4))) {
-        return fail(L, "bad peer id");
+        return resolua_fail(L, "bad peer id");
     }
     lua_pushboolean(L, 1);
     return 1;

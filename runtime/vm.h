@@ -41,6 +41,10 @@ void resolua_vm_preload(lua_State *L, const char *name, lua_CFunction open);
    text, as error() takes any value. */
 const char *resolua_error_text(lua_State *L);
 
+/* What a function of the API gives when it fails: nil and the reason, which is
+   copied.  2, to be returned. */
+int resolua_fail(lua_State *L, const char *reason);
+
 /* Where our own Lua modules lie, as in package.path. */
 extern const char resolua_vm_own_path[];
 

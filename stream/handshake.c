@@ -3,17 +3,9 @@
 #include <ngx_event.h>
 #include <ngx_stream_ssl_module.h>
 
+#include "runtime/vm.h"
 #include "runtime/wait.h"
 #include "stream/output.h"
-
-
-static int
-fail(lua_State *L, const char *reason)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, reason);
-    return 2;
-}
 
 
 /* Nothing can be said to the client any more, neither in TLS nor in plain. */
@@ -42,7 +34,7 @@ push_result(lua_State *L, stream_context_t *context)
     }
     if (reason != NULL) {
         give_up(context);
-        return fail(L, reason);
+        return resolua_fail(L, reason);
     }
     if (context->output != NULL) { /* of others, that waited */
         output_send(context);
@@ -105,11 +97,11 @@ handshake_start(lua_State *L, stream_context_t *context)
         ngx_stream_get_module_srv_conf(context->session, ngx_stream_ssl_module);
     const char *reason = refusal(context);
     if (reason != NULL) {
-        return fail(L, reason);
+        return resolua_fail(L, reason);
     }
     resolua_thread_t *t = resolua_thread(L);
     if (ngx_ssl_create_connection(&conf->ssl, c, 0) != NGX_OK) {
-        return fail(L, "failed to create ssl connection");
+        return resolua_fail(L, "failed to create ssl connection");
     }
     context->in_handshake = 1;
     const ngx_int_t rc = ngx_ssl_handshake(c);

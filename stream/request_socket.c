@@ -37,20 +37,11 @@ check_socket(lua_State *L)
 }
 
 
-static int
-fail(lua_State *L, const char *reason)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, reason);
-    return 2;
-}
-
-
 /* nil, reason, what came of the piece */
 static int
 fail_with_rest(lua_State *L, resolua_reader_t *r, const char *reason)
 {
-    fail(L, reason);
+    resolua_fail(L, reason);
     lua_pushlstring(L, (char *) r->octets, r->count);
     r->count = 0;
     return 3;
@@ -170,14 +161,14 @@ peek_step(void *data, lua_State *L)
     const ngx_buf_t *b = buffer_of(s);
     while ((size_t) (b->last - b->pos) < sock->peek_size) {
         if (has_timed_out(sock->context)) {
-            return fail(L, "timeout");
+            return resolua_fail(L, "timeout");
         }
         const ngx_int_t rc = fill(s);
         if (rc == NGX_AGAIN) {
             return 0;
         }
         if (rc != NGX_OK) {
-            return fail(L, "closed");
+            return resolua_fail(L, "closed");
         }
     }
     lua_pushlstring(L, (char *) b->pos, sock->peek_size);
@@ -203,7 +194,7 @@ run_step(lua_State *L, socket_t *sock, int (*step)(void *, lua_State *))
     stream_context_t *context = sock->context;
     ngx_connection_t *c = context->session->connection;
     if (context->reader != NULL) {
-        return fail(L, "socket busy reading");
+        return resolua_fail(L, "socket busy reading");
     }
     const int count = step(sock, L);
     if (count > 0) {
@@ -211,7 +202,7 @@ run_step(lua_State *L, socket_t *sock, int (*step)(void *, lua_State *))
     }
     resolua_thread_t *t = resolua_thread(L);
     if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
-        return fail(L, "the connection cannot be watched");
+        return resolua_fail(L, "the connection cannot be watched");
     }
     context->reader = t;
     context->read_step = step;
@@ -231,7 +222,7 @@ receive_datagram(lua_State *L)
     stream_context_t *context = sock->context;
     const ngx_buf_t *b = context->session->connection->buffer;
     if (b == NULL || context->datagram_is_read) {
-        return fail(L, "no more data");
+        return resolua_fail(L, "no more data");
     }
     const u_char *at = b->pos + context->datagram_at;
     size_t size = (size_t) (b->last - at);
@@ -279,7 +270,7 @@ socket_receive(lua_State *L)
         return receive_datagram(L);
     }
     if (sock->context->reader != NULL) {
-        return fail(L, "socket busy reading");
+        return resolua_fail(L, "socket busy reading");
     }
     start_pattern(L, &sock->reader);
     if (sock->reader.kind == RESOLUA_READ_SIZE && sock->reader.size == 0) {
@@ -300,7 +291,7 @@ socket_receiveany(lua_State *L)
         return receive_datagram(L);
     }
     if (sock->context->reader != NULL) {
-        return fail(L, "socket busy reading");
+        return resolua_fail(L, "socket busy reading");
     }
     resolua_reader_start(&sock->reader, RESOLUA_READ_ANY, (size_t) size);
     return run_step(L, sock, read_step);
@@ -315,11 +306,11 @@ socket_peek(lua_State *L)
     resolua_check_phase(L, RESOLUA_PREREAD);
     const ngx_buf_t *b = buffer_of(sock->context->session);
     if (b == NULL) {
-        return fail(L, "no memory");
+        return resolua_fail(L, "no memory");
     }
     luaL_argcheck(L, size > 0, 2, "bad number of bytes");
     if ((size_t) size > (size_t) (b->end - b->pos)) {
-        return fail(L, "preread buffer full");
+        return resolua_fail(L, "preread buffer full");
     }
     sock->peek_size = (size_t) size;
     return run_step(L, sock, peek_step);
@@ -337,7 +328,7 @@ read_until(lua_State *L)
     lua_pushvalue(L, lua_upvalueindex(1));
     socket_t *sock = check_socket(L);
     if (sock->context->reader != NULL) {
-        return fail(L, "socket busy reading");
+        return resolua_fail(L, "socket busy reading");
     }
     const int was_by_size = pattern->by_size;
     pattern->by_size = size > 0;
@@ -429,7 +420,7 @@ socket_shutdown(lua_State *L)
     if (is_datagram(sock) ||
         ngx_shutdown_socket(sock->context->session->connection->fd,
                             NGX_WRITE_SHUTDOWN) == -1) {
-        return fail(L, "closed");
+        return resolua_fail(L, "closed");
     }
     sock->context->output_failed = 1;
     lua_pushinteger(L, 1);

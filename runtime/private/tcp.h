@@ -121,8 +121,7 @@ tcp_t *tcp_check(lua_State *L);
 /* Raises an error unless there are so many arguments, with the object. */
 void tcp_check_count(lua_State *L, int least, int most);
 
-/* nil, reason */
-int tcp_fail(lua_State *L, const char *reason);
+/* 1 */
 int tcp_succeed(lua_State *L);
 
 const resolua_socket_conf_t *tcp_conf(const tcp_t *tcp);
