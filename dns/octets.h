@@ -33,6 +33,17 @@ put32(uint8_t *p, uint32_t value)
     put16(p + 2, value & 0xffff);
 }
 
+/* As memcmp(); of two of which one begins with the other, the shorter one comes
+   first.  Neither is read where its size is 0. */
+static inline int
+octets_compare(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
+{
+    const size_t common = a_size < b_size ? a_size : b_size;
+    const int order = common == 0 ? 0 : memcmp(a, b, common);
+
+    return order != 0 ? order : (a_size > b_size) - (a_size < b_size);
+}
+
 /* RFC 4343: only the 26 letters of ASCII have two cases. */
 static inline uint8_t
 lower(uint8_t c)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dns/nsec3.h"
+#include "dns/octets.h"
 
 enum {
     KEYS_SIZE_MIN = 4096,
@@ -124,20 +125,12 @@ size_of(place_t key)
 }
 
 static int
-compare_octets(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
-{
-    int order = memcmp(a, b, a_size < b_size ? a_size : b_size);
-
-    return order != 0 ? order : (a_size > b_size) - (a_size < b_size);
-}
-
-static int
 compare(const void *left, const void *right)
 {
     const place_t a = *(const place_t *) left;
     const place_t b = *(const place_t *) right;
 
-    return compare_octets(a + SIZE_SIZE, size_of(a), b + SIZE_SIZE, size_of(b));
+    return octets_compare(a + SIZE_SIZE, size_of(a), b + SIZE_SIZE, size_of(b));
 }
 
 static dns_status_t
@@ -199,7 +192,7 @@ dns_order_before(const dns_order_t *order, dns_order_list_t list,
         size_t middle = low + (high - low) / 2;
         place_t other = in->keys[middle];
 
-        if (compare_octets(other + SIZE_SIZE, size_of(other), key, size) <= 0) {
+        if (octets_compare(other + SIZE_SIZE, size_of(other), key, size) <= 0) {
             low = middle + 1;
         } else {
             high = middle;

@@ -91,15 +91,6 @@ dns_rdata_canonicalize(uint16_t type, uint8_t *octets, size_t size)
     }
 }
 
-static int
-compare_octets(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
-{
-    size_t common = a_size < b_size ? a_size : b_size;
-    int order = common == 0 ? 0 : memcmp(a, b, common);
-
-    return order != 0 ? order : (a_size > b_size) - (a_size < b_size);
-}
-
 /* Compares field by field until a difference; octets before it are alike in
    both, so that fields begin at the same offsets. */
 static int
@@ -130,7 +121,7 @@ compare_folded(const char *field, const uint8_t *a, size_t a_size,
             lower_octets(name_b, y);
         }
 
-        int order = compare_octets(left, x, right, y);
+        int order = octets_compare(left, x, right, y);
 
         if (order != 0) {
             return order;
@@ -139,7 +130,7 @@ compare_folded(const char *field, const uint8_t *a, size_t a_size,
         at += x;
     }
 
-    return compare_octets(a + at, a_size - at, b + at, b_size - at);
+    return octets_compare(a + at, a_size - at, b + at, b_size - at);
 }
 
 int
@@ -149,7 +140,7 @@ dns_rdata_compare(uint16_t type, const uint8_t *a, size_t a_size,
     const rdata_layout_t *layout = rdata_layout(type);
 
     if (!layout->has_names) {
-        return compare_octets(a, a_size, b, b_size);
+        return octets_compare(a, a_size, b, b_size);
     }
 
     return compare_folded(layout->fields, a, a_size, b, b_size);

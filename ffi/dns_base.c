@@ -140,15 +140,5 @@ dns_ffi_name_is_within(const uint8_t *name, const uint8_t *ancestor)
 int
 dns_ffi_name_compare(const uint8_t *a, const uint8_t *b)
 {
-    uint8_t keys[2][DNS_KEY_MAX];
-    dns_name_t names[2];
-
-    dns_name_set(&names[0], a);
-    dns_name_set(&names[1], b);
-
-    size_t a_size = dns_name_key(keys[0], &names[0], 0);
-    size_t b_size = dns_name_key(keys[1], &names[1], 0);
-    int order = memcmp(keys[0], keys[1], a_size < b_size ? a_size : b_size);
-
-    return order != 0 ? order : (a_size > b_size) - (a_size < b_size);
+    return dns_name_compare(a, b);
 }

@@ -155,12 +155,8 @@ compare_zones(const void *left, const void *right)
 {
     const store_listed_zone_t *a = left;
     const store_listed_zone_t *b = right;
-    uint8_t keys[2][DNS_KEY_MAX];
-    size_t a_size = dns_name_key(keys[0], &a->apex, 0);
-    size_t b_size = dns_name_key(keys[1], &b->apex, 0);
-    int order = memcmp(keys[0], keys[1], a_size < b_size ? a_size : b_size);
 
-    return order != 0 ? order : (a_size > b_size) - (a_size < b_size);
+    return dns_name_compare(a->apex.octets, b->apex.octets);
 }
 
 /* Sorted ones; a zone may be listed at two nodes while it moves. */

@@ -71,12 +71,8 @@ compare(const void *left, const void *right)
 {
     const store_named_node_t *a = left;
     const store_named_node_t *b = right;
-    uint8_t keys[2][DNS_KEY_MAX];
-    size_t a_size = dns_name_key(keys[0], &a->name, 0);
-    size_t b_size = dns_name_key(keys[1], &b->name, 0);
-    int order = memcmp(keys[0], keys[1], a_size < b_size ? a_size : b_size);
 
-    return order != 0 ? order : (a_size > b_size) - (a_size < b_size);
+    return dns_name_compare(a->name.octets, b->name.octets);
 }
 
 static dns_status_t
