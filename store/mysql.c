@@ -16,6 +16,9 @@
 
 enum { JSON_SERIAL = 1 }; /* of zones whose SOA has none */
 
+/* The place of a host where there is a Unix socket instead. */
+static const store_host_t no_host = {NULL, 0};
+
 /* PowerDNS has no zone whose SOA is missing or disabled: that is how its users
    switch one off. */
 static const char served_zones_text[] =
@@ -40,37 +43,42 @@ now_ms(void)
     return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
 }
 
+void
+mysql_set_options(MYSQL *mysql, const store_options_t *o, unsigned seconds)
+{
+    unsigned no = 0;
+    my_bool yes = 1;
+
+    /* A server could else ask for any file of ours. */
+    mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &no);
+    mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
+    mysql_options(mysql, MYSQL_OPT_READ_TIMEOUT, &seconds);
+    mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &seconds);
+    mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+
+    if (o->server_public_key != NULL) {
+        mysql_options(mysql, MYSQL_SERVER_PUBLIC_KEY, o->server_public_key);
+    }
+
+    if (o->ca_file != NULL) {
+        mysql_ssl_set(mysql, NULL, NULL, o->ca_file, NULL, NULL);
+        mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
+        mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &yes);
+    }
+}
+
 static void
 set_options(store_mysql_t *db)
 {
     unsigned seconds = db->options->timeout_ms / 1000 + 1;
-    unsigned no = 0;
-    my_bool yes = 1;
     char wait[64];
 
     /* A query that nobody waits for any more does not hold its connection in
        the database until a locked table is free again. */
     snprintf(wait, sizeof(wait), "SET SESSION lock_wait_timeout = %u", seconds);
     mysql_options(db->link, MYSQL_INIT_COMMAND, wait);
-
     mysql_options(db->link, MYSQL_OPT_NONBLOCK, NULL);
-    mysql_options(db->link, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
-    mysql_options(db->link, MYSQL_OPT_READ_TIMEOUT, &seconds);
-    mysql_options(db->link, MYSQL_OPT_WRITE_TIMEOUT, &seconds);
-    mysql_options(db->link, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    /* A server could else ask for any file of ours. */
-    mysql_options(db->link, MYSQL_OPT_LOCAL_INFILE, &no);
-
-    if (db->options->server_public_key != NULL) {
-        mysql_options(db->link, MYSQL_SERVER_PUBLIC_KEY,
-                      db->options->server_public_key);
-    }
-
-    if (db->options->ca_file != NULL) {
-        mysql_ssl_set(db->link, NULL, NULL, db->options->ca_file, NULL, NULL);
-        mysql_options(db->link, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
-        mysql_options(db->link, MYSQL_OPT_SSL_ENFORCE, &yes);
-    }
+    mysql_set_options(db->link, db->options, seconds);
 }
 
 dns_status_t
@@ -85,7 +93,7 @@ store_mysql_new(store_mysql_t **out, store_options_t *options,
 
     store_mysql_guard();
     db->options = store_options_acquire(options);
-    db->host = host;
+    db->host = host != NULL ? host : &no_host;
     db->has_reversed_names = true; /* until the database says no */
     db->records = records;
     db->names = calloc(STORE_MYSQL_NAMES_MAX, sizeof(*db->names));
@@ -329,12 +337,10 @@ static int
 start_connect(store_mysql_t *db)
 {
     const store_options_t *o = db->options;
-    const store_host_t *host = db->host;
 
-    return mysql_real_connect_start(
-        &db->connected, db->link, host == NULL ? NULL : host->address, o->user,
-        o->password, o->database, host == NULL ? 0 : host->port,
-        host == NULL ? o->unix_socket : NULL, 0);
+    return mysql_real_connect_start(&db->connected, db->link, db->host->address,
+                                    o->user, o->password, o->database,
+                                    db->host->port, o->unix_socket, 0);
 }
 
 /* What libmariadb waits for; 0: the call is over. */
@@ -568,14 +574,12 @@ void
 store_mysql_connect(store_mysql_t *db)
 {
     const store_options_t *o = db->options;
-    const store_host_t *host = db->host;
 
     begin(db, MYSQL_CONNECTING);
     store_mysql_bound(o->timeout_ms);
-    db->connected = mysql_real_connect(
-        db->link, host == NULL ? NULL : host->address, o->user, o->password,
-        o->database, host == NULL ? 0 : host->port,
-        host == NULL ? o->unix_socket : NULL, 0);
+    db->connected =
+        mysql_real_connect(db->link, db->host->address, o->user, o->password,
+                           o->database, db->host->port, o->unix_socket, 0);
     store_mysql_bound(0);
     advance(db);
 }

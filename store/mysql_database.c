@@ -9,6 +9,7 @@
 #include "dns/rdata_text.h"
 #include "dns/type.h"
 #include "store/mysql_guard.h"
+#include "store/private/mysql.h"
 #include "store/private/mysql_database.h"
 #include "store/private/parked.h"
 
@@ -33,31 +34,6 @@ close_link(store_database_t *db)
     free(link);
 }
 
-static void
-set_options(MYSQL *mysql, const store_options_t *o)
-{
-    unsigned seconds = DATABASE_TIMEOUT_MS / 1000;
-    unsigned no = 0;
-    my_bool yes = 1;
-
-    /* A server could else ask for any file of ours. */
-    mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &no);
-    mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
-    mysql_options(mysql, MYSQL_OPT_READ_TIMEOUT, &seconds);
-    mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &seconds);
-    mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-
-    if (o->server_public_key != NULL) {
-        mysql_options(mysql, MYSQL_SERVER_PUBLIC_KEY, o->server_public_key);
-    }
-
-    if (o->ca_file != NULL) {
-        mysql_ssl_set(mysql, NULL, NULL, o->ca_file, NULL, NULL);
-        mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
-        mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &yes);
-    }
-}
-
 static dns_status_t
 connect_to(store_database_t *db, const char *host, uint16_t port)
 {
@@ -72,10 +48,10 @@ connect_to(store_database_t *db, const char *host, uint16_t port)
     }
 
     db->link = link;
-    set_options(link->mysql, o);
+    mysql_set_options(link->mysql, o, DATABASE_TIMEOUT_MS / 1000);
 
     if (mysql_real_connect(link->mysql, host, o->user, o->password, o->database,
-                           port, host == NULL ? o->unix_socket : NULL,
+                           port, o->unix_socket,
                            /* for store_mysql_reason() */
                            CLIENT_REMEMBER_OPTIONS) == NULL) {
         dns_status_t status = my_fail(db);

@@ -69,7 +69,7 @@ typedef enum {
 
 struct store_mysql_s {
     store_options_t *options; /* acquired */
-    const store_host_t *host; /* borrowed; NULL: the Unix socket */
+    const store_host_t *host; /* borrowed; no address: the Unix socket */
     bool has_reversed_names;  /* sql/mysql/reversed_names.sql may have been
                                  run: descendants are found by an index */
     store_records_t *records; /* borrowed */
@@ -136,5 +136,10 @@ DNS_MUST_USE dns_status_t store_mysql_read_owners(store_mysql_t *db);
 
 /* Puts the rows of the zone listing into the list. */
 DNS_MUST_USE dns_status_t store_mysql_read_zones(store_mysql_t *db);
+
+/* What holds for every connection to a store, also for one that blocks.
+   seconds: of connecting, and of each read and write. */
+void mysql_set_options(MYSQL *mysql, const store_options_t *options,
+                       unsigned seconds);
 
 #endif
