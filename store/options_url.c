@@ -3,18 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dns/base_n.h"
 #include "store/private/options.h"
-
-static int
-digit_of(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-
-    c = (char) (c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 dns_status_t
 options_unescape(const options_reader_t *reader, const char **out,
@@ -30,13 +20,14 @@ options_unescape(const options_reader_t *reader, const char **out,
 
     for (size_t i = 0; i < size; i++) {
         const bool is_escape = text[i] == '%' && i + 2 < size &&
-                               digit_of(text[i + 1]) >= 0 &&
-                               digit_of(text[i + 2]) >= 0;
+                               base_digit(BASE_16, text[i + 1]) >= 0 &&
+                               base_digit(BASE_16, text[i + 2]) >= 0;
 
         *to = text[i];
 
         if (is_escape) {
-            *to = (char) (digit_of(text[i + 1]) << 4 | digit_of(text[i + 2]));
+            *to = (char) (base_digit(BASE_16, text[i + 1]) << 4 |
+                          base_digit(BASE_16, text[i + 2]));
             i += 2;
         }
 
