@@ -86,12 +86,12 @@ ask_new(ngx_log_t *log)
 
 /* Its own copies of what the call borrows. */
 static ngx_int_t
-copy_call(dns_server_ask_t *ask, const dns_server_call_t *call, ngx_log_t *log)
+copy_call(dns_server_ask_t *ask, const dns_server_call_t *call)
 {
     uint8_t *packet = ask->few;
     ask->many = NULL;
     if (call->packet_size > sizeof(ask->few)) {
-        packet = ask->many = ngx_alloc(call->packet_size, log);
+        packet = ask->many = ngx_alloc(call->packet_size, call->log);
         if (packet == NULL) {
             return NGX_ERROR;
         }
@@ -115,14 +115,13 @@ copy_call(dns_server_ask_t *ask, const dns_server_call_t *call, ngx_log_t *log)
 static dns_server_ask_t *
 ask_take(const dns_server_call_t *call)
 {
-    ngx_log_t *log = call->log;
-    dns_server_ask_t *ask = ask_new(log);
+    dns_server_ask_t *ask = ask_new(call->log);
     if (ask == NULL) {
         return NULL;
     }
     ask->share = NULL;
-    resolua_request_init(&ask->request, &host, ask, NULL, log);
-    if (copy_call(ask, call, log) != NGX_OK) {
+    resolua_request_init(&ask->request, &host, ask, NULL, call->log);
+    if (copy_call(ask, call) != NGX_OK) {
         ask_release(ask);
         return NULL;
     }

@@ -80,9 +80,6 @@ void dns_server_cancel(dns_server_ask_t *pending);
 /* An error for a query that could not be answered; 0: send nothing. */
 size_t dns_server_error(dns_server_call_t *call, int rcode);
 
-/* Has the embedded store zones below a zone's apex?  Between begin and end. */
-ngx_uint_t dns_server_has_zones_below(const dns_name_t *apex);
-
 void dns_server_begin(void);
 void dns_server_end(void);
 

@@ -82,6 +82,9 @@ size_t dns_server_refuse(const dns_server_call_t *call, int rcode);
 size_t dns_server_failure(const dns_server_call_t *call,
                           const dns_query_t *query, dns_ede_t why);
 
+/* Has the embedded store zones below a zone's apex?  Between begin and end. */
+ngx_uint_t dns_server_has_zones_below(const dns_name_t *apex);
+
 /* In each worker.  A store that cannot be opened is logged, and answers are
    SERVFAIL. */
 void dns_server_open(ngx_cycle_t *cycle);
