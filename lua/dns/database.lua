@@ -252,10 +252,9 @@ function database.options()
     return list
 end
 
---- What a store's options say.
--- @tparam cdata|userdata options those of parse(), or the configuration's
--- @treturn table name, mirror (a folder or nil), poll (seconds), has_own_layout
-function database.info(options)
+-- What a store's options say: name, mirror (a folder or nil), poll (seconds),
+-- has_own_layout.
+local function info_of(options)
     local info = ffi.new("struct dns_ffi_store_info")
     C.dns_ffi_store_options_info(ffi.cast(OPTIONS, options), info)
     return {
@@ -281,11 +280,12 @@ function database.open(options, more)
     end
 
     local handle = ffi.gc(out[0], C.dns_ffi_database_free)
-    local info = database.info(options)
+    local info = info_of(options)
     return setmetatable({
         handle = handle,
         owner = handle, -- of its jobs
         name = info.name,
+        poll = info.poll,
         mirror_folder = info.mirror,
         has_own_layout = info.has_own_layout,
         on_commit = more and more.on_commit,

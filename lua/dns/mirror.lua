@@ -47,7 +47,7 @@ function mirror.new(options, embedded, folder)
         handle = ffi.gc(out[0], C.dns_ffi_mirror_free),
         source = source, -- kept as long as the handle
         embedded = embedded,
-        poll = database.info(options).poll,
+        poll = source.poll,
         said = "",
     }, Mirror)
 end
