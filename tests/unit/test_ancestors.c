@@ -8,20 +8,9 @@
 #include <cmocka.h>
 
 #include "dns/ancestors.h"
+#include "names.h"
 
 static const uint8_t key[DNS_SIPHASH_KEY_SIZE] = "a key for a test";
-
-static dns_name_t
-name_of(const char *text)
-{
-    uint8_t wire[DNS_NAME_MAX];
-    dns_name_t name;
-
-    assert_int_equal(dns_name_from_text(wire, text, strlen(text), NULL, NULL),
-                     DNS_OK);
-    dns_name_set(&name, wire);
-    return name;
-}
 
 static dns_ancestors_t *
 ancestors_of(const char *apex)

@@ -2,6 +2,7 @@
 
 #include "dns/covering.h"
 #include "dns/fetched.h"
+#include "names.h"
 
 #define Z "example.test."
 
@@ -551,12 +552,8 @@ reaches(memory_t *m, uint16_t type, const char *text)
     const memory_node_t *n = &m->zones[0].nodes[1];
     const dns_covering_t where = {.zone = &m->zones[0].zone, .type = type};
     const dns_node_t node = dns_node_builder_node(&n->builder);
-    uint8_t wire[DNS_NAME_MAX];
-    dns_name_t name;
+    const dns_name_t name = name_of(text);
 
-    assert_int_equal(dns_name_from_text(wire, text, strlen(text), NULL, NULL),
-                     DNS_OK);
-    dns_name_set(&name, wire);
     return dns_covering_reaches(&where, &name, &n->owner, &node);
 }
 

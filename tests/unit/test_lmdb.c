@@ -177,12 +177,9 @@ static bool
 has_zones_below(fixture_t *f, const char *text)
 {
     dns_source_t source = {0};
-    uint8_t wire[DNS_NAME_MAX];
     dns_name_t name;
 
-    assert_int_equal(dns_name_from_text(wire, text, strlen(text), NULL, NULL),
-                     DNS_OK);
-    dns_name_set(&name, wire);
+    dns_name_set(&name, name_of(text));
     assert_int_equal(store_lmdb_read_begin(f->reader, &source), DNS_OK);
 
     bool is_true = store_lmdb_has_zones_below(f->reader, &name);

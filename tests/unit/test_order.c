@@ -8,18 +8,7 @@
 #include <cmocka.h>
 
 #include "dns/order.h"
-
-static dns_name_t
-name_of(const char *text)
-{
-    uint8_t wire[DNS_NAME_MAX];
-    dns_name_t name;
-
-    assert_int_equal(dns_name_from_text(wire, text, strlen(text), NULL, NULL),
-                     DNS_OK);
-    dns_name_set(&name, wire);
-    return name;
-}
+#include "names.h"
 
 static dns_order_t *
 order_of(const char *apex, const char *const *owners, size_t count)
