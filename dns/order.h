@@ -22,9 +22,10 @@
 typedef struct dns_order_s dns_order_t;
 
 typedef enum {
-    DNS_ORDER_OWNERS, /* all of them */
-    DNS_ORDER_HASHES, /* those that may own NSEC3: right below the apex, with a
-                         label of 32 base32hex digits (RFC 5155 section 3) */
+    DNS_ORDER_OWNERS, /* all owner names */
+    DNS_ORDER_HASHES, /* the owner names that may own NSEC3: they lie right
+                         below the apex and have a first label of 32 base32hex
+                         digits (RFC 5155 section 3) */
 } dns_order_list_t;
 
 /* apex: copied. */

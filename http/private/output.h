@@ -13,7 +13,8 @@ ngx_int_t http_output_end(http_ctx_t *ctx);
 /* r->write_event_handler while Lua sleeps. */
 void http_output_on_write(ngx_http_request_t *r);
 
-/* The client is gone: who waits for output to go is woken. */
+/* Wakes the coroutines that wait in ngx.flush(true): the client has closed its
+   connection or stream. */
 void http_output_gone(http_ctx_t *ctx);
 
 int http_print(lua_State *L);

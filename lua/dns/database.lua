@@ -268,7 +268,7 @@ end
 --- A store by its options; connects when it is used.
 -- @tparam cdata|userdata options those of parse(), or the configuration's
 -- @tparam[opt] table more `marks_rows`: for a mirror; `on_commit`: called with
---   the apex and whether a zone has come or gone
+--   the apex and whether the commit has made or removed a zone
 -- @treturn Database|nil
 -- @treturn string reason
 function database.open(options, more)
