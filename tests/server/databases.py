@@ -41,7 +41,8 @@ def new_data_folder():
 def install(data):
     result = subprocess.run(
         ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal",
-         "--skip-test-db", f"--datadir={data}", *AS_USER, LOG_SIZE],
+         "--skip-test-db", f"--datadir={data}", f"--tmpdir={data.parent}", *AS_USER,
+         LOG_SIZE],
         text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if result.returncode != 0:
         raise RuntimeError(result.stdout)
@@ -62,11 +63,14 @@ class MariaDb:
                  "GRANT ALL ON dns.* TO resolua@'%'", database=None)
 
     def start(self):
+        # A mariadbd that starts removes all temporary tables in its tmpdir, also
+        # those of other servers that run: each has a folder of its own.
         log = open(self.folder / "log", "ab")
         self.process = subprocess.Popen(
             [MARIADBD, "--no-defaults",
-             f"--datadir={self.folder}/data", f"--socket={self.socket}", f"--port={self.port}",
-             "--bind-address=127.0.0.1", f"--pid-file={self.folder}/pid", *AS_USER,
+             f"--datadir={self.folder}/data", f"--tmpdir={self.folder}",
+             f"--socket={self.socket}", f"--port={self.port}", "--bind-address=127.0.0.1",
+             f"--pid-file={self.folder}/pid", *AS_USER,
              "--innodb-buffer-pool-size=32M", LOG_SIZE, *self.options],
             stdout=log, stderr=log)
         deadline = time.time() + 30

@@ -435,22 +435,6 @@ def start_redis(folder, port, *arguments):
         folder, lambda: accepts_tcp(port))
 
 
-def start_mariadb(folder, port):
-    """MariaDB with root reachable over its Unix socket (folder/socket)."""
-    folder = _made(folder)
-    data = folder / "data"
-    user = ["--user=root"] if os.geteuid() == 0 else []
-    subprocess.run(
-        ["mariadb-install-db", "--no-defaults", f"--datadir={data}",
-         "--auth-root-authentication-method=normal", "--skip-test-db", *user],
-        check=True, capture_output=True)
-    return Program(
-        ["mariadbd", "--no-defaults", f"--datadir={data}",
-         f"--socket={folder}/socket", f"--port={port}",
-         f"--bind-address={HOST}", f"--pid-file={folder}/pid", *user],
-        folder, lambda: (folder / "socket").exists() and accepts_tcp(port))
-
-
 def _made(folder):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

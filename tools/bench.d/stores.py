@@ -25,13 +25,14 @@ class MariaDb:
         subprocess.run(
             ["mariadb-install-db", "--no-defaults", "--skip-test-db",
              "--auth-root-authentication-method=normal",
-             f"--datadir={self.folder}/data", *user],
+             f"--datadir={self.folder}/data", f"--tmpdir={self.folder}", *user],
             check=True, capture_output=True)
         self.process = subprocess.Popen(
             ["taskset", "-c", str(DATABASE_CORE), "/usr/sbin/mariadbd",
              "--no-defaults", f"--datadir={self.folder}/data",
-             f"--socket={self.folder}/s", f"--port={PORT}",
-             f"--bind-address={HOST}", f"--pid-file={self.folder}/pid", *user],
+             f"--tmpdir={self.folder}", f"--socket={self.folder}/s",
+             f"--port={PORT}", f"--bind-address={HOST}",
+             f"--pid-file={self.folder}/pid", *user],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while self.run("SELECT 1", check=False) != 0:
             time.sleep(0.1)
