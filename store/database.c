@@ -8,7 +8,7 @@
 #include "dns/siphash.h"
 #include "dns/zone_list.h"
 #include "store/private/database.h"
-#include "store/private/deadline.h"
+#include "client/deadline.h"
 #include "store/private/records.h"
 
 dns_status_t

@@ -4,7 +4,7 @@
 
 #include "dns/type.h"
 #include "store/private/database.h"
-#include "store/private/deadline.h"
+#include "client/deadline.h"
 #include "store/private/parked.h"
 
 enum { TRIES = 20 }; /* where another one's transaction came first */

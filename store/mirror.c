@@ -14,7 +14,7 @@
 #include "dns/type.h"
 #include "store/file.h"
 #include "store/private/database.h"
-#include "store/private/deadline.h"
+#include "client/deadline.h"
 
 /*
  * The file: {"store":"...","tried_at":...,"current_at":...,"error":"...",

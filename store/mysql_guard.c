@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "store/private/deadline.h"
+#include "client/deadline.h"
 
 /* Of mysql/client_plugin.h, which includes a header that is not installed. */
 enum { PVIO_PLUGIN = 101, PVIO_VERSION = 0x0100 };

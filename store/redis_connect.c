@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/time.h>
 
-#include "store/private/deadline.h"
+#include "client/deadline.h"
 #include "store/private/redis_reader.h"
 
 enum { CONNECTING_MS_MAX = 2000 }; /* another host may be there */

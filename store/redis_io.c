@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "store/private/deadline.h"
+#include "client/deadline.h"
 #include "store/private/redis_database.h"
 #include "store/private/redis_reader.h"
 

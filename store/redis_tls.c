@@ -7,7 +7,7 @@
 #include <openssl/x509v3.h>
 #include <poll.h>
 
-#include "store/private/deadline.h"
+#include "client/deadline.h"
 
 static dns_status_t
 check_certificate(store_database_t *db, SSL *ssl)

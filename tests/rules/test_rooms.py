@@ -19,11 +19,12 @@ import tempfile
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
 SEES = {
+    "client": [],
     "dns": [],
-    "store": ["dns"],
+    "store": ["client", "dns"],
     "ffi": ["store", "dns"],
-    "runtime": [],
-    "server": ["ffi", "store", "dns", "runtime"],
+    "runtime": ["client"],
+    "server": ["ffi", "store", "client", "dns", "runtime"],
     "stream": ["server", "runtime", "dns"],
     "http": ["server", "runtime", "dns"],
 }

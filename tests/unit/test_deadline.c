@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "store/private/deadline.h"
+#include "client/deadline.h"
 
 /* Long enough that no test is over by then. */
 enum { LONG = 10000000, SHORT = 1000000 };

@@ -18,7 +18,7 @@ import re
 import subprocess
 import sys
 
-ROOMS = ("dns", "store", "ffi", "runtime", "server", "stream", "http")
+ROOMS = ("client", "dns", "store", "ffi", "runtime", "server", "stream", "http")
 NGINX = {"ngx_modules", "ngx_module_names", "ngx_module_order"}
 WORD = re.compile(r"[A-Za-z_]\w*")
 

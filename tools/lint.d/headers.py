@@ -13,14 +13,14 @@ import pathlib
 import re
 import sys
 
-ROOMS = ("dns", "store", "ffi", "runtime", "server", "stream", "http")
+ROOMS = ("client", "dns", "store", "ffi", "runtime", "server", "stream", "http")
 
 # Headers of libraries, and the rooms that may include them.
 LIBRARIES = {
     r"lmdb\.h": ("store",),
     r"jansson\.h": ("store",),
-    r"hiredis": ("store", "runtime", "server"),
-    r"mysql": ("store", "runtime", "server"),
+    r"hiredis": ("client", "store", "runtime", "server"),
+    r"mysql": ("client", "store", "runtime", "server"),
     r"ldns/": ("dns",),
     r"nghttp2/": ("forward", "http"),
     r"pcre2?\.h": ("runtime",),

@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-ROOMS = ("dns", "store", "ffi", "runtime", "server", "stream", "http")
+ROOMS = ("client", "dns", "store", "ffi", "runtime", "server", "stream", "http")
 
 
 def product_entries(path):

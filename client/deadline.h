@@ -1,8 +1,8 @@
-#ifndef STORE_PRIVATE_DEADLINE_H
-#define STORE_PRIVATE_DEADLINE_H
+#ifndef CLIENT_DEADLINE_H
+#define CLIENT_DEADLINE_H
 
 /*
- * The end of a call to a networked store by who may block, of this thread: it
+ * The end of a call to a server by who may block, of this thread: it
  * holds for all that the call does, however slowly a server's octets come.
  * Octets earn time, so that large zones may take long, and a server that sends
  * one at a time may not.

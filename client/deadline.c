@@ -1,4 +1,4 @@
-#include "store/private/deadline.h"
+#include "client/deadline.h"
 
 #include <errno.h>
 #include <limits.h>
