@@ -4,7 +4,8 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdint.h>
-#include <time.h>
+
+#include "client/wait.h"
 
 enum {
     OCTETS_A_MS = 64,     /* that a reply has to bring to go on: 64 kB/s */
@@ -23,19 +24,10 @@ static _Thread_local struct {
     uint64_t narrow_ms; /* 0: none */
 } deadline;
 
-static uint64_t
-now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
-}
-
 static span_t
 span_of(unsigned timeout_ms)
 {
-    return (span_t){.is_set = true, .at_ms = now_ms() + timeout_ms};
+    return (span_t){.is_set = true, .at_ms = client_now_ms() + timeout_ms};
 }
 
 static uint64_t
@@ -73,13 +65,13 @@ bool
 deadline_end_run(void)
 {
     deadline.run.is_set = false;
-    return now_ms() >= end_of(&deadline.run);
+    return client_now_ms() >= end_of(&deadline.run);
 }
 
 void
 deadline_narrow(unsigned timeout_ms)
 {
-    deadline.narrow_ms = timeout_ms == 0 ? 0 : now_ms() + timeout_ms;
+    deadline.narrow_ms = timeout_ms == 0 ? 0 : client_now_ms() + timeout_ms;
 }
 
 void
@@ -96,7 +88,7 @@ deadline_left(void)
         return -1;
     }
 
-    const uint64_t now = now_ms();
+    const uint64_t now = client_now_ms();
     uint64_t end = end_of(&deadline.call);
 
     if (deadline.run.is_set && end_of(&deadline.run) < end) {
@@ -117,21 +109,16 @@ deadline_left(void)
 bool
 deadline_wait(int fd, short events)
 {
-    struct pollfd wanted = {.fd = fd, .events = events};
-    int ready;
+    const client_wait_t wait = {
+        .fd = fd,
+        .events = events == POLLOUT ? CLIENT_WRITE : CLIENT_READ,
+        .deadline_ms = CLIENT_NO_DEADLINE,
+    };
 
-    do {
-        ready = poll(&wanted, 1, deadline_left());
-    } while (ready < 0 && errno == EINTR);
-
-    if (ready == 0) {
-        errno = ETIMEDOUT;
-    }
-
-    if (ready > 0 && deadline_left() == 0) { /* something always comes */
+    if (client_wait_poll(&wait) == CLIENT_TIMEOUT) {
         errno = ETIMEDOUT;
         return false;
     }
 
-    return ready > 0;
+    return true;
 }

@@ -33,8 +33,8 @@ void deadline_moved(size_t octets);
 /* Milliseconds; 0: it is over; -1: there is none. */
 int deadline_left(void);
 
-/* Waits for events of poll() until the deadline; false: it is over, with errno
-   ETIMEDOUT. */
+/* Waits for POLLIN or POLLOUT until the deadline; false: it is over, with errno
+   ETIMEDOUT.  Machines are waited for by client/wait.h. */
 bool deadline_wait(int fd, short events);
 
 #endif

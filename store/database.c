@@ -5,10 +5,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "client/deadline.h"
 #include "dns/siphash.h"
 #include "dns/zone_list.h"
 #include "store/private/database.h"
-#include "client/deadline.h"
 #include "store/private/records.h"
 
 dns_status_t

@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
+#include "client/deadline.h"
 #include "dns/type.h"
 #include "store/private/database.h"
-#include "client/deadline.h"
 #include "store/private/parked.h"
 
 enum { TRIES = 20 }; /* where another one's transaction came first */

@@ -11,10 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/deadline.h"
 #include "dns/type.h"
 #include "store/file.h"
 #include "store/private/database.h"
-#include "client/deadline.h"
 
 /*
  * The file: {"store":"...","tried_at":...,"current_at":...,"error":"...",
