@@ -5,7 +5,8 @@
 # dns/, rooms/own/dns/dns is all of dns/.  A room's include path has its own
 # folder and the public ones of the rooms that add_room() names, so that an
 # include of anything else does not compile: no room above, no private header of
-# another room.
+# another room.  What lies in a folder of a room, such as store/redis/, is
+# private to the room.
 
 set(ROOMS_DIR ${CMAKE_BINARY_DIR}/rooms)
 
@@ -34,10 +35,11 @@ function(see_room target kind)
 endfunction()
 
 # add_room(NAME [SEES ROOM...] [LIBRARIES TARGET...] [SYSTEM FOLDER...]): the
-# room in the folder that calls it, of every .c file there.
+# room in the folder that calls it, of every .c file there and one folder below.
 function(add_room name)
     cmake_parse_arguments(room "" "" "SEES;LIBRARIES;SYSTEM" ${ARGN})
-    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c
+        ${CMAKE_CURRENT_SOURCE_DIR}/*/*.c)
     add_library(${name} OBJECT ${sources})
     link_room(${name})
     see_room(${name} own ${name})

@@ -64,12 +64,19 @@ def unused_globals(objects):
     return {name: path for name, path in defined.items() if name not in used}
 
 
+def source_of(top, path, room):
+    """The file of the room, or of a folder in it, that the object is made from."""
+    parts = path.parts
+    inside = parts[parts.index(f"{room}.dir") + 1:]
+    return top.joinpath(room, *inside).with_suffix("")
+
+
 def main():
     """Returns the exit status."""
     top, build = (pathlib.Path(argument) for argument in sys.argv[1:3])
     objects = [path for room in ROOMS
                for path in build.glob(f"{room}/CMakeFiles/{room}.dir/**/*.o")
-               if (top / room / path.name.removesuffix(".o")).exists()]
+               if source_of(top, path, room).exists()]
     if not objects:
         raise SystemExit(f"no object of any room in {build}")
     library = next(build.glob("lib/libresolua.so"))

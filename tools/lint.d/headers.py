@@ -6,7 +6,7 @@ usage: headers.py SOURCE_TREE
 The build gives each room an include path of its own, so that most wrong includes do
 not compile.  What is left: paths that go up ("../"), private headers of another room
 by any other way, public headers that include private ones, and libraries whose headers
-lie where every compiler looks.
+lie where every compiler looks.  Private is what lies in a folder of a room.
 """
 
 import pathlib
@@ -36,10 +36,10 @@ def mistake_of(room, file, header):
     if ".." in pathlib.PurePosixPath(header).parts:
         return "goes up in the tree"
     parts = header.split("/")
-    if len(parts) > 2 and parts[1] == "private":
+    if len(parts) > 2 and parts[0] in ROOMS:
         if parts[0] != room:
             return f"is private to {parts[0]}/"
-        if file.suffix == ".h" and file.parent.name != "private":
+        if file.suffix == ".h" and file.parent.name == room:
             return "is private, and this header is public"
     for pattern, rooms in LIBRARIES.items():
         if re.match(pattern, header) and room not in rooms:

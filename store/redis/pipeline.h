@@ -1,13 +1,13 @@
-#ifndef STORE_PRIVATE_REDIS_H
-#define STORE_PRIVATE_REDIS_H
+#ifndef STORE_REDIS_PIPELINE_H
+#define STORE_REDIS_PIPELINE_H
 
-/* A connection's protocol and the jobs on it: redis.c has the pipeline and
-   fetches, redis_session.c the log-in, listings and what Redis pushes. */
+/* A connection's protocol and the jobs on it: pipeline.c has the pipeline and
+   fetches, session.c the log-in, listings and what Redis pushes. */
 
 #include <hiredis.h>
 #include <stdbool.h>
 
-#include "store/private/redis_names.h"
+#include "store/redis/names.h"
 
 typedef enum { LOGIN, MASTER, ZONES, OWNERS, FETCH, WATCH } redis_kind_t;
 
@@ -58,7 +58,7 @@ void redis_job_put(store_redis_t *db, redis_job_t *job, char *command,
 /* What goes wrong first is told at the job's end. */
 void redis_job_fail(redis_job_t *job, dns_status_t status, const char *error);
 
-/* Replies to what redis_session.c asks; errors as well. */
+/* Replies to what session.c asks; errors as well. */
 void redis_session_reply(store_redis_t *db, redis_job_t *job,
                          const redisReply *reply);
 

@@ -1,11 +1,11 @@
-#include "store/private/redis.h"
+#include "store/redis/pipeline.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "store/private/records.h"
-#include "store/private/redis_reader.h"
+#include "store/redis/reader.h"
 
 enum { GROUP_MAX = 32 }; /* fields in a command */
 

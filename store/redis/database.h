@@ -1,14 +1,14 @@
-#ifndef STORE_PRIVATE_REDIS_DATABASE_H
-#define STORE_PRIVATE_REDIS_DATABASE_H
+#ifndef STORE_REDIS_DATABASE_H
+#define STORE_REDIS_DATABASE_H
 
-/* Redis for who may block: redis_connect.c finds the server that has a zone,
-   redis_io.c sends and receives, redis_database.c reads and writes. */
+/* Redis for who may block: connect.c finds the server that has a zone,
+   io.c sends and receives, database.c reads and writes. */
 
 #include <hiredis.h>
 
 #include "store/buffer.h"
 #include "store/private/database.h"
-#include "store/private/redis_names.h"
+#include "store/redis/names.h"
 
 enum {
     REDIS_ADDRESS_SIZE = 256, /* bytes of a host's name and its NUL */
@@ -100,7 +100,7 @@ dns_status_t redis_read_name(store_database_t *db, const dns_name_t *name,
 /* By the apex's field. */
 uint64_t redis_generation_of(const redisReply *apex);
 
-/* Of the driver (private/database.h): redis_write.c. */
+/* Of the driver (private/database.h): write.c. */
 dns_status_t redis_begin(store_database_t *db, const dns_name_t *apex,
                          uint64_t *generation);
 dns_status_t redis_read_names(store_database_t *db, const uint8_t *const *names,

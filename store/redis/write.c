@@ -8,7 +8,7 @@
 
 #include "store/private/parked.h"
 #include "store/private/records.h"
-#include "store/private/redis_database.h"
+#include "store/redis/database.h"
 
 enum { REPLICAS_WAIT_MS = 300 };
 

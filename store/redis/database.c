@@ -1,6 +1,6 @@
 /* Redis, blocking: listings and whole zones. */
 
-#include "store/private/redis_database.h"
+#include "store/redis/database.h"
 #include "store/private/parked.h"
 #include "store/private/records.h"
 

@@ -1,4 +1,4 @@
-#include "store/private/redis_names.h"
+#include "store/redis/names.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-#ifndef STORE_PRIVATE_REDIS_NAMES_H
-#define STORE_PRIVATE_REDIS_NAMES_H
+#ifndef STORE_REDIS_NAMES_H
+#define STORE_REDIS_NAMES_H
 
 /* Zones as keys and names as fields: PREFIX zone. SUFFIX, "@", "www", "*.x". */
 

@@ -1,6 +1,6 @@
 /* TLS for who may block, under hiredis, which formats and parses. */
 
-#include "store/private/redis_database.h"
+#include "store/redis/database.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>

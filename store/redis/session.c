@@ -1,7 +1,7 @@
 /* What is not a fetch: the log-in, sentinels, listings, changes that Redis
    tells. */
 
-#include "store/private/redis.h"
+#include "store/redis/pipeline.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -12,8 +12,8 @@
 #include <sys/socket.h>
 
 #include "client/deadline.h"
-#include "store/private/redis_database.h"
-#include "store/private/redis_reader.h"
+#include "store/redis/database.h"
+#include "store/redis/reader.h"
 
 enum { READ_SIZE = 16 * 1024 }; /* octets: a record of TLS */
 

@@ -1,7 +1,7 @@
 /* The way to Redis for who may block: sentinels, the log-in, a cluster's
    masters. */
 
-#include "store/private/redis_database.h"
+#include "store/redis/database.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include <sys/time.h>
 
 #include "client/deadline.h"
-#include "store/private/redis_reader.h"
+#include "store/redis/reader.h"
 
 enum { CONNECTING_MS_MAX = 2000 }; /* another host may be there */
 

@@ -1,4 +1,4 @@
-#include "store/private/redis_reader.h"
+#include "store/redis/reader.h"
 
 #include <pthread.h>
 #include <string.h>
