@@ -18,8 +18,8 @@ static ngx_str_t json_type = ngx_string("application/dns-json");
 
 typedef struct {
     ngx_http_request_t *request;
-    dns_server_ask_t *pending; /* NULL: it does not wait */
-    const uint8_t *packet;     /* in the request's pool */
+    dns_server_pending_t *pending; /* NULL: it does not wait */
+    const uint8_t *packet;         /* in the request's pool */
     size_t packet_size;
     ngx_uint_t is_json;
 } doh_t;
@@ -130,7 +130,7 @@ answer(doh_t *doh)
 {
     static uint8_t out[MESSAGE_MAX + DNS_EDNS_OPTIONS_MAX];
     ngx_http_request_t *r = doh->request;
-    dns_server_call_t call = {
+    dns_server_request_t request = {
         .conf = &http_loc_conf(r)->dns,
         .client = dns_server_client(r->connection->sockaddr),
         .packet = doh->packet,
@@ -139,15 +139,15 @@ answer(doh_t *doh)
         .transport = DNS_OVER_HTTPS,
         .out = out,
     };
-    const dns_handled_t handled = dns_server_handle(&call);
+    const dns_handled_t handled = dns_server_handle(&request);
     dns_statistics_flush();
     if (handled == DNS_ANSWERED) {
-        return send_answer(doh, out, call.size);
+        return send_answer(doh, out, request.size);
     }
-    doh->pending = call.pending;
+    doh->pending = request.pending;
     r->main->count++;                              /* on_answer's */
     r->read_event_handler = ngx_http_test_reading; /* the client may go */
-    dns_server_wait(call.pending, on_answer, doh);
+    dns_server_wait(request.pending, on_answer, doh);
     return NGX_DONE;
 }
 

@@ -122,17 +122,18 @@ dns_server_has_zones_below(const dns_name_t *apex)
 
 
 ngx_uint_t
-dns_server_may_forward(const dns_server_call_t *call, const dns_query_t *query)
+dns_server_may_forward(const dns_server_request_t *request,
+                       const dns_query_t *query)
 {
     return query->qclass == DNS_CLASS_IN && query->qtype != DNS_TYPE_AXFR &&
-           query->qtype != DNS_TYPE_IXFR && dns_server_recurses(call);
+           query->qtype != DNS_TYPE_IXFR && dns_server_recurses(request);
 }
 
 
 dns_ede_t
-dns_server_refusal(const dns_server_call_t *call)
+dns_server_refusal(const dns_server_request_t *request)
 {
-    return call->conf->forward.len > 0 && !dns_server_recurses(call)
+    return request->conf->forward.len > 0 && !dns_server_recurses(request)
                ? DNS_EDE_PROHIBITED
                : DNS_EDE_NOT_AUTHORITATIVE;
 }
@@ -140,49 +141,50 @@ dns_server_refusal(const dns_server_call_t *call)
 
 /* Why, for who asks with EDNS (RFC 8914). */
 static dns_ede_t
-explain(const dns_server_call_t *call, const dns_query_t *query, int rcode)
+explain(const dns_server_request_t *request, const dns_query_t *query,
+        int rcode)
 {
     if (rcode == DNS_RCODE_SERVFAIL) {
         return DNS_EDE_NOT_READY;
     }
-    return query->qclass == DNS_CLASS_IN ? dns_server_refusal(call)
+    return query->qclass == DNS_CLASS_IN ? dns_server_refusal(request)
                                          : DNS_EDE_NOT_SUPPORTED;
 }
 
 
 size_t
-dns_server_failure(const dns_server_call_t *call, const dns_query_t *query,
-                   dns_ede_t why)
+dns_server_failure(const dns_server_request_t *request,
+                   const dns_query_t *query, dns_ede_t why)
 {
     const size_t size =
-        dns_query_error_explained(query, DNS_RCODE_SERVFAIL, why, call->out);
-    if (dns_server_recurses(call)) {
-        call->out[DNS_HEADER_FLAGS_AT + 1] |= DNS_FLAG_RA;
+        dns_query_error_explained(query, DNS_RCODE_SERVFAIL, why, request->out);
+    if (dns_server_recurses(request)) {
+        request->out[DNS_HEADER_FLAGS_AT + 1] |= DNS_FLAG_RA;
     }
     return size;
 }
 
 
 size_t
-dns_server_refuse(const dns_server_call_t *call, int rcode)
+dns_server_refuse(const dns_server_request_t *request, int rcode)
 {
-    const dns_query_t *query = call->query;
+    const dns_query_t *query = request->query;
     const size_t size =
         rcode == DNS_RCODE_REFUSED || rcode == DNS_RCODE_SERVFAIL
-            ? dns_query_error_explained(query, rcode,
-                                        explain(call, query, rcode), call->out)
-            : dns_query_error(query, rcode, call->out);
-    if (dns_server_recurses(call)) {
-        call->out[DNS_HEADER_FLAGS_AT + 1] |= DNS_FLAG_RA;
+            ? dns_query_error_explained(
+                  query, rcode, explain(request, query, rcode), request->out)
+            : dns_query_error(query, rcode, request->out);
+    if (dns_server_recurses(request)) {
+        request->out[DNS_HEADER_FLAGS_AT + 1] |= DNS_FLAG_RA;
     }
     return size;
 }
 
 
 static dns_server_verdict_t
-send_error(dns_server_call_t *call, int rcode)
+send_error(dns_server_request_t *request, int rcode)
 {
-    call->size = dns_server_refuse(call, rcode);
+    request->size = dns_server_refuse(request, rcode);
     dns_counts[DNS_COUNT_ERRORS]++;
     return DNS_SERVER_SEND;
 }
@@ -190,11 +192,11 @@ send_error(dns_server_call_t *call, int rcode)
 
 /* A database (of the zone apex) or an upstream (NULL) has to be asked. */
 static dns_server_verdict_t
-ask_in_turn(dns_server_call_t *call, const dns_name_t *apex)
+ask_in_turn(dns_server_request_t *request, const dns_name_t *apex)
 {
     const ngx_int_t rc =
-        dns_fairness_admit(&call->query->qname, apex, &call->share);
-    if (rc == NGX_OK || call->transport != DNS_OVER_UDP) {
+        dns_fairness_admit(&request->query->qname, apex, &request->share);
+    if (rc == NGX_OK || request->transport != DNS_OVER_UDP) {
         return DNS_SERVER_ASK;
     }
     dns_counts[DNS_COUNT_SHED]++;
@@ -203,16 +205,16 @@ ask_in_turn(dns_server_call_t *call, const dns_name_t *apex)
 
 
 static dns_server_verdict_t
-answer_from_cache(dns_server_call_t *call, const dns_answer_options_t *options,
-                  const dns_name_t *apex)
+answer_from_cache(dns_server_request_t *request,
+                  const dns_answer_options_t *options, const dns_name_t *apex)
 {
-    call->size =
-        dns_server_cache_get(dns_server_view(call), call, call->query, options);
-    call->may_keep = 1;
-    if (call->size == 0 && dns_server_cache_has_stale()) {
-        call->size = dns_server_ask_stale(call, call->query);
+    request->size = dns_server_cache_get(dns_server_view(request), request,
+                                         request->query, options);
+    request->may_keep = 1;
+    if (request->size == 0 && dns_server_cache_has_stale()) {
+        request->size = dns_server_ask_stale(request, request->query);
     }
-    return call->size > 0 ? DNS_SERVER_SEND : ask_in_turn(call, apex);
+    return request->size > 0 ? DNS_SERVER_SEND : ask_in_turn(request, apex);
 }
 
 
@@ -241,7 +243,7 @@ is_remote(const dns_query_t *query, const dns_name_t **zone)
 
 
 dns_status_t
-dns_server_zones(const dns_server_call_t *call, const dns_query_t *query,
+dns_server_zones(const dns_server_request_t *request, const dns_query_t *query,
                  dns_remote_t *fetch, const dns_answer_t **answer)
 {
     uint8_t octets[DNS_EDNS_OPTIONS_MAX];
@@ -250,89 +252,92 @@ dns_server_zones(const dns_server_call_t *call, const dns_query_t *query,
         return DNS_ESTORE;
     }
     const dns_source_t source = dns_remote_source(fetch, &worker.source);
-    dns_server_options(call, query, octets, &options);
+    dns_server_options(request, query, octets, &options);
     *answer = &worker.answer;
-    return dns_answer(query, &source, &options, call->out,
-                      dns_query_response_limit(query, call->conf->udp_size),
+    return dns_answer(query, &source, &options, request->out,
+                      dns_query_response_limit(query, request->conf->udp_size),
                       &worker.answer);
 }
 
 
 static dns_server_verdict_t
-answer_from_zones(dns_server_call_t *call)
+answer_from_zones(dns_server_request_t *request)
 {
-    const dns_server_conf_t *conf = call->conf;
+    const dns_server_conf_t *conf = request->conf;
     uint8_t octets[DNS_EDNS_OPTIONS_MAX];
     dns_answer_options_t options;
-    dns_server_options(call, call->query, octets, &options);
-    const size_t limit = dns_query_response_limit(call->query, conf->udp_size);
+    dns_server_options(request, request->query, octets, &options);
+    const size_t limit =
+        dns_query_response_limit(request->query, conf->udp_size);
     const dns_name_t *apex = NULL;
-    if (dns_remote_count > 0 && is_remote(call->query, &apex)) {
-        return answer_from_cache(call, &options, apex);
+    if (dns_remote_count > 0 && is_remote(request->query, &apex)) {
+        return answer_from_cache(request, &options, apex);
     }
     const dns_status_t status =
-        dns_answer(call->query, &worker.source, &options, call->out, limit,
-                   &worker.answer);
+        dns_answer(request->query, &worker.source, &options, request->out,
+                   limit, &worker.answer);
     if (status == DNS_ENOTFOUND) {
-        call->no_zone = dns_remote_count == 0;
-        return dns_remote_count > 0 || dns_server_may_forward(call, call->query)
-                   ? answer_from_cache(call, &options, NULL)
-                   : send_error(call, DNS_RCODE_REFUSED);
+        request->no_zone = dns_remote_count == 0;
+        return dns_remote_count > 0 ||
+                       dns_server_may_forward(request, request->query)
+                   ? answer_from_cache(request, &options, NULL)
+                   : send_error(request, DNS_RCODE_REFUSED);
     }
     if (status != DNS_OK) {
-        return send_error(call, DNS_RCODE_SERVFAIL);
+        return send_error(request, DNS_RCODE_SERVFAIL);
     }
-    if (dns_server_asks_parent(call, call->query, &worker.answer)) {
-        call->no_zone = dns_remote_count == 0;
-        return answer_from_cache(call, &options, NULL);
+    if (dns_server_asks_parent(request, request->query, &worker.answer)) {
+        request->no_zone = dns_remote_count == 0;
+        return answer_from_cache(request, &options, NULL);
     }
     if (worker.answer.leaves_zones &&
-        (dns_remote_count > 0 || dns_server_may_forward(call, call->query))) {
+        (dns_remote_count > 0 ||
+         dns_server_may_forward(request, request->query))) {
         return DNS_SERVER_ASK;
     }
-    call->size = worker.answer.size;
+    request->size = worker.answer.size;
     dns_counts[DNS_COUNT_ZONE]++;
     return DNS_SERVER_SEND;
 }
 
 
 static dns_server_verdict_t
-answer_with_hooks(dns_server_call_t *call)
+answer_with_hooks(dns_server_request_t *request)
 {
-    if (call->conf->hook_keeps) {
+    if (request->conf->hook_keeps) {
         uint8_t octets[DNS_EDNS_OPTIONS_MAX];
         dns_answer_options_t options;
-        dns_server_options(call, call->query, octets, &options);
-        call->size = dns_server_cache_get(call->conf->hook_view, call,
-                                          call->query, &options);
-        if (call->size > 0) {
+        dns_server_options(request, request->query, octets, &options);
+        request->size = dns_server_cache_get(request->conf->hook_view, request,
+                                             request->query, &options);
+        if (request->size > 0) {
             return DNS_SERVER_SEND;
         }
     }
-    return dns_server_hooked(call);
+    return dns_server_hooked(request);
 }
 
 
 /* Before anything else is done for it. */
 static ngx_uint_t
-is_turned_away(const dns_server_call_t *call)
+is_turned_away(const dns_server_request_t *request)
 {
-    return dns_fairness_is_flooded() && call->transport == DNS_OVER_UDP &&
-           call->query->qclass == DNS_CLASS_IN &&
-           dns_fairness_turns_away(&call->query->qname);
+    return dns_fairness_is_flooded() && request->transport == DNS_OVER_UDP &&
+           request->query->qclass == DNS_CLASS_IN &&
+           dns_fairness_turns_away(&request->query->qname);
 }
 
 
 dns_server_verdict_t
-dns_server_answer(dns_server_call_t *call)
+dns_server_answer(dns_server_request_t *request)
 {
-    if (dns_server_has_hooks(call->conf) && !call->skip_hooks) {
-        return answer_with_hooks(call);
+    if (dns_server_has_hooks(request->conf) && !request->skip_hooks) {
+        return answer_with_hooks(request);
     }
-    if (is_turned_away(call)) {
+    if (is_turned_away(request)) {
         dns_counts[DNS_COUNT_SHED]++;
         return DNS_SERVER_DROP;
     }
-    return has_source() ? answer_from_zones(call)
-                        : send_error(call, DNS_RCODE_SERVFAIL);
+    return has_source() ? answer_from_zones(request)
+                        : send_error(request, DNS_RCODE_SERVFAIL);
 }

@@ -17,7 +17,7 @@ enum { FREE_MAX = 1024 };
 static int answer_ref = LUA_NOREF; /* dns.service.answer */
 
 /* Recycled asks; they belong to one VM. */
-static dns_server_ask_t *free_asks;
+static dns_server_pending_t *free_asks;
 static ngx_uint_t free_count;
 
 /* From when an answer is made until it is delivered, between which nothing else
@@ -39,7 +39,7 @@ static void ended(resolua_request_t *r, ngx_int_t rc);
 static void
 results(resolua_request_t *r, lua_State *L)
 {
-    dns_server_ask_t *ask = r->data;
+    dns_server_pending_t *ask = r->data;
     size_t size = 0;
     if (ask->step != ASK_SERVICE) {
         return;
@@ -63,10 +63,10 @@ static const resolua_host_t host = {
 };
 
 
-static dns_server_ask_t *
+static dns_server_pending_t *
 ask_new(ngx_log_t *log)
 {
-    dns_server_ask_t *ask = free_asks;
+    dns_server_pending_t *ask = free_asks;
     if (ask != NULL) {
         free_asks = ask->next;
         free_count--;
@@ -86,42 +86,42 @@ ask_new(ngx_log_t *log)
 
 /* Its own copies of what the call borrows. */
 static ngx_int_t
-copy_call(dns_server_ask_t *ask, const dns_server_call_t *call)
+copy_call(dns_server_pending_t *ask, const dns_server_request_t *request)
 {
     uint8_t *packet = ask->few;
     ask->many = NULL;
-    if (call->packet_size > sizeof(ask->few)) {
-        packet = ask->many = ngx_alloc(call->packet_size, call->log);
+    if (request->packet_size > sizeof(ask->few)) {
+        packet = ask->many = ngx_alloc(request->packet_size, request->log);
         if (packet == NULL) {
             return NGX_ERROR;
         }
     }
-    ngx_memcpy(packet, call->packet, call->packet_size);
-    ask->call = *call;
-    ask->call.packet = packet;
-    ask->call.pending = NULL;
-    ngx_memcpy(&ask->client, call->client,
-               call->client->sa_family == AF_INET6
+    ngx_memcpy(packet, request->packet, request->packet_size);
+    ask->request = *request;
+    ask->request.packet = packet;
+    ask->request.pending = NULL;
+    ngx_memcpy(&ask->client, request->client,
+               request->client->sa_family == AF_INET6
                    ? sizeof(struct sockaddr_in6)
                    : sizeof(struct sockaddr_in));
-    ask->call.client = &ask->client.sockaddr;
-    dns_query_copy(&ask->query, call->query, packet);
-    ask->call.query = &ask->query;
+    ask->request.client = &ask->client.sockaddr;
+    dns_query_copy(&ask->query, request->query, packet);
+    ask->request.query = &ask->query;
     return NGX_OK;
 }
 
 
 /* One with copies of the call's packet and client; NULL: no memory. */
-static dns_server_ask_t *
-ask_take(const dns_server_call_t *call)
+static dns_server_pending_t *
+ask_take(const dns_server_request_t *request)
 {
-    dns_server_ask_t *ask = ask_new(call->log);
+    dns_server_pending_t *ask = ask_new(request->log);
     if (ask == NULL) {
         return NULL;
     }
     ask->share = NULL;
-    resolua_request_init(&ask->request, &host, ask, NULL, call->log);
-    if (copy_call(ask, call) != NGX_OK) {
+    resolua_request_init(&ask->lua, &host, ask, NULL, request->log);
+    if (copy_call(ask, request) != NGX_OK) {
         ask_release(ask);
         return NULL;
     }
@@ -142,9 +142,9 @@ ask_take(const dns_server_call_t *call)
 
 
 void
-ask_release(dns_server_ask_t *ask)
+ask_release(dns_server_pending_t *ask)
 {
-    resolua_request_end(&ask->request);
+    resolua_request_end(&ask->lua);
     resolua_wait_unset(&ask->event);
     if (ask->is_check) {
         ask->is_check = 0;
@@ -173,11 +173,11 @@ ask_release(dns_server_ask_t *ask)
 
 /* No upstream has answered. */
 static void
-put_stale(dns_server_ask_t *ask)
+put_stale(dns_server_pending_t *ask)
 {
     uint8_t old[DNS_SERVER_UDP_SIZE_MAX + 2 * DNS_EDNS_OPTIONS_MAX];
-    ask->call.out = old;
-    const size_t size = dns_server_cache_get_stale(&ask->call, &ask->query);
+    ask->request.out = old;
+    const size_t size = dns_server_cache_get_stale(&ask->request, &ask->query);
     if (size > 0) {
         ngx_memcpy(ask_answer.octets, old, size);
         ask_answer.size = size;
@@ -187,7 +187,7 @@ put_stale(dns_server_ask_t *ask)
 
 /* Answers with records of a networked store's zone go with that zone. */
 static void
-keep(dns_server_ask_t *ask, dns_response_t *response)
+keep(dns_server_pending_t *ask, dns_response_t *response)
 {
     response->keep_max = ask->keep_max;
     if (ask->has_ticket) {
@@ -198,17 +198,17 @@ keep(dns_server_ask_t *ask, dns_response_t *response)
             ngx_min(response->keep_max,
                     dns_remote_ttl_cap(&ask->fetch, ask->query.qtype));
     }
-    dns_server_cache_put(dns_server_view(&ask->call), &ask->query, &ask->ticket,
-                         response, ask_answer.octets);
+    dns_server_cache_put(dns_server_view(&ask->request), &ask->query,
+                         &ask->ticket, response, ask_answer.octets);
 }
 
 
 /* Keeps the answer for others and gives it the OPT that this client is due. */
 static void
-complete(dns_server_ask_t *ask)
+complete(dns_server_pending_t *ask)
 {
     const dns_query_t *query = &ask->query;
-    const dns_server_conf_t *conf = ask->call.conf;
+    const dns_server_conf_t *conf = ask->request.conf;
     uint8_t octets[DNS_EDNS_OPTIONS_MAX];
     dns_answer_options_t options;
     dns_response_t response;
@@ -223,12 +223,12 @@ complete(dns_server_ask_t *ask)
         dns_health_work(ask->source);
     }
     if (response.rcode == DNS_RCODE_SERVFAIL) {
-        if (ask->call.may_keep) { /* else it is of another source */
+        if (ask->request.may_keep) { /* else it is of another source */
             put_stale(ask);
         }
         return;
     }
-    if (ask->call.may_keep) {
+    if (ask->request.may_keep) {
         keep(ask, &response);
     }
     if (query->edns.is_present &&
@@ -237,7 +237,7 @@ complete(dns_server_ask_t *ask)
             (uint8_t) (response.additional_count >> 8);
         ask_answer.octets[DNS_HEADER_ARCOUNT_AT + 1] =
             (uint8_t) response.additional_count;
-        dns_server_options(&ask->call, query, octets, &options);
+        dns_server_options(&ask->request, query, octets, &options);
         ask_answer.size = dns_response_put_opt(
             query, &options, response.rcode, ask_answer.octets, response.size,
             dns_query_response_limit(query, conf->udp_size));
@@ -265,7 +265,7 @@ forward_bound(const ngx_cycle_t *cycle, const dns_main_conf_t *conf)
 
 /* SERVFAIL: as many questions to upstreams are under way as may be. */
 static ngx_int_t
-refuse_forward(dns_server_ask_t *ask)
+refuse_forward(dns_server_pending_t *ask)
 {
     static resolua_seldom_t told;
     if (resolua_seldom(&told)) {
@@ -276,9 +276,9 @@ refuse_forward(dns_server_ask_t *ask)
                       "answer",
                       forward_max, told.count);
     }
-    ask->call.out = ask_answer.octets;
+    ask->request.out = ask_answer.octets;
     ask_answer.size =
-        dns_server_failure(&ask->call, &ask->query, DNS_EDE_NOT_READY);
+        dns_server_failure(&ask->request, &ask->query, DNS_EDE_NOT_READY);
     return NGX_OK;
 }
 
@@ -293,10 +293,11 @@ set_seconds(lua_State *L, const char *name, ngx_msec_t ms)
 
 /* The third argument of dns.service.answer. */
 static void
-push_route(lua_State *L, const dns_server_ask_t *ask, const ngx_str_t *forward)
+push_route(lua_State *L, const dns_server_pending_t *ask,
+           const ngx_str_t *forward)
 {
     const struct dns_ffi_hook *hook = &ask->hook;
-    const dns_server_conf_t *conf = ask->call.conf;
+    const dns_server_conf_t *conf = ask->request.conf;
     lua_createtable(L, 0, 8);
     lua_pushlstring(L, (const char *) forward->data, forward->len);
     lua_setfield(L, -2, "forward");
@@ -306,13 +307,13 @@ push_route(lua_State *L, const dns_server_ask_t *ask, const ngx_str_t *forward)
     }
     lua_pushboolean(L, hook->forward_size > 0);
     lua_setfield(L, -2, "forward_only");
-    lua_pushboolean(L, ask->call.no_zone != 0);
+    lua_pushboolean(L, ask->request.no_zone != 0);
     lua_setfield(L, -2, "no_zone");
     if (ask->zones_size > 0) {
         lua_pushlstring(L, (const char *) ask_answer.octets, ask->zones_size);
         lua_setfield(L, -2, "zones_answer");
     }
-    lua_pushinteger(L, dns_server_refusal(&ask->call));
+    lua_pushinteger(L, dns_server_refusal(&ask->request));
     lua_setfield(L, -2, "refusal");
     set_seconds(L, "timeout", conf->forward_timeout);
     set_seconds(L, "retry", conf->forward_retry);
@@ -322,7 +323,7 @@ push_route(lua_State *L, const dns_server_ask_t *ask, const ngx_str_t *forward)
 
 /* Known names have a quarter of places more than there are for all. */
 static ngx_uint_t
-may_forward_now(const dns_server_ask_t *ask)
+may_forward_now(const dns_server_pending_t *ask)
 {
     if (ask->share == NULL) {
         return forwarding < forward_max + forward_max / 4;
@@ -336,11 +337,11 @@ may_forward_now(const dns_server_ask_t *ask)
 
 
 ngx_int_t
-ask_service(dns_server_ask_t *ask)
+ask_service(dns_server_pending_t *ask)
 {
     lua_State *L = resolua_vm;
     const struct dns_ffi_hook *hook = &ask->hook;
-    const dns_server_call_t *call = &ask->call;
+    const dns_server_request_t *request = &ask->request;
     ngx_str_t forward = ngx_null_string;
     ask->step = ASK_SERVICE;
     if (answer_ref == LUA_NOREF) {
@@ -349,8 +350,8 @@ ask_service(dns_server_ask_t *ask)
     if (hook->forward_size > 0) {
         forward.data = (u_char *) hook->forward_to;
         forward.len = hook->forward_size;
-    } else if (dns_server_recurses(call)) {
-        forward = call->conf->forward;
+    } else if (dns_server_recurses(request)) {
+        forward = request->conf->forward;
     }
     if (forward.len > 0) {
         if (!may_forward_now(ask)) {
@@ -360,18 +361,18 @@ ask_service(dns_server_ask_t *ask)
         ask->is_forwarding = 1;
         ask->source = ngx_crc32_long(forward.data, forward.len) | 1;
     }
-    ask->request.sockets = &quiet; /* the forwarder tells what fails */
+    ask->lua.sockets = &quiet; /* the forwarder tells what fails */
     lua_rawgeti(L, LUA_REGISTRYINDEX, answer_ref);
-    lua_pushlstring(L, (const char *) call->packet, call->packet_size);
-    lua_pushinteger(L, call->transport);
+    lua_pushlstring(L, (const char *) request->packet, request->packet_size);
+    lua_pushinteger(L, request->transport);
     push_route(L, ask, &forward);
-    return resolua_run_function(&ask->request, 3, RESOLUA_DNS_QUERY);
+    return resolua_run_function(&ask->lua, 3, RESOLUA_DNS_QUERY);
 }
 
 
 /* The end: out holds size octets. */
 static void
-deliver(dns_server_ask_t *ask, uint8_t *out, size_t size)
+deliver(dns_server_pending_t *ask, uint8_t *out, size_t size)
 {
     const dns_server_answered_pt answered = ask->answered;
     void *data = ask->data;
@@ -382,7 +383,7 @@ deliver(dns_server_ask_t *ask, uint8_t *out, size_t size)
         ngx_memcpy(ask_answer.octets, out, size);
         out = ask_answer.octets;
     }
-    if (dns_server_has_hooks(ask->call.conf) && !ask->is_background) {
+    if (dns_server_has_hooks(ask->request.conf) && !ask->is_background) {
         size = hook_finish(ask, out, size);
     }
     ask_release(ask);
@@ -395,9 +396,9 @@ deliver(dns_server_ask_t *ask, uint8_t *out, size_t size)
 /* The zones of networked stores are asked in C; what a hook has said to forward
    or to rename is dns.service's. */
 static ngx_int_t
-begin_steps(dns_server_ask_t *ask)
+begin_steps(dns_server_pending_t *ask)
 {
-    ask->share = ask->call.share;
+    ask->share = ask->request.share;
     if (dns_remote_count > 0 && ask->hook.forward_size == 0 &&
         ask->hook.new_name_size == 0) {
         ask->source = dns_remote_health(&ask->query.qname);
@@ -413,24 +414,24 @@ begin_steps(dns_server_ask_t *ask)
 static void
 on_long_wait(ngx_event_t *ev)
 {
-    dns_server_ask_t *ask = ev->data;
+    dns_server_pending_t *ask = ev->data;
     const dns_server_answered_pt answered = ask->answered;
     if (answered == NULL) {
         return;
     }
-    ask->call.out = ask_answer.octets;
-    ask_answer.size = dns_server_cache_get_stale(&ask->call, &ask->query);
-    dns_server_ask_t *stand_in =
-        ask_answer.size > 0 ? ask_take(&ask->call) : NULL;
+    ask->request.out = ask_answer.octets;
+    ask_answer.size = dns_server_cache_get_stale(&ask->request, &ask->query);
+    dns_server_pending_t *stand_in =
+        ask_answer.size > 0 ? ask_take(&ask->request) : NULL;
     if (stand_in == NULL) {
         return;
     }
     dns_health_fail(ask->source);
     ask->is_background = 1;
     ask->answered = NULL;
-    ask->request.log = ngx_cycle->log;
+    ask->lua.log = ngx_cycle->log;
     hook_end(ask);
-    resolua_request_move_ctx(&stand_in->request, &ask->request);
+    resolua_request_move_ctx(&stand_in->lua, &ask->lua);
     hook_prepare(stand_in, ask_answer.octets, ASK_OUT_ROOM);
     stand_in->hook.started = ask->hook.started;
     stand_in->answered = answered;
@@ -441,18 +442,18 @@ on_long_wait(ngx_event_t *ev)
 
 /* Is there something that has expired, to be given after a while? */
 static void
-wait_with_stale(dns_server_ask_t *ask)
+wait_with_stale(dns_server_pending_t *ask)
 {
     enum { LONG_WAIT = 1800 }; /* ms, RFC 8767 section 5 */
     static uint8_t out[DNS_SERVER_UDP_SIZE_MAX + 2 * DNS_EDNS_OPTIONS_MAX];
-    uint8_t *before = ask->call.out;
-    if (!ask->call.may_keep || ask->is_background ||
+    uint8_t *before = ask->request.out;
+    if (!ask->request.may_keep || ask->is_background ||
         !dns_server_cache_has_stale()) {
         return;
     }
-    ask->call.out = out;
-    const size_t size = dns_server_cache_get_stale(&ask->call, &ask->query);
-    ask->call.out = before;
+    ask->request.out = out;
+    const size_t size = dns_server_cache_get_stale(&ask->request, &ask->query);
+    ask->request.out = before;
     if (size > 0) {
         ask->event.handler = on_long_wait;
         ask->event.data = ask;
@@ -463,7 +464,7 @@ wait_with_stale(dns_server_ask_t *ask)
 
 
 static ngx_int_t
-begin(dns_server_ask_t *ask)
+begin(dns_server_pending_t *ask)
 {
     const ngx_int_t rc = begin_steps(ask);
     if (rc == NGX_AGAIN) {
@@ -474,11 +475,11 @@ begin(dns_server_ask_t *ask)
 
 
 static void
-service_ended(dns_server_ask_t *ask, ngx_int_t rc)
+service_ended(dns_server_pending_t *ask, ngx_int_t rc)
 {
     if (rc != NGX_OK) {
-        ask->call.out = ask_answer.octets;
-        ask_answer.size = dns_server_refuse(&ask->call, DNS_RCODE_SERVFAIL);
+        ask->request.out = ask_answer.octets;
+        ask_answer.size = dns_server_refuse(&ask->request, DNS_RCODE_SERVFAIL);
     } else if (ask->step == ASK_SERVICE) {
         complete(ask);
     }
@@ -488,15 +489,15 @@ service_ended(dns_server_ask_t *ask, ngx_int_t rc)
 
 /* A query hook that slept has ended. */
 static void
-hook_ended(dns_server_ask_t *ask, ngx_int_t rc)
+hook_ended(dns_server_pending_t *ask, ngx_int_t rc)
 {
-    ask->call.out = ask_answer.octets;
+    ask->request.out = ask_answer.octets;
     dns_server_begin();
     const dns_server_verdict_t verdict = hook_decide(ask, rc);
     dns_server_end();
     if (verdict != DNS_SERVER_ASK) {
-        deliver(ask, ask->call.out,
-                verdict == DNS_SERVER_SEND ? ask->call.size : 0);
+        deliver(ask, ask->request.out,
+                verdict == DNS_SERVER_SEND ? ask->request.size : 0);
         return;
     }
     hook_pause(ask);
@@ -508,7 +509,7 @@ hook_ended(dns_server_ask_t *ask, ngx_int_t rc)
 
 
 void
-ask_zones_fetched(dns_server_ask_t *ask, ngx_int_t rc)
+ask_zones_fetched(dns_server_pending_t *ask, ngx_int_t rc)
 {
     if (rc != NGX_AGAIN) {
         service_ended(ask, rc);
@@ -519,7 +520,7 @@ ask_zones_fetched(dns_server_ask_t *ask, ngx_int_t rc)
 static void
 ended(resolua_request_t *r, ngx_int_t rc)
 {
-    dns_server_ask_t *ask = r->data;
+    dns_server_pending_t *ask = r->data;
     if (ask->step == ASK_QUERY_HOOK) {
         hook_ended(ask, rc);
     } else {
@@ -530,7 +531,7 @@ ended(resolua_request_t *r, ngx_int_t rc)
 
 /* The hook sleeps: what it has written moves out of the caller's buffer. */
 static void
-take_along(dns_server_ask_t *ask)
+take_along(dns_server_pending_t *ask)
 {
     struct dns_ffi_hook *hook = &ask->hook;
     ngx_memcpy(ask->out, hook->out, hook->out_size);
@@ -540,40 +541,40 @@ take_along(dns_server_ask_t *ask)
 
 
 dns_server_verdict_t
-dns_server_hooked(dns_server_call_t *call)
+dns_server_hooked(dns_server_request_t *request)
 {
-    dns_server_ask_t *ask = ask_take(call);
+    dns_server_pending_t *ask = ask_take(request);
     ngx_int_t rc = NGX_OK;
     if (ask == NULL) {
-        call->size = dns_server_refuse(call, DNS_RCODE_SERVFAIL);
+        request->size = dns_server_refuse(request, DNS_RCODE_SERVFAIL);
         return DNS_SERVER_SEND;
     }
-    hook_prepare(ask, call->out, ASK_OUT_ROOM);
-    if (call->conf->on_query != NULL) {
+    hook_prepare(ask, request->out, ASK_OUT_ROOM);
+    if (request->conf->on_query != NULL) {
         rc = hook_query(ask);
     }
     if (rc == NGX_AGAIN) {
         take_along(ask);
-        call->pending = ask;
+        request->pending = ask;
         return DNS_SERVER_ASK;
     }
     const dns_server_verdict_t verdict = hook_decide(ask, rc);
     if (verdict == DNS_SERVER_ASK) {
         hook_pause(ask);
-        call->pending = ask;
+        request->pending = ask;
         return verdict;
     }
-    call->size = hook_finish(ask, call->out,
-                             verdict == DNS_SERVER_SEND ? ask->call.size : 0);
+    request->size = hook_finish(
+        ask, request->out, verdict == DNS_SERVER_SEND ? ask->request.size : 0);
     ask_release(ask);
-    return call->size > 0 ? DNS_SERVER_SEND : DNS_SERVER_DROP;
+    return request->size > 0 ? DNS_SERVER_SEND : DNS_SERVER_DROP;
 }
 
 
 static void
 on_begin(ngx_event_t *ev)
 {
-    dns_server_ask_t *ask = ev->data;
+    dns_server_pending_t *ask = ev->data;
     const ngx_int_t rc = begin(ask);
     if (rc != NGX_AGAIN) {
         service_ended(ask, rc);
@@ -584,7 +585,7 @@ on_begin(ngx_event_t *ev)
 /* Asking begins when the event loop goes on: what is answered in place goes
    first, and who is asked may answer at once. */
 static void
-post_begin(dns_server_ask_t *ask)
+post_begin(dns_server_pending_t *ask)
 {
     ask->event.handler = on_begin;
     ask->event.data = ask;
@@ -594,16 +595,16 @@ post_begin(dns_server_ask_t *ask)
 
 
 dns_handled_t
-ask_begin(dns_server_call_t *call)
+ask_begin(dns_server_request_t *request)
 {
-    dns_server_ask_t *ask =
-        call->pending != NULL ? call->pending : ask_take(call);
+    dns_server_pending_t *ask =
+        request->pending != NULL ? request->pending : ask_take(request);
     if (ask == NULL) {
-        call->size = dns_server_refuse(call, DNS_RCODE_SERVFAIL);
+        request->size = dns_server_refuse(request, DNS_RCODE_SERVFAIL);
         return DNS_ANSWERED;
     }
-    call->pending = ask;
-    if (ask->request.entry == NULL) { /* else its hook sleeps */
+    request->pending = ask;
+    if (ask->lua.entry == NULL) { /* else its hook sleeps */
         post_begin(ask);
     }
     return DNS_PENDING;
@@ -612,15 +613,15 @@ ask_begin(dns_server_call_t *call)
 
 /* Asks in the background whether the source is back. */
 static void
-begin_check(const dns_server_call_t *call, uint32_t source)
+begin_check(const dns_server_request_t *request, uint32_t source)
 {
-    dns_server_ask_t *ask = ask_take(call);
+    dns_server_pending_t *ask = ask_take(request);
     if (ask == NULL) {
         dns_health_end_check(source);
         return;
     }
-    ask->call.may_keep = 1;
-    ask->call.log = ask->request.log = ngx_cycle->log; /* nobody's */
+    ask->request.may_keep = 1;
+    ask->request.log = ask->lua.log = ngx_cycle->log; /* nobody's */
     ask->is_background = 1;
     ask->is_check = 1;
     ask->checked = source;
@@ -629,30 +630,31 @@ begin_check(const dns_server_call_t *call, uint32_t source)
 
 
 size_t
-dns_server_ask_stale(const dns_server_call_t *call, const dns_query_t *query)
+dns_server_ask_stale(const dns_server_request_t *request,
+                     const dns_query_t *query)
 {
     uint32_t source = dns_remote_health(&query->qname);
     if (source == 0) {
-        source = dns_server_upstream_health(call);
+        source = dns_server_upstream_health(request);
     }
     if (!dns_health_is_failed(source)) {
         return 0;
     }
-    const size_t size = dns_server_cache_get_stale(call, query);
+    const size_t size = dns_server_cache_get_stale(request, query);
     if (size > 0 && dns_health_begin_check(source)) {
-        begin_check(call, source);
+        begin_check(request, source);
     }
     return size;
 }
 
 
 void
-dns_server_cancel(dns_server_ask_t *pending)
+dns_server_cancel(dns_server_pending_t *pending)
 {
     if (pending->step == ASK_ZONES) { /* a store fills its sets: it ends by
                                          itself */
         pending->answered = NULL;
-        pending->request.log = ngx_cycle->log;
+        pending->lua.log = ngx_cycle->log;
     } else {
         ask_release(pending);
     }

@@ -3,13 +3,13 @@
 #include "server/health.h"
 #include "server/private/ask.h"
 
-static ngx_int_t go_on(dns_server_ask_t *ask);
+static ngx_int_t go_on(dns_server_pending_t *ask);
 
 
 /* The answer is to be kept under its zone, as it stands before the store is
    asked. */
 static void
-take_ticket(dns_server_ask_t *ask)
+take_ticket(dns_server_pending_t *ask)
 {
     const dns_name_t *apex;
     if (!ask->has_ticket && dns_server_cache != NULL &&
@@ -22,7 +22,7 @@ take_ticket(dns_server_ask_t *ask)
 
 
 static void
-keep(const dns_server_ask_t *ask)
+keep(const dns_server_pending_t *ask)
 {
     dns_response_t response;
     if (!ask->has_ticket || !dns_remote_is_of_one_zone(&ask->fetch) ||
@@ -31,19 +31,19 @@ keep(const dns_server_ask_t *ask)
         return;
     }
     response.keep_max = dns_remote_ttl_cap(&ask->fetch, ask->query.qtype);
-    dns_server_cache_put(dns_server_view(&ask->call), &ask->query, &ask->ticket,
-                         &response, ask_answer.octets);
+    dns_server_cache_put(dns_server_view(&ask->request), &ask->query,
+                         &ask->ticket, &response, ask_answer.octets);
 }
 
 
 static ngx_int_t
-fail(dns_server_ask_t *ask)
+fail(dns_server_pending_t *ask)
 {
     dns_remote_end(&ask->fetch);
-    ask->call.out = ask_answer.octets;
-    ask_answer.size = dns_server_cache_get_stale(&ask->call, &ask->query);
+    ask->request.out = ask_answer.octets;
+    ask_answer.size = dns_server_cache_get_stale(&ask->request, &ask->query);
     if (ask_answer.size == 0) {
-        ask_answer.size = dns_server_failure(&ask->call, &ask->query,
+        ask_answer.size = dns_server_failure(&ask->request, &ask->query,
                                              DNS_EDE_NO_REACHABLE_AUTHORITY);
     }
     return NGX_OK;
@@ -53,7 +53,7 @@ fail(dns_server_ask_t *ask)
 static void
 on_fetched(void *data, dns_status_t status)
 {
-    dns_server_ask_t *ask = data;
+    dns_server_pending_t *ask = data;
     if (status == DNS_OK) {
         dns_health_work(ask->source);
     } else if (status == DNS_ESTORE) {
@@ -70,22 +70,22 @@ on_fetched(void *data, dns_status_t status)
 
 /* No zone has the answer. */
 static ngx_int_t
-ask_upstream(dns_server_ask_t *ask)
+ask_upstream(dns_server_pending_t *ask)
 {
     dns_remote_end(&ask->fetch);
-    ask->call.no_zone = 1;
+    ask->request.no_zone = 1;
     return ask_service(ask);
 }
 
 
 static ngx_int_t
-take_answer(dns_server_ask_t *ask, const dns_answer_t *answer)
+take_answer(dns_server_pending_t *ask, const dns_answer_t *answer)
 {
-    if (dns_server_asks_parent(&ask->call, &ask->query, answer)) {
+    if (dns_server_asks_parent(&ask->request, &ask->query, answer)) {
         return ask_upstream(ask);
     }
     if (answer->leaves_zones &&
-        dns_server_may_forward(&ask->call, &ask->query)) {
+        dns_server_may_forward(&ask->request, &ask->query)) {
         ask->zones_size = answer->size;
         dns_remote_end(&ask->fetch);
         return ask_service(ask);
@@ -98,14 +98,14 @@ take_answer(dns_server_ask_t *ask, const dns_answer_t *answer)
 
 
 static ngx_int_t
-go_on(dns_server_ask_t *ask)
+go_on(dns_server_pending_t *ask)
 {
     const dns_answer_t *answer;
-    ask->call.out = ask_answer.octets;
+    ask->request.out = ask_answer.octets;
     take_ticket(ask);
     dns_server_begin();
     const dns_status_t status =
-        dns_server_zones(&ask->call, &ask->query, &ask->fetch, &answer);
+        dns_server_zones(&ask->request, &ask->query, &ask->fetch, &answer);
     dns_server_end();
     switch (status) {
     case DNS_OK:
@@ -125,7 +125,7 @@ go_on(dns_server_ask_t *ask)
 
 
 ngx_int_t
-ask_zones(dns_server_ask_t *ask)
+ask_zones(dns_server_pending_t *ask)
 {
     ask->step = ASK_ZONES;
     ask->rounds = 0;

@@ -70,7 +70,7 @@ dns_server_cache_open(ngx_cycle_t *cycle)
 
 
 size_t
-dns_server_cache_get(uint32_t view, const dns_server_call_t *call,
+dns_server_cache_get(uint32_t view, const dns_server_request_t *request,
                      const dns_query_t *query,
                      const dns_answer_options_t *options)
 {
@@ -80,14 +80,14 @@ dns_server_cache_get(uint32_t view, const dns_server_call_t *call,
     }
     const size_t size =
         dns_cache_get(dns_server_cache, query, view, resolua_clock_seconds(),
-                      call->out, &rcode);
+                      request->out, &rcode);
     if (size == 0) {
         return 0;
     }
     dns_counts[DNS_COUNT_CACHE_HITS]++;
     return dns_response_put_opt(
-        query, options, rcode, call->out, size,
-        dns_query_response_limit(query, call->conf->udp_size));
+        query, options, rcode, request->out, size,
+        dns_query_response_limit(query, request->conf->udp_size));
 }
 
 
@@ -116,7 +116,7 @@ dns_server_cache_has_stale(void)
 
 
 size_t
-dns_server_cache_get_stale(const dns_server_call_t *call,
+dns_server_cache_get_stale(const dns_server_request_t *request,
                            const dns_query_t *query)
 {
     uint8_t octets[DNS_EDNS_OPTIONS_MAX];
@@ -130,16 +130,16 @@ dns_server_cache_get_stale(const dns_server_call_t *call,
         return 0;
     }
     const size_t size =
-        dns_cache_get_stale(dns_server_cache, query, dns_server_view(call),
-                            &clock, call->out, &rcode);
+        dns_cache_get_stale(dns_server_cache, query, dns_server_view(request),
+                            &clock, request->out, &rcode);
     if (size == 0) {
         return 0;
     }
-    dns_server_options(call, query, octets, &options);
+    dns_server_options(request, query, octets, &options);
     put_stale_option(&options, octets, rcode);
     return dns_response_put_opt(
-        query, &options, rcode, call->out, size,
-        dns_query_response_limit(query, call->conf->udp_size));
+        query, &options, rcode, request->out, size,
+        dns_query_response_limit(query, request->conf->udp_size));
 }
 
 

@@ -17,7 +17,7 @@ void dns_server_cache_open(ngx_cycle_t *cycle);
 extern dns_cache_t *dns_server_cache;
 
 /* Puts the kept answer to call->out, OPT and all.  0: there is none. */
-size_t dns_server_cache_get(uint32_t view, const dns_server_call_t *call,
+size_t dns_server_cache_get(uint32_t view, const dns_server_request_t *request,
                             const dns_query_t *query,
                             const dns_answer_options_t *options);
 
@@ -25,7 +25,7 @@ size_t dns_server_cache_get(uint32_t view, const dns_server_call_t *call,
 ngx_uint_t dns_server_cache_has_stale(void);
 
 /* Where the data cannot be had: what has expired, within dns_serve_stale. */
-size_t dns_server_cache_get_stale(const dns_server_call_t *call,
+size_t dns_server_cache_get_stale(const dns_server_request_t *request,
                                   const dns_query_t *query);
 
 void dns_server_cache_put(uint32_t view, const dns_query_t *query,

@@ -25,11 +25,11 @@ typedef struct {
 
 /* One query on its way. */
 typedef struct {
-    dns_server_call_t call;
+    dns_server_request_t request;
     ngx_sockaddr_t client;
-    ngx_event_t event;         /* its start */
-    resolua_thread_t *thread;  /* who waits */
-    dns_server_ask_t *pending; /* NULL: it does not wait */
+    ngx_event_t event;             /* its start */
+    resolua_thread_t *thread;      /* who waits */
+    dns_server_pending_t *pending; /* NULL: it does not wait */
     uint8_t packet[PACKET_MAX];
 } asking_t;
 
@@ -182,8 +182,8 @@ cached(lua_State *L)
     const dns_transport_t transport = check_transport(L, 3);
     const char *client = luaL_checklstring(L, 5, &client_size);
     ngx_sockaddr_t address;
-    const dns_server_call_t call = {.conf = server->conf,
-                                    .client = &address.sockaddr};
+    const dns_server_request_t request = {.conf = server->conf,
+                                          .client = &address.sockaddr};
     dns_query_t query;
     int error;
     uint16_t rcode;
@@ -193,8 +193,8 @@ cached(lua_State *L)
                         &error) != DNS_OK) {
         return 0;
     }
-    const uint32_t view =
-        lua_toboolean(L, 4) ? server->conf->hook_view : dns_server_view(&call);
+    const uint32_t view = lua_toboolean(L, 4) ? server->conf->hook_view
+                                              : dns_server_view(&request);
     size = dns_cache_get(dns_server_cache, &query, view,
                          resolua_clock_seconds(), out, &rcode);
     if (size == 0) {
@@ -251,14 +251,14 @@ start(ngx_event_t *ev)
 {
     static uint8_t out[ANSWER_MAX];
     asking_t *asking = ev->data;
-    dns_server_call_t *call = &asking->call;
-    call->out = out;
-    if (dns_server_handle(call) == DNS_ANSWERED) {
-        answered(asking, out, call->size);
+    dns_server_request_t *request = &asking->request;
+    request->out = out;
+    if (dns_server_handle(request) == DNS_ANSWERED) {
+        answered(asking, out, request->size);
         return;
     }
-    asking->pending = call->pending;
-    dns_server_wait(call->pending, answered, asking);
+    asking->pending = request->pending;
+    dns_server_wait(request->pending, answered, asking);
 }
 
 
@@ -326,14 +326,14 @@ answer(lua_State *L)
         lua_pushliteral(L, "denied");
         return 2;
     }
-    asking->call = (dns_server_call_t){.conf = as_client ? server->conf
-                                                         : plain_conf(server),
-                                       .client = &asking->client.sockaddr,
-                                       .packet = asking->packet,
-                                       .packet_size = size,
-                                       .log = ngx_cycle->log,
-                                       .transport = transport,
-                                       .skip_hooks = !as_client};
+    asking->request = (dns_server_request_t){
+        .conf = as_client ? server->conf : plain_conf(server),
+        .client = &asking->client.sockaddr,
+        .packet = asking->packet,
+        .packet_size = size,
+        .log = ngx_cycle->log,
+        .transport = transport,
+        .skip_hooks = !as_client};
     asking->thread = thread;
     asking->event.handler = start;
     asking->event.data = asking;

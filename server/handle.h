@@ -7,10 +7,10 @@
  *
  *     dns_server_begin();
  *     for each query:
- *         if (dns_server_handle(&call) == DNS_ANSWERED) {
- *             send call.size octets of call.out, if there are any
+ *         if (dns_server_handle(&request) == DNS_ANSWERED) {
+ *             send request.size octets of request.out, if there are any
  *         } else {
- *             dns_server_wait(call.pending, on_answer, data);
+ *             dns_server_wait(request.pending, on_answer, data);
  *         }
  *     dns_server_end();
  *
@@ -26,7 +26,7 @@
 #include "server/conf.h"
 #include "server/fairness.h"
 
-typedef struct dns_server_ask_s dns_server_ask_t;
+typedef struct dns_server_pending_s dns_server_pending_t;
 
 typedef struct {
     const dns_server_conf_t *conf; /* borrowed */
@@ -35,11 +35,11 @@ typedef struct {
     size_t packet_size; /* octets */
     ngx_log_t *log;     /* borrowed as long as the query */
     dns_transport_t transport;
-    uint32_t idle_timeout_ms;  /* granted to who asks (RFC 7828); 0: none */
-    uint8_t *out;              /* borrowed for the call: dns_server_room() */
-    size_t size;               /* set: octets of the answer; 0: send nothing */
-    ngx_uint_t skip_hooks;     /* the hooks have seen it */
-    dns_server_ask_t *pending; /* set with DNS_PENDING */
+    uint32_t idle_timeout_ms; /* granted to who asks (RFC 7828); 0: none */
+    uint8_t *out;             /* borrowed for the call: dns_server_room() */
+    size_t size;              /* set: octets of the answer; 0: send nothing */
+    ngx_uint_t skip_hooks;    /* the hooks have seen it */
+    dns_server_pending_t *pending; /* set with DNS_PENDING */
 
     /* From step to step. */
     const dns_query_t *query; /* borrowed: the packet, parsed once */
@@ -47,7 +47,7 @@ typedef struct {
     ngx_uint_t no_zone; /* the zones were asked: the answer is an upstream's */
     dns_share_t *share; /* the name is strange (server/fairness.h); NULL: it is
                            known */
-} dns_server_call_t;
+} dns_server_request_t;
 
 /* Octets that out must have. */
 static inline size_t
@@ -57,13 +57,14 @@ dns_server_room(dns_transport_t transport)
 }
 
 typedef enum {
-    DNS_ANSWERED, /* call->out has call->size octets, or no answer is due */
-    DNS_PENDING,  /* call->pending waits: dns_server_wait() or _cancel() it
+    DNS_ANSWERED, /* request->out has request->size octets, or no answer is due
+                   */
+    DNS_PENDING,  /* request->pending waits: dns_server_wait() or _cancel() it
                      before the event loop goes on */
 } dns_handled_t;
 
 /* There is no third case: whatever fails is an answer, SERVFAIL. */
-dns_handled_t dns_server_handle(dns_server_call_t *call);
+dns_handled_t dns_server_handle(dns_server_request_t *request);
 
 /* The answer; borrowed for the call, 0 octets: send nothing. */
 typedef void (*dns_server_answered_pt)(void *data, const uint8_t *answer,
@@ -71,14 +72,14 @@ typedef void (*dns_server_answered_pt)(void *data, const uint8_t *answer,
 
 /* answered(data, ...) is called once, later, from the event loop; not after a
    cancel. */
-void dns_server_wait(dns_server_ask_t *pending, dns_server_answered_pt answered,
-                     void *data);
+void dns_server_wait(dns_server_pending_t *pending,
+                     dns_server_answered_pt answered, void *data);
 
 /* The client is gone, or there is no memory to wait for it. */
-void dns_server_cancel(dns_server_ask_t *pending);
+void dns_server_cancel(dns_server_pending_t *pending);
 
 /* An error for a query that could not be answered; 0: send nothing. */
-size_t dns_server_error(dns_server_call_t *call, int rcode);
+size_t dns_server_error(dns_server_request_t *request, int rcode);
 
 void dns_server_begin(void);
 void dns_server_end(void);

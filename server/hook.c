@@ -28,14 +28,14 @@ set_client(struct dns_ffi_hook *hook, const struct sockaddr *client)
 
 
 void
-hook_prepare(dns_server_ask_t *ask, uint8_t *out, size_t room)
+hook_prepare(dns_server_pending_t *ask, uint8_t *out, size_t room)
 {
     struct dns_ffi_hook *hook = &ask->hook;
     const dns_query_t *query = &ask->query;
-    hook->packet = ask->call.packet;
-    hook->packet_size = (uint32_t) ask->call.packet_size;
+    hook->packet = ask->request.packet;
+    hook->packet_size = (uint32_t) ask->request.packet_size;
     hook->limit =
-        (uint32_t) dns_query_response_limit(query, ask->call.conf->udp_size);
+        (uint32_t) dns_query_response_limit(query, ask->request.conf->udp_size);
     hook->id = query->id;
     hook->flags = query->flags;
     hook->type = query->qtype;
@@ -45,7 +45,7 @@ hook_prepare(dns_server_ask_t *ask, uint8_t *out, size_t room)
     hook->udp_size = query->edns.is_present ? query->edns.udp_size : 0;
     hook->qname_size = query->qname.size;
     ngx_memcpy(hook->qname, query->qname.octets, query->qname.size);
-    set_client(hook, ask->call.client);
+    set_client(hook, ask->request.client);
     hook->out = out;
     hook->out_room = (uint32_t) room;
     hook->out_size = 0;
@@ -60,7 +60,7 @@ hook_prepare(dns_server_ask_t *ask, uint8_t *out, size_t room)
 
 
 void
-hook_pause(dns_server_ask_t *ask)
+hook_pause(dns_server_pending_t *ask)
 {
     ask->hook.out = ask->out;
     ask->hook.out_size = 0;
@@ -73,7 +73,7 @@ static struct dns_ffi_hook_life *free_lives;
 
 
 ngx_int_t
-hook_new(dns_server_ask_t *ask)
+hook_new(dns_server_pending_t *ask)
 {
     struct dns_ffi_hook_life *life = free_lives;
     if (life != NULL) {
@@ -91,14 +91,14 @@ hook_new(dns_server_ask_t *ask)
 
 
 void
-hook_end(dns_server_ask_t *ask)
+hook_end(dns_server_pending_t *ask)
 {
     ask->life->serial++;
 }
 
 
 void
-hook_free(dns_server_ask_t *ask)
+hook_free(dns_server_pending_t *ask)
 {
     ask->life->hook = (struct dns_ffi_hook *) free_lives;
     free_lives = ask->life;
@@ -139,7 +139,7 @@ push_runner(lua_State *L)
 
 /* dns.query.run, the chunk and what its argument is made of on the stack. */
 static ngx_int_t
-push_call(dns_server_ask_t *ask, resolua_code_t *code)
+push_call(dns_server_pending_t *ask, resolua_code_t *code)
 {
     lua_State *L = resolua_vm;
     const int top = lua_gettop(L);
@@ -148,7 +148,7 @@ push_call(dns_server_ask_t *ask, resolua_code_t *code)
         lua_pushnumber(L, ask->life->serial);
         return NGX_OK;
     }
-    ngx_log_error(NGX_LOG_ERR, ask->request.log, 0, "a DNS hook cannot run: %s",
+    ngx_log_error(NGX_LOG_ERR, ask->lua.log, 0, "a DNS hook cannot run: %s",
                   resolua_error_text(L));
     lua_settop(L, top);
     return NGX_ERROR;
@@ -156,29 +156,29 @@ push_call(dns_server_ask_t *ask, resolua_code_t *code)
 
 
 ngx_int_t
-hook_query(dns_server_ask_t *ask)
+hook_query(dns_server_pending_t *ask)
 {
     ask->step = ASK_QUERY_HOOK;
-    if (push_call(ask, ask->call.conf->on_query) != NGX_OK) {
+    if (push_call(ask, ask->request.conf->on_query) != NGX_OK) {
         return NGX_ERROR;
     }
-    return resolua_run_function(&ask->request, 3, RESOLUA_DNS_QUERY);
+    return resolua_run_function(&ask->lua, 3, RESOLUA_DNS_QUERY);
 }
 
 
 static size_t
-put_opt(dns_server_ask_t *ask, uint8_t *out, size_t size, uint16_t rcode)
+put_opt(dns_server_pending_t *ask, uint8_t *out, size_t size, uint16_t rcode)
 {
     uint8_t octets[DNS_EDNS_OPTIONS_MAX];
     dns_answer_options_t options;
-    dns_server_options(&ask->call, &ask->query, octets, &options);
+    dns_server_options(&ask->request, &ask->query, octets, &options);
     return dns_response_put_opt(&ask->query, &options, rcode, out, size,
                                 ask->hook.limit);
 }
 
 
 static size_t
-finish_answer(dns_server_ask_t *ask)
+finish_answer(dns_server_pending_t *ask)
 {
     const struct dns_ffi_hook *hook = &ask->hook;
     return put_opt(ask, hook->out, hook->out_size, hook->rcode);
@@ -187,7 +187,7 @@ finish_answer(dns_server_ask_t *ask)
 
 /* q:cache(seconds): for all clients that ask the same. */
 static void
-keep(dns_server_ask_t *ask)
+keep(dns_server_pending_t *ask)
 {
     const struct dns_ffi_hook *hook = &ask->hook;
     dns_response_t response;
@@ -202,58 +202,59 @@ keep(dns_server_ask_t *ask)
         hook->tag_size);
     response.ttl = hook->cache_seconds;
     response.may_be_kept = !response.is_truncated;
-    dns_server_cache_put(ask->call.conf->hook_view, &ask->query, &ticket,
+    dns_server_cache_put(ask->request.conf->hook_view, &ask->query, &ticket,
                          &response, hook->out);
-    ((dns_server_conf_t *) ask->call.conf)->hook_keeps = 1;
+    ((dns_server_conf_t *) ask->request.conf)->hook_keeps = 1;
 }
 
 
 dns_server_verdict_t
-hook_decide(dns_server_ask_t *ask, ngx_int_t rc)
+hook_decide(dns_server_pending_t *ask, ngx_int_t rc)
 {
     struct dns_ffi_hook *hook = &ask->hook;
     if (rc != NGX_OK) {
-        ask->call.out = hook->out;
-        ask->call.size = dns_server_refuse(&ask->call, DNS_RCODE_SERVFAIL);
+        ask->request.out = hook->out;
+        ask->request.size =
+            dns_server_refuse(&ask->request, DNS_RCODE_SERVFAIL);
         return DNS_SERVER_SEND;
     }
     switch (hook->action) {
     case DNS_FFI_HOOK_ANSWER:
         keep(ask);
-        ask->call.out = hook->out;
-        ask->call.size = finish_answer(ask);
+        ask->request.out = hook->out;
+        ask->request.size = finish_answer(ask);
         return DNS_SERVER_SEND;
     case DNS_FFI_HOOK_DROP:
         return DNS_SERVER_DROP;
     case DNS_FFI_HOOK_ASK:
         return DNS_SERVER_ASK;
     default:
-        ask->call.skip_hooks = 1;
-        return dns_server_answer(&ask->call);
+        ask->request.skip_hooks = 1;
+        return dns_server_answer(&ask->request);
     }
 }
 
 
 /* Runs a hook that may not sleep. */
 static ngx_int_t
-run_sync(dns_server_ask_t *ask, resolua_code_t *code, ngx_uint_t phase)
+run_sync(dns_server_pending_t *ask, resolua_code_t *code, ngx_uint_t phase)
 {
     return push_call(ask, code) == NGX_OK
-               ? resolua_run_function_sync(&ask->request, 3, phase, 0)
+               ? resolua_run_function_sync(&ask->lua, 3, phase, 0)
                : NGX_ERROR;
 }
 
 
 /* What a hook that fails would have left out or changed is not sent. */
 static size_t
-change_answer(dns_server_ask_t *ask, size_t size)
+change_answer(dns_server_pending_t *ask, size_t size)
 {
     struct dns_ffi_hook *hook = &ask->hook;
-    if (run_sync(ask, ask->call.conf->on_answer, RESOLUA_DNS_ANSWER) !=
+    if (run_sync(ask, ask->request.conf->on_answer, RESOLUA_DNS_ANSWER) !=
         NGX_OK) {
         hook->rcode = DNS_RCODE_SERVFAIL;
-        ask->call.out = hook->out;
-        return dns_server_refuse(&ask->call, DNS_RCODE_SERVFAIL);
+        ask->request.out = hook->out;
+        return dns_server_refuse(&ask->request, DNS_RCODE_SERVFAIL);
     }
     switch (hook->action) {
     case DNS_FFI_HOOK_ANSWER:
@@ -267,10 +268,10 @@ change_answer(dns_server_ask_t *ask, size_t size)
 
 
 size_t
-hook_finish(dns_server_ask_t *ask, uint8_t *out, size_t size)
+hook_finish(dns_server_pending_t *ask, uint8_t *out, size_t size)
 {
     struct dns_ffi_hook *hook = &ask->hook;
-    const dns_server_conf_t *conf = ask->call.conf;
+    const dns_server_conf_t *conf = ask->request.conf;
     hook->out = out;
     hook->out_size = (uint32_t) size;
     hook->out_room = (uint32_t) dns_server_room(ask->query.transport);

@@ -6,10 +6,10 @@
 
 /* The client's cookie with ours behind it (RFC 7873 section 5.2). */
 static void
-put_cookie(const dns_server_call_t *call, const dns_query_edns_t *edns,
+put_cookie(const dns_server_request_t *request, const dns_query_edns_t *edns,
            dns_options_t *options)
 {
-    const struct sockaddr *client = call->client;
+    const struct sockaddr *client = request->client;
     dns_option_t asked;
     uint8_t cookie[DNS_COOKIE_SIZE];
     if (!dns_option_find(edns->options, edns->options_size, DNS_OPTION_COOKIE,
@@ -17,7 +17,7 @@ put_cookie(const dns_server_call_t *call, const dns_query_edns_t *edns,
         return;
     }
     dns_cookie_context_t context = {
-        .secret = call->conf->cookie_secret.data,
+        .secret = request->conf->cookie_secret.data,
         .now = (uint32_t) ngx_time(),
     };
     if (client->sa_family == AF_INET6) {
@@ -38,20 +38,21 @@ put_cookie(const dns_server_call_t *call, const dns_query_edns_t *edns,
 
 
 static void
-put_options(const dns_server_call_t *call, const dns_query_edns_t *edns,
+put_options(const dns_server_request_t *request, const dns_query_edns_t *edns,
             dns_options_t *options)
 {
     dns_option_t asked;
     if (edns->options_size == 0) {
         return;
     }
-    if (call->conf->cookie_secret.len > 0 && call->client != NULL) {
-        put_cookie(call, edns, options);
+    if (request->conf->cookie_secret.len > 0 && request->client != NULL) {
+        put_cookie(request, edns, options);
     }
-    if (call->idle_timeout_ms > 0 &&
+    if (request->idle_timeout_ms > 0 &&
         dns_option_find(edns->options, edns->options_size, DNS_OPTION_KEEPALIVE,
                         &asked) &&
-        dns_options_put_keepalive(options, call->idle_timeout_ms) != DNS_OK) {
+        dns_options_put_keepalive(options, request->idle_timeout_ms) !=
+            DNS_OK) {
         return; /* no room */
     }
 }
@@ -65,15 +66,16 @@ text_or_null(const ngx_str_t *text)
 
 
 void
-dns_server_options(const dns_server_call_t *call, const dns_query_t *query,
-                   uint8_t *octets, dns_answer_options_t *options)
+dns_server_options(const dns_server_request_t *request,
+                   const dns_query_t *query, uint8_t *octets,
+                   dns_answer_options_t *options)
 {
-    const dns_server_conf_t *conf = call->conf;
+    const dns_server_conf_t *conf = request->conf;
     dns_options_t extra = {.octets = octets, .room = DNS_EDNS_OPTIONS_MAX};
-    put_options(call, &query->edns, &extra);
+    put_options(request, &query->edns, &extra);
     *options = (dns_answer_options_t){
         .udp_size = (uint16_t) conf->udp_size,
-        .recursion_available = dns_server_recurses(call),
+        .recursion_available = dns_server_recurses(request),
         .nsid = conf->nsid.len > 0 ? conf->nsid.data : NULL,
         .nsid_size = (uint16_t) conf->nsid.len,
         .edns_options = octets,

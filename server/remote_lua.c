@@ -12,7 +12,7 @@ enum { UDP_SIZE = 1232, PACKET_MAX = 4096 };
 /* An answer under way; owned by itself while it waits. */
 typedef struct {
     resolua_thread_t *thread; /* NULL: nobody waits any more */
-    dns_server_call_t call;
+    dns_server_request_t request;
     dns_query_t query;
     dns_remote_t fetch;
     unsigned rounds; /* that stores were asked */
@@ -35,13 +35,13 @@ static int
 push_result(lua_State *L, lua_answer_t *a, ngx_int_t rc)
 {
     if (rc != NGX_OK) {
-        a->call.size = dns_server_failure(&a->call, &a->query,
-                                          DNS_EDE_NO_REACHABLE_AUTHORITY);
+        a->request.size = dns_server_failure(&a->request, &a->query,
+                                             DNS_EDE_NO_REACHABLE_AUTHORITY);
         a->is_final = 1;
         a->leaves_zones = 0;
         a->asks_parent = 0;
     }
-    lua_pushlstring(L, (const char *) a->out, a->call.size);
+    lua_pushlstring(L, (const char *) a->out, a->request.size);
     lua_createtable(L, 0, 3);
     lua_pushinteger(L, (lua_Integer) a->is_final);
     lua_setfield(L, -2, "is_final");
@@ -80,11 +80,11 @@ go_on(lua_answer_t *a)
     const dns_answer_t *answer;
     dns_server_begin();
     const dns_status_t status =
-        dns_server_zones(&a->call, &a->query, &a->fetch, &answer);
+        dns_server_zones(&a->request, &a->query, &a->fetch, &answer);
     dns_server_end();
     switch (status) {
     case DNS_OK:
-        a->call.size = answer->size;
+        a->request.size = answer->size;
         a->leaves_zones = answer->leaves_zones;
         a->asks_parent = answer->asks_parent;
         a->is_final = 1;
@@ -130,14 +130,14 @@ answer_new(lua_State *L)
     a->is_final = 0;
     a->leaves_zones = 0;
     a->asks_parent = 0;
-    ngx_memzero(&a->call, sizeof(a->call));
-    a->call.conf = &conf;
-    a->call.packet = a->packet;
-    a->call.packet_size = size;
-    a->call.out = a->out;
+    ngx_memzero(&a->request, sizeof(a->request));
+    a->request.conf = &conf;
+    a->request.packet = a->packet;
+    a->request.packet_size = size;
+    a->request.out = a->out;
     if (dns_query_parse(&a->query, a->packet, size, (dns_transport_t) transport,
                         &rcode) != DNS_OK) {
-        a->call.size =
+        a->request.size =
             rcode < 0 ? 0
                       : dns_query_error(&a->query, (uint16_t) rcode, a->out);
         a->is_final = 1;

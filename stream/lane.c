@@ -125,7 +125,7 @@ handle(lane_t *lane, unsigned number, left_t *left)
         left->session[left->session_count++] = (uint8_t) number;
         return;
     }
-    dns_server_call_t call = {
+    dns_server_request_t request = {
         .conf = &conf->dns,
         .client = d.client,
         .packet = d.octets,
@@ -134,11 +134,11 @@ handle(lane_t *lane, unsigned number, left_t *left)
         .transport = DNS_OVER_UDP,
         .out = datagram_reply_room(),
     };
-    if (dns_server_handle(&call) == DNS_PENDING) {
+    if (dns_server_handle(&request) == DNS_PENDING) {
         left->pending_count++;
-        late_begin(lane, number, call.pending);
-    } else if (call.size > 0) {
-        datagram_reply(number, call.size);
+        late_begin(lane, number, request.pending);
+    } else if (request.size > 0) {
+        datagram_reply(number, request.size);
     }
 }
 

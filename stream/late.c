@@ -117,7 +117,7 @@ set_addresses(late_t *late, unsigned number)
 
 
 void
-late_begin(lane_t *lane, unsigned number, dns_server_ask_t *pending)
+late_begin(lane_t *lane, unsigned number, dns_server_pending_t *pending)
 {
     late_t *late = take();
     if (late == NULL) {

@@ -12,7 +12,7 @@
 
 /* Waits for the answer to datagram number (datagram.h) of the last batch.
    pending: owned from now on. */
-void late_begin(lane_t *lane, unsigned number, dns_server_ask_t *pending);
+void late_begin(lane_t *lane, unsigned number, dns_server_pending_t *pending);
 
 /* Sends what is ready, before the descriptor goes. */
 void late_flush(void);

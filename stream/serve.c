@@ -40,7 +40,7 @@ ignore_event(ngx_event_t *ev)
 
 
 static void
-wait_for_answer(ngx_stream_session_t *s, dns_server_ask_t *pending)
+wait_for_answer(ngx_stream_session_t *s, dns_server_pending_t *pending)
 {
     ngx_connection_t *c = s->connection;
     stream_context_t *context = stream_context(s);
@@ -64,7 +64,7 @@ serve_datagram(ngx_stream_session_t *s, const stream_conf_t *conf)
     static uint8_t out[DNS_SERVER_UDP_SIZE_MAX];
     ngx_connection_t *c = s->connection;
     const ngx_buf_t *b = c->buffer;
-    dns_server_call_t call = {
+    dns_server_request_t request = {
         .conf = &conf->dns,
         .client = dns_server_client(c->sockaddr),
         .packet = b->pos,
@@ -73,11 +73,11 @@ serve_datagram(ngx_stream_session_t *s, const stream_conf_t *conf)
         .transport = DNS_OVER_UDP,
         .out = out,
     };
-    if (dns_server_handle(&call) == DNS_PENDING) {
-        wait_for_answer(s, call.pending);
+    if (dns_server_handle(&request) == DNS_PENDING) {
+        wait_for_answer(s, request.pending);
         return;
     }
-    if (call.size > 0 && c->send(c, out, call.size) < 0) {
+    if (request.size > 0 && c->send(c, out, request.size) < 0) {
         dns_counts[DNS_COUNT_SEND_ERRORS]++;
     }
     dns_statistics_flush();

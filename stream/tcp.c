@@ -24,7 +24,7 @@ enum {
 typedef struct pending_s pending_t;
 struct pending_s {
     tcp_t *tcp;
-    dns_server_ask_t *query;
+    dns_server_pending_t *query;
     pending_t *next;
     pending_t **link; /* what points here */
 };
@@ -264,7 +264,7 @@ on_answer(void *data, const uint8_t *octets, size_t size)
 
 /* NGX_ERROR: no memory. */
 static ngx_int_t
-wait_for_answer(tcp_t *t, dns_server_ask_t *query)
+wait_for_answer(tcp_t *t, dns_server_pending_t *query)
 {
     pending_t *p = ngx_calloc(sizeof(*p), t->session->connection->log);
     if (p == NULL) {
@@ -286,7 +286,7 @@ answer(tcp_t *t, const uint8_t *packet, size_t size)
     const ngx_connection_t *c = t->session->connection;
     t->has_asked = 1;
     tcp_clients_use(&t->place);
-    dns_server_call_t call = {
+    dns_server_request_t request = {
         .conf = &t->conf->dns,
         .client = dns_server_client(c->sockaddr),
         .packet = packet,
@@ -296,10 +296,10 @@ answer(tcp_t *t, const uint8_t *packet, size_t size)
         .idle_timeout_ms = (uint32_t) t->conf->tcp_idle_timeout,
         .out = out + out_size + PREFIX_SIZE,
     };
-    if (dns_server_handle(&call) == DNS_ANSWERED) {
-        put_answer(call.out, call.size);
-    } else if (wait_for_answer(t, call.pending) != NGX_OK) {
-        put_answer(call.out, dns_server_error(&call, DNS_RCODE_SERVFAIL));
+    if (dns_server_handle(&request) == DNS_ANSWERED) {
+        put_answer(request.out, request.size);
+    } else if (wait_for_answer(t, request.pending) != NGX_OK) {
+        put_answer(request.out, dns_server_error(&request, DNS_RCODE_SERVFAIL));
     }
 }
 

@@ -22,64 +22,65 @@ typedef enum {
     DNS_SERVER_ASK,  /* somebody has to be asked */
 } dns_server_verdict_t;
 
-/* The steps that wait for nobody, of call->query: hooks, the cache, the
+/* The steps that wait for nobody, of request->query: hooks, the cache, the
    embedded store.  Between dns_server_begin() and dns_server_end(). */
-dns_server_verdict_t dns_server_answer(dns_server_call_t *call);
+dns_server_verdict_t dns_server_answer(dns_server_request_t *request);
 
 /*
  * The zones' answer with what a networked store has given so far, as
  * dns_answer(); *answer: borrowed until the
  * next answer.  Between begin and end.
  */
-dns_status_t dns_server_zones(const dns_server_call_t *call,
+dns_status_t dns_server_zones(const dns_server_request_t *request,
                               const dns_query_t *query, dns_remote_t *fetch,
                               const dns_answer_t **answer);
 
 /* Does the server ask its upstreams for this client? */
 static inline ngx_uint_t
-dns_server_recurses(const dns_server_call_t *call)
+dns_server_recurses(const dns_server_request_t *request)
 {
-    return call->conf->forward.len > 0 && dns_server_is_local(call->client);
+    return request->conf->forward.len > 0 &&
+           dns_server_is_local(request->client);
 }
 
 /* The partition of the answer cache: clients for whom nobody is asked share
    that of servers without upstreams. */
 static inline uint32_t
-dns_server_view(const dns_server_call_t *call)
+dns_server_view(const dns_server_request_t *request)
 {
-    return dns_server_recurses(call) ? call->conf->view : 0;
+    return dns_server_recurses(request) ? request->conf->view : 0;
 }
 
 /* Upstreams, by the directive's text, as a source (server/health.h). */
 static inline uint32_t
-dns_server_upstream_health(const dns_server_call_t *call)
+dns_server_upstream_health(const dns_server_request_t *request)
 {
-    return dns_server_recurses(call) ? call->conf->view | 1 : 0;
+    return dns_server_recurses(request) ? request->conf->view | 1 : 0;
 }
 
 /* May a name that no zone holds be asked of the server's upstreams? */
-ngx_uint_t dns_server_may_forward(const dns_server_call_t *call,
+ngx_uint_t dns_server_may_forward(const dns_server_request_t *request,
                                   const dns_query_t *query);
 
 /* Is the zones' answer left, for an upstream knows the parent of the zone?  Who
    asks without RD wants what is here. */
 static inline ngx_uint_t
-dns_server_asks_parent(const dns_server_call_t *call, const dns_query_t *query,
-                       const dns_answer_t *answer)
+dns_server_asks_parent(const dns_server_request_t *request,
+                       const dns_query_t *query, const dns_answer_t *answer)
 {
     return answer->asks_parent && (query->flags & DNS_FLAG_RD) != 0 &&
-           dns_server_may_forward(call, query);
+           dns_server_may_forward(request, query);
 }
 
 /* Why the server refuses a name that no zone holds (RFC 8914). */
-dns_ede_t dns_server_refusal(const dns_server_call_t *call);
+dns_ede_t dns_server_refusal(const dns_server_request_t *request);
 
-/* An error for call->query, with what can be said of the reason; the octets in
-   call->out. */
-size_t dns_server_refuse(const dns_server_call_t *call, int rcode);
+/* An error for request->query, with what can be said of the reason; the octets
+   in request->out. */
+size_t dns_server_refuse(const dns_server_request_t *request, int rcode);
 
 /* SERVFAIL, and why (RFC 8914). */
-size_t dns_server_failure(const dns_server_call_t *call,
+size_t dns_server_failure(const dns_server_request_t *request,
                           const dns_query_t *query, dns_ede_t why);
 
 /* Has the embedded store zones below a zone's apex?  Between begin and end. */

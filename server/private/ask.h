@@ -22,9 +22,9 @@ typedef enum {
     ASK_SERVICE,    /* dns.service */
 } ask_step_t;
 
-struct dns_server_ask_s {
-    resolua_request_t request;
-    dns_server_call_t call; /* packet, client and out are ours */
+struct dns_server_pending_s {
+    resolua_request_t lua;
+    dns_server_request_t request; /* packet, client and out are ours */
     dns_query_t query;
     dns_cache_ticket_t ticket; /* of the time before anybody was asked */
     unsigned has_ticket;       /* it is of a networked store's zone */
@@ -47,17 +47,17 @@ struct dns_server_ask_s {
     struct dns_ffi_hook hook;
     struct dns_ffi_hook_life *life; /* of hook, for scripts; never freed */
     ngx_sockaddr_t client;
-    uint8_t *many;          /* owned: a query of more octets */
-    dns_server_ask_t *next; /* among the free ones */
+    uint8_t *many;              /* owned: a query of more octets */
+    dns_server_pending_t *next; /* among the free ones */
     uint8_t few[ASK_FEW];
     uint8_t out[ASK_OUT_ROOM + DNS_EDNS_OPTIONS_MAX];
 };
 
 /* Asks the networked stores: as resolua_run(). */
-ngx_int_t ask_zones(dns_server_ask_t *ask);
+ngx_int_t ask_zones(dns_server_pending_t *ask);
 
 /* It has all that it needs, or has failed: to go on with. */
-void ask_zones_fetched(dns_server_ask_t *ask, ngx_int_t rc);
+void ask_zones_fetched(dns_server_pending_t *ask, ngx_int_t rc);
 
 /* Where an answer is made; size: octets, 0: none. */
 extern struct ask_answer_s {
@@ -66,45 +66,45 @@ extern struct ask_answer_s {
 } ask_answer;
 
 /* Runs dns.service. */
-ngx_int_t ask_service(dns_server_ask_t *ask);
+ngx_int_t ask_service(dns_server_pending_t *ask);
 
-void ask_release(dns_server_ask_t *ask);
+void ask_release(dns_server_pending_t *ask);
 
 /* Fills the hook's view in, with out as the place for its answer. */
-void hook_prepare(dns_server_ask_t *ask, uint8_t *out, size_t room);
+void hook_prepare(dns_server_pending_t *ask, uint8_t *out, size_t room);
 
 /* What scripts know the ask's queries by; NGX_ERROR: no memory.  free: the
    ask's memory goes. */
-ngx_int_t hook_new(dns_server_ask_t *ask);
-void hook_free(dns_server_ask_t *ask);
+ngx_int_t hook_new(dns_server_pending_t *ask);
+void hook_free(dns_server_pending_t *ask);
 
 /* The query hook has decided and the query waits: it is too late for another
    answer, and there is no place for one. */
-void hook_pause(dns_server_ask_t *ask);
+void hook_pause(dns_server_pending_t *ask);
 
 /* The query is over; a script may have kept its object, whose uses are errors
    from now on. */
-void hook_end(dns_server_ask_t *ask);
+void hook_end(dns_server_pending_t *ask);
 
 /* Runs the query hook: as resolua_run(). */
-ngx_int_t hook_query(dns_server_ask_t *ask);
+ngx_int_t hook_query(dns_server_pending_t *ask);
 
-/* What its end with rc means; an answer is in ask->call.out, size octets. */
-dns_server_verdict_t hook_decide(dns_server_ask_t *ask, ngx_int_t rc);
+/* What its end with rc means; an answer is in ask->request.out, size octets. */
+dns_server_verdict_t hook_decide(dns_server_pending_t *ask, ngx_int_t rc);
 
 /* The answer and the log hook over the answer in out; gives its size. */
-size_t hook_finish(dns_server_ask_t *ask, uint8_t *out, size_t size);
+size_t hook_finish(dns_server_pending_t *ask, uint8_t *out, size_t size);
 
-/* Somebody has to be asked for call->query: from the event loop. */
-dns_handled_t ask_begin(dns_server_call_t *call);
+/* Somebody has to be asked for request->query: from the event loop. */
+dns_handled_t ask_begin(dns_server_request_t *request);
 
 /* dns_server_answer() for a server with hooks. */
-dns_server_verdict_t dns_server_hooked(dns_server_call_t *call);
+dns_server_verdict_t dns_server_hooked(dns_server_request_t *request);
 
 /* Where the source of the answer counts as failed: what has expired, into
-   call->out; now and then one question goes on in the background.  0: there is
-   none, or it does not. */
-size_t dns_server_ask_stale(const dns_server_call_t *call,
+   request->out; now and then one question goes on in the background.  0: there
+   is none, or it does not. */
+size_t dns_server_ask_stale(const dns_server_request_t *request,
                             const dns_query_t *query);
 
 /* In each worker, after the VM's and the store's start: tells dns.service what
