@@ -107,6 +107,9 @@ on_answer(void *data, const uint8_t *answer, size_t size)
     ngx_http_request_t *r = doh->request;
     ngx_connection_t *c = r->connection;
     doh->pending = NULL;
+    if (answer == NULL) { /* the request is over */
+        return;
+    }
     dns_statistics_flush();
     ngx_http_finalize_request(r, send_answer(doh, answer, size));
     ngx_http_run_posted_requests(c);
@@ -119,7 +122,6 @@ on_request_end(void *data)
     doh_t *doh = data;
     if (doh->pending != NULL) {
         dns_server_cancel(doh->pending);
-        doh->pending = NULL;
     }
 }
 

@@ -8,8 +8,9 @@
 #include "server/explain.h"
 #include "server/fairness.h"
 #include "server/private/answer.h"
-#include "server/private/ask.h"
+#include "server/private/pending.h"
 #include "server/private/remote.h"
+#include "server/private/service.h"
 #include "server/statistics.h"
 #include "store/mysql_guard.h"
 
@@ -283,7 +284,7 @@ init_process(ngx_cycle_t *cycle)
         dns_server_open(cycle);
         dns_server_cache_open(cycle);
         dns_remote_open(cycle);
-        dns_server_ask_open(cycle);
+        service_open(cycle);
     }
     return NGX_OK;
 }
@@ -293,6 +294,7 @@ static void
 exit_process(ngx_cycle_t *cycle)
 {
     (void) cycle;
+    pending_close();
     dns_remote_close();
     dns_server_close();
 }

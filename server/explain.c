@@ -10,7 +10,7 @@
 #include "runtime/vm.h"
 #include "runtime/wait.h"
 #include "server/cache.h"
-#include "server/private/ask.h"
+#include "server/private/answer.h"
 #include "server/remote.h"
 
 enum { PACKET_MAX = 512, ANSWER_MAX = 65535 };
@@ -234,8 +234,11 @@ answered(void *data, const uint8_t *answer, size_t size)
 {
     asking_t *asking = data;
     resolua_thread_t *thread = asking->thread;
-    lua_State *L = resolua_thread_state(thread);
     ngx_free(asking);
+    if (answer == NULL) { /* nobody waits any more */
+        return;
+    }
+    lua_State *L = resolua_thread_state(thread);
     if (size > 0) {
         lua_pushlstring(L, (const char *) answer, size);
     } else {
@@ -270,7 +273,8 @@ cancel(void *data)
         ngx_delete_posted_event(&asking->event);
     }
     if (asking->pending != NULL) {
-        dns_server_cancel(asking->pending);
+        dns_server_cancel(asking->pending); /* answered() frees it */
+        return;
     }
     ngx_free(asking);
 }

@@ -1,7 +1,7 @@
 #include "server/handle.h"
 
 #include "server/options.h"
-#include "server/private/ask.h"
+#include "server/private/pending.h"
 #include "server/statistics.h"
 
 
@@ -44,26 +44,40 @@ answer_other(dns_server_request_t *request, int rcode)
     } else if (rcode < 0) {
         dns_counts[DNS_COUNT_IGNORED]++;
     } else {
-        request->size = dns_server_refuse(request, rcode);
-        dns_counts[DNS_COUNT_ERRORS]++;
+        (void) step_error(request, rcode);
     }
+}
+
+
+/* It waits, or cannot. */
+static dns_handled_t
+keep(dns_server_request_t *request, dns_server_pending_t *pending)
+{
+    if (pending_keep(pending) == NGX_OK) {
+        request->pending = pending;
+        return DNS_PENDING;
+    }
+    request->size = dns_server_refuse(request, DNS_RCODE_SERVFAIL);
+    pending_release(pending);
+    return DNS_ANSWERED;
 }
 
 
 static dns_handled_t
 answer_query(dns_server_request_t *request)
 {
-    dns_handled_t handled = DNS_ANSWERED;
+    dns_server_request_t *current = request;
     dns_server_begin();
-    switch (dns_server_answer(request)) {
-    case DNS_SERVER_SEND:
-        break;
-    case DNS_SERVER_DROP:
-        request->size = 0;
-        break;
-    case DNS_SERVER_ASK:
-        handled = ask_begin(request);
-        break;
+    const step_t said = steps_run(&current);
+    dns_handled_t handled = DNS_ANSWERED;
+    if (said == STEP_WAIT) {
+        handled = keep(request, current->pending);
+    } else {
+        dns_server_pending_t *pending = current->pending;
+        request->size = steps_finish(current, said);
+        if (pending != NULL) {
+            pending_release(pending);
+        }
     }
     dns_server_end();
     return handled;
@@ -81,6 +95,7 @@ dns_server_handle(dns_server_request_t *request)
     }
     request->query = &query;
     request->pending = NULL;
+    request->step = 0;
     if (dns_query_parse(&query, request->packet, request->packet_size,
                         request->transport, &rcode) != DNS_OK) {
         answer_other(request, rcode);
@@ -89,15 +104,6 @@ dns_server_handle(dns_server_request_t *request)
     }
     request->query = NULL;
     return handled;
-}
-
-
-void
-dns_server_wait(dns_server_pending_t *pending, dns_server_answered_pt answered,
-                void *data)
-{
-    pending->answered = answered;
-    pending->data = data;
 }
 
 

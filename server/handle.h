@@ -36,29 +36,32 @@ typedef struct {
     ngx_log_t *log;     /* borrowed as long as the query */
     dns_transport_t transport;
     uint32_t idle_timeout_ms; /* granted to who asks (RFC 7828); 0: none */
-    uint8_t *out;             /* borrowed for the call: dns_server_room() */
+    uint8_t *out;             /* borrowed for the call: dns_server_capacity() */
     size_t size;              /* set: octets of the answer; 0: send nothing */
     ngx_uint_t skip_hooks;    /* the hooks have seen it */
     dns_server_pending_t *pending; /* set with DNS_PENDING */
 
     /* From step to step. */
     const dns_query_t *query; /* borrowed: the packet, parsed once */
-    ngx_uint_t may_keep;      /* the answer may be cached */
-    ngx_uint_t no_zone; /* the zones were asked: the answer is an upstream's */
+    const dns_name_t *zone;   /* of a networked store; borrowed until the event
+                                 loop goes on; NULL: none is known */
     dns_share_t *share; /* the name is strange (server/fairness.h); NULL: it is
                            known */
+    unsigned step;      /* the one that runs (server/private/steps.h) */
+    unsigned may_keep : 1; /* the answer may be cached */
+    unsigned no_zone : 1;  /* the zones were asked: it is an upstream's */
 } dns_server_request_t;
 
 /* Octets that out must have. */
 static inline size_t
-dns_server_room(dns_transport_t transport)
+dns_server_capacity(dns_transport_t transport)
 {
     return transport == DNS_OVER_UDP ? DNS_SERVER_UDP_SIZE_MAX : 65535;
 }
 
 typedef enum {
-    DNS_ANSWERED, /* request->out has request->size octets, or no answer is due
-                   */
+    DNS_ANSWERED, /* request->out has request->size octets, or no answer is
+                     due */
     DNS_PENDING,  /* request->pending waits: dns_server_wait() or _cancel() it
                      before the event loop goes on */
 } dns_handled_t;
@@ -66,14 +69,15 @@ typedef enum {
 /* There is no third case: whatever fails is an answer, SERVFAIL. */
 dns_handled_t dns_server_handle(dns_server_request_t *request);
 
-/* The answer; borrowed for the call, 0 octets: send nothing. */
-typedef void (*dns_server_answered_pt)(void *data, const uint8_t *answer,
-                                       size_t size);
+/* The answer; borrowed for the call.  0 octets: send nothing.  NULL: the query
+   was cancelled, or the worker ends: data alone is to be freed. */
+typedef void (*dns_server_deliver_pt)(void *data, const uint8_t *answer,
+                                      size_t size);
 
-/* answered(data, ...) is called once, later, from the event loop; not after a
-   cancel. */
+/* deliver(data, ...) is called exactly once: from the event loop, or from
+   dns_server_cancel(). */
 void dns_server_wait(dns_server_pending_t *pending,
-                     dns_server_answered_pt answered, void *data);
+                     dns_server_deliver_pt deliver, void *data);
 
 /* The client is gone, or there is no memory to wait for it. */
 void dns_server_cancel(dns_server_pending_t *pending);

@@ -77,23 +77,23 @@ on_fetched(void *data, dns_status_t status)
 static ngx_int_t
 go_on(lua_answer_t *a)
 {
-    const dns_answer_t *answer;
+    dns_answer_t answer;
     dns_server_begin();
     const dns_status_t status =
-        dns_server_zones(&a->request, &a->query, &a->fetch, &answer);
+        dns_server_zones(&a->request, &a->fetch, &answer);
     dns_server_end();
     switch (status) {
     case DNS_OK:
-        a->request.size = answer->size;
-        a->leaves_zones = answer->leaves_zones;
-        a->asks_parent = answer->asks_parent;
+        a->request.size = answer.size;
+        a->leaves_zones = answer.leaves_zones;
+        a->asks_parent = answer.asks_parent;
         a->is_final = 1;
         return NGX_OK;
     case DNS_NEEDS:
         if (++a->rounds > DNS_REMOTE_ROUNDS_MAX) {
             return NGX_ERROR;
         }
-        dns_remote_fetch(&a->fetch, answer, on_fetched, a);
+        dns_remote_fetch(&a->fetch, &answer, on_fetched, a);
         return NGX_AGAIN;
     case DNS_ENOTFOUND:
         return NGX_OK;
@@ -135,6 +135,7 @@ answer_new(lua_State *L)
     a->request.packet = a->packet;
     a->request.packet_size = size;
     a->request.out = a->out;
+    a->request.query = &a->query;
     if (dns_query_parse(&a->query, a->packet, size, (dns_transport_t) transport,
                         &rcode) != DNS_OK) {
         a->request.size =

@@ -14,6 +14,9 @@ send_answer(void *data, const uint8_t *answer, size_t size)
     ngx_connection_t *c = s->connection;
     stream_context_t *context = stream_context_if_any(s);
     context->content = NULL;
+    if (answer == NULL) { /* the session is over */
+        return;
+    }
     if (size > 0 && c->send(c, (u_char *) answer, size) < 0) {
         dns_counts[DNS_COUNT_SEND_ERRORS]++;
     }
@@ -23,7 +26,7 @@ send_answer(void *data, const uint8_t *answer, size_t size)
 
 
 static void
-cancel_ask(void *data)
+cancel_query(void *data)
 {
     const stream_context_t *context = data;
     if (context->content != NULL) {
@@ -50,7 +53,7 @@ wait_for_answer(ngx_stream_session_t *s, dns_server_pending_t *pending)
         ngx_stream_finalize_session(s, NGX_STREAM_INTERNAL_SERVER_ERROR);
         return;
     }
-    cleanup->handler = cancel_ask;
+    cleanup->handler = cancel_query;
     cleanup->data = context;
     c->read->handler = c->write->handler = ignore_event;
     context->content = pending;

@@ -86,10 +86,7 @@ clean_up(void *data)
     rest_drop(&t->query);
     rest_drop(&t->answers);
     while (t->pending != NULL) {
-        pending_t *p = t->pending;
-        pending_remove(p);
-        dns_server_cancel(p->query);
-        ngx_free(p);
+        dns_server_cancel(t->pending->query); /* on_answer() removes it */
     }
     if (t->handshake.timer_set) {
         ngx_del_timer(&t->handshake);
@@ -258,7 +255,9 @@ on_answer(void *data, const uint8_t *octets, size_t size)
     tcp_t *t = p->tcp;
     pending_remove(p);
     ngx_free(p);
-    put_late_answer(t, octets, size);
+    if (octets != NULL) {
+        put_late_answer(t, octets, size);
+    }
 }
 
 

@@ -16,24 +16,12 @@
 #include "server/handle.h"
 #include "server/remote.h"
 
-typedef enum {
-    DNS_SERVER_SEND, /* out holds the answer */
-    DNS_SERVER_DROP, /* no answer is due */
-    DNS_SERVER_ASK,  /* somebody has to be asked */
-} dns_server_verdict_t;
-
-/* The steps that wait for nobody, of request->query: hooks, the cache, the
-   embedded store.  Between dns_server_begin() and dns_server_end(). */
-dns_server_verdict_t dns_server_answer(dns_server_request_t *request);
-
 /*
  * The zones' answer with what a networked store has given so far, as
- * dns_answer(); *answer: borrowed until the
- * next answer.  Between begin and end.
+ * dns_answer(), in request->out.  Between begin and end.
  */
 dns_status_t dns_server_zones(const dns_server_request_t *request,
-                              const dns_query_t *query, dns_remote_t *fetch,
-                              const dns_answer_t **answer);
+                              dns_remote_t *fetch, dns_answer_t *answer);
 
 /* Does the server ask its upstreams for this client? */
 static inline ngx_uint_t
