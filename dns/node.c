@@ -13,6 +13,7 @@ enum {
     SIZE_AT = 8,
     RECORD_HEADER_SIZE = 2, /* octets: the rdata's size */
     CAPACITY_MIN = 256,     /* octets */
+    RRSIG_TTL_AT = 4,       /* of its rdata: RFC 4034 section 3.1 */
 };
 
 static dns_status_t
@@ -45,6 +46,26 @@ check_rrset(const dns_rrset_t *rrset)
                    count <= DNS_RRSET_RECORDS_MAX
                ? DNS_OK
                : DNS_EMALFORMED;
+}
+
+bool
+dns_node_has_signature(const dns_node_t *node, uint16_t type, uint32_t *ttl)
+{
+    dns_rrset_t signatures;
+    dns_rdata_t rdata;
+
+    if (!dns_node_find(node, DNS_TYPE_RRSIG, &signatures)) {
+        return false;
+    }
+
+    for (size_t at = 0; dns_rrset_next(&signatures, &at, &rdata);) {
+        if (rdata.size >= RRSIG_TTL_AT + 4 && get16(rdata.octets) == type) {
+            *ttl = get32(rdata.octets + RRSIG_TTL_AT);
+            return true;
+        }
+    }
+
+    return false;
 }
 
 uint32_t

@@ -122,6 +122,11 @@ dns_node_find(const dns_node_t *node, uint16_t type, dns_rrset_t *out)
 uint32_t dns_node_ttl(const dns_node_t *node, const dns_rrset_t *rrset,
                       const dns_rdata_t *rdata);
 
+/* Has the node a signature of the type's set?  *ttl: the one that the signed
+   set has (RFC 4034 section 3.1.4). */
+DNS_EXPORT bool dns_node_has_signature(const dns_node_t *node, uint16_t type,
+                                       uint32_t *ttl);
+
 /*
  * Checks the layout of octets that come from outside (a file, another
  * process): sizes, order, counts, and each rdata by its type.

@@ -22,7 +22,7 @@ struct dns_ffi_listing {
     bool is_parked;        /* what the zone parks is wanted */
     store_listing_t zones; /* owned */
     store_nodes_t nodes;   /* owned */
-    uint64_t skipped;
+    store_left_out_t left_out;
     char error[STORE_ERROR_SIZE];
 
     /* Where the walk stands. */
@@ -156,7 +156,7 @@ dns_ffi_listing_run(void *job)
     }
 
     return store_database_read(listing->store, &listing->apex, &listing->nodes,
-                               &listing->skipped, listing->error);
+                               &listing->left_out, listing->error);
 }
 
 int

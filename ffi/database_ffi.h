@@ -141,6 +141,10 @@ DNS_EXPORT const char *
 dns_ffi_mirror_report(const struct dns_ffi_mirror_run *run,
                       struct dns_ffi_mirror_report *out);
 
+/* What of the zones that it has copied is not served: lines, or "". */
+DNS_EXPORT const char *
+dns_ffi_mirror_left_out(const struct dns_ffi_mirror_run *run);
+
 /* An edit as store_ffi.h has it. */
 DNS_EXPORT int dns_ffi_edit_new_database(struct dns_ffi_database *database,
                                          const uint8_t *apex,

@@ -96,6 +96,12 @@ dns_ffi_mirror_report(const struct dns_ffi_mirror_run *run,
     out->copied = run->report.copied;
     out->removed = run->report.removed;
     out->refused = run->report.refused;
-    out->skipped = run->report.skipped;
+    out->skipped = run->report.left_out.count;
     return run->error;
+}
+
+const char *
+dns_ffi_mirror_left_out(const struct dns_ffi_mirror_run *run)
+{
+    return run->report.left_out.text;
 }

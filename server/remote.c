@@ -524,11 +524,17 @@ wait_for_below(dns_remote_t *fetch, ngx_uint_t i)
     const dns_node_t apex =
         dns_fetched_node(fetch->sets[i], zone->id, zone->apex.octets);
     dns_rrset_t rrset;
-    fetch->waited |= 1u << i;
-    return remote_below_wait(
-        &fetch->job, zone,
+    const ngx_uint_t is_signed =
         dns_node_find(&apex, DNS_TYPE_NSEC, &rrset) ||
-            dns_node_find(&apex, DNS_TYPE_NSEC3PARAM, &rrset));
+        dns_node_find(&apex, DNS_TYPE_NSEC3PARAM, &rrset);
+    uint32_t ttl;
+    if (!is_signed &&
+        (dns_node_has_signature(&apex, DNS_TYPE_NSEC, &ttl) ||
+         dns_node_has_signature(&apex, DNS_TYPE_NSEC3PARAM, &ttl))) {
+        remote_below_log_unproved(&remote_stores[i], zone);
+    }
+    fetch->waited |= 1u << i;
+    return remote_below_wait(&fetch->job, zone, is_signed);
 }
 
 

@@ -205,6 +205,27 @@ log_lack(remote_below_t *below, const remote_store_t *store)
 }
 
 
+void
+remote_below_log_unproved(const remote_store_t *store, const dns_zone_t *zone)
+{
+    static time_t logged_at[REMOTE_BELOW_SLOTS];
+    time_t *at = &logged_at[slot_number(&zone->apex)];
+    char name[DNS_NAME_TEXT_SIZE];
+    if (*at != 0 && ngx_time() - *at < LOG_PAUSE) {
+        return;
+    }
+    *at = ngx_time();
+    (void) dns_name_to_text(name, zone->apex.octets);
+    ngx_log_error(
+        NGX_LOG_WARN, ngx_cycle->log, 0,
+        "dns_store %s: the signed zone %s keeps no NSEC or NSEC3, as a "
+        "secondary server of PowerDNS leaves it; its answers say without proof "
+        "what does not exist, and resolvers that validate take them for "
+        "forged; serve the zone from a copy (mirror=DIR), which makes them",
+        store->conf->name, name);
+}
+
+
 dns_status_t
 remote_below_lack(const dns_remote_t *fetch, remote_store_t *store,
                   const dns_zone_t *zone)

@@ -1,5 +1,6 @@
 #include "store/database.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "dns/siphash.h"
 #include "dns/zone_list.h"
 #include "store/private/database.h"
+#include "store/private/presigned.h"
 #include "store/private/records.h"
 
 dns_status_t
@@ -296,22 +298,110 @@ read_nodes(store_database_t *db, const reading_t *what, store_nodes_t *out)
     return status == DNS_OK ? store_nodes_sort(out) : status;
 }
 
+static bool
+has_beside(const store_database_t *db)
+{
+    return db->driver->read_beside != NULL && db->options->layout.zones == NULL;
+}
+
+/* The metadata of PowerDNS that tell the parameters of a zone's NSEC3; the text
+   is in *root, which the caller releases. */
+static const char *
+find_parameters(store_database_t *db, const dns_name_t *apex, json_t **root)
+{
+    char *text = NULL;
+    json_t *row;
+    size_t i;
+
+    *root = db->driver->read_beside(db, apex, &text) == DNS_OK
+                ? json_loads(text, 0, NULL)
+                : NULL;
+    free(text);
+
+    json_array_foreach(json_object_get(*root, "metadata"), i, row)
+    {
+        const char *kind = json_string_value(json_object_get(row, "kind"));
+
+        if (kind != NULL && strcmp(kind, "NSEC3PARAM") == 0) {
+            return json_string_value(json_object_get(row, "content"));
+        }
+    }
+
+    return NULL;
+}
+
+/* Adds a line; the count is the caller's. */
+static void
+note_left_out(store_left_out_t *left_out, const dns_name_t *apex,
+              const char *what, const char *reason)
+{
+    const size_t used = strlen(left_out->text);
+    char zone[DNS_NAME_TEXT_SIZE];
+    char line[STORE_LEFT_OUT_SIZE];
+
+    (void) dns_name_to_text(zone, apex->octets);
+
+    const int size =
+        snprintf(line, sizeof(line), "zone %s: %s: %s\n", zone, what, reason);
+
+    if (size > 0 && (size_t) size < sizeof(left_out->text) - used) {
+        memcpy(left_out->text + used, line, (size_t) size + 1);
+    }
+}
+
+/* A zone that PowerDNS has transferred.  Without its proofs it is served as
+   well, which is told. */
+static dns_status_t
+complete(store_database_t *db, const dns_name_t *apex, store_nodes_t *nodes)
+{
+    const presigned_t lacks = presigned_lacks(nodes, apex);
+    json_t *root;
+
+    if (lacks != PRESIGNED_NSEC3) {
+        return lacks == PRESIGNED_NSEC ? presigned_add_nsec(nodes, apex)
+                                       : DNS_OK;
+    }
+
+    const char *parameters = find_parameters(db, apex, &root);
+    const dns_status_t status =
+        parameters == NULL ? DNS_ECONFLICT
+                           : presigned_add_nsec3(nodes, apex, parameters);
+
+    json_decref(root);
+
+    if (status == DNS_ECONFLICT) {
+        note_left_out(db->left_out, apex, "NSEC3",
+                      "there is no metadata NSEC3PARAM that leads to the "
+                      "signed hashes: answers say without proof what "
+                      "does not exist");
+        return DNS_OK;
+    }
+
+    return status;
+}
+
 dns_status_t
 store_database_read(store_database_t *db, const dns_name_t *apex,
-                    store_nodes_t *out, uint64_t *skipped, char *error)
+                    store_nodes_t *out, store_left_out_t *left_out, char *error)
 {
     *out = (store_nodes_t){0};
     begin_call(db, error);
     db->skipped = 0;
+    db->left_out = left_out;
 
     const reading_t what = {.apex = apex};
     dns_status_t status = read_nodes(db, &what, out);
+
+    if (status == DNS_OK && has_beside(db)) {
+        status = complete(db, apex, out);
+    }
 
     if (status != DNS_OK) {
         store_nodes_free(out);
     }
 
-    *skipped = db->skipped;
+    left_out->count += db->skipped;
+    db->left_out = NULL;
     return end_call(db, status);
 }
 
@@ -348,12 +438,6 @@ store_database_read_parked(store_database_t *db, const dns_name_t *apex,
     const reading_t what = {.apex = apex, .is_parked = true};
 
     return read_part(db, &what, out, error);
-}
-
-static bool
-has_beside(const store_database_t *db)
-{
-    return db->driver->read_beside != NULL && db->options->layout.zones == NULL;
 }
 
 /* A connection that was kept may have gone away: once more on a new one. */

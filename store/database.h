@@ -51,12 +51,23 @@ DNS_MUST_USE dns_status_t store_database_list(store_database_t *database,
                                               store_listing_t *out,
                                               char *error);
 
-/* All nodes of a zone, sorted; rows that do not parse are left out and counted
-   in *skipped.  DNS_ENOTFOUND: no such zone. */
+enum { STORE_LEFT_OUT_SIZE = 4096 }; /* bytes */
+
+/* What of zones is not served, as it cannot be read or stand there. */
+typedef struct {
+    uint64_t count;                 /* rows, or parts of a field */
+    char text[STORE_LEFT_OUT_SIZE]; /* lines of the first ones: zone, name,
+                                       type, reason */
+} store_left_out_t;
+
+/* All nodes of a zone, sorted, with the NSEC and NSEC3 that a secondary server
+   of PowerDNS does not keep; what does not parse is added to *left_out.
+   DNS_ENOTFOUND: no such zone. */
 DNS_MUST_USE dns_status_t store_database_read(store_database_t *database,
                                               const dns_name_t *apex,
                                               store_nodes_t *out,
-                                              uint64_t *skipped, char *error);
+                                              store_left_out_t *left_out,
+                                              char *error);
 
 /* The node of one name of a zone; none: it owns no records. */
 DNS_MUST_USE dns_status_t store_database_read_name(store_database_t *database,

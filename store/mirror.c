@@ -257,12 +257,9 @@ static dns_status_t
 copy_zone(const run_t *run, const store_listed_zone_t *zone)
 {
     store_nodes_t nodes;
-    uint64_t skipped = 0;
     dns_status_t status =
         store_database_read(run->mirror->options.database, &zone->apex, &nodes,
-                            &skipped, run->error);
-
-    run->report->skipped += skipped;
+                            &run->report->left_out, run->error);
 
     if (status == DNS_ENOTFOUND) { /* gone since the listing */
         return DNS_OK;

@@ -36,7 +36,7 @@ typedef struct {
     uint64_t copied;  /* by this run */
     uint64_t removed; /* by this run */
     uint64_t refused; /* not served: no SOA, CNAME beside other data ... */
-    uint64_t skipped; /* rows that do not parse */
+    store_left_out_t left_out;
 } store_mirror_report_t;
 
 /*

@@ -54,8 +54,8 @@ end
 
 --- Follows all zones, or one alone.  Sleeps.
 -- @tparam[opt] string zone
--- @treturn table|nil the numbers of struct dns_ffi_mirror_report, and `reason`:
---   why a zone was refused
+-- @treturn table|nil the numbers of struct dns_ffi_mirror_report; `reason`:
+--   why a zone was refused; `left_out`: lines about what is not served
 -- @treturn string reason
 function Mirror:run(zone)
     local out = ffi.new("struct dns_ffi_mirror_run *[1]")
@@ -84,6 +84,7 @@ function Mirror:run(zone)
         refused = tonumber(numbers.refused),
         skipped = tonumber(numbers.skipped),
         reason = reason ~= "" and reason or nil,
+        left_out = ffi.string(C.dns_ffi_mirror_left_out(run)),
     }
 end
 
@@ -99,6 +100,9 @@ function Mirror:step()
     local report, reason = self:run()
     if not report then
         return self:say(ngx.ERR, reason .. "; its last zones are served")
+    end
+    for line in report.left_out:gmatch("[^\n]+") do
+        ngx.log(ngx.WARN, "mirror of ", self.source.name, ": ", line)
     end
     if report.reason then
         return self:say(ngx.WARN, report.reason)

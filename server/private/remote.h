@@ -244,6 +244,11 @@ dns_status_t remote_below_lack(const dns_remote_t *fetch, remote_store_t *store,
 ngx_uint_t remote_below_may_be_old(dns_remote_t *fetch, remote_store_t *store,
                                    const dns_zone_t *zone);
 
+/* The zone has signatures of NSEC or NSEC3, but not these: a secondary server
+   of PowerDNS keeps it so.  Logged once a while. */
+void remote_below_log_unproved(const remote_store_t *store,
+                               const dns_zone_t *zone);
+
 /* How many listings have begun. */
 uint64_t remote_below_listings(void);
 void remote_names_release(remote_names_t *names);

@@ -80,6 +80,8 @@ struct store_database_s {
     bool is_overtaken;  /* the database has taken the transaction back, for
                            the sake of another one: begin again */
     uint64_t skipped;
+    store_left_out_t *left_out; /* borrowed while a call runs; NULL: only
+                                   counted */
 
     /* The changes of the name that is being written; borrowed. */
     const store_edit_t *edit;

@@ -152,3 +152,25 @@ class Asker:
     def close(self):
         self.process.stdin.close()
         assert self.process.wait(20) == 0
+
+
+class PowerDns:
+    """PowerDNS on the database of a MariaDb."""
+
+    def __init__(self, folder, database, *options):
+        self.port = free_port()
+        (folder / "pdns.conf").write_text("\n".join((
+            "launch=gmysql", f"gmysql-socket={database.socket}",
+            "gmysql-user=resolua", "gmysql-password=secret",
+            "gmysql-dbname=dns", "local-address=127.0.0.1",
+            f"local-port={self.port}", f"socket-dir={folder}", "cache-ttl=0",
+            "query-cache-ttl=0", "negquery-cache-ttl=0",
+            "zone-cache-refresh-interval=0", *options, "")))
+        with open(folder / "log", "wb") as log:
+            self.process = subprocess.Popen(
+                ["/usr/sbin/pdns_server", f"--config-dir={folder}",
+                 "--daemon=no", "--guardian=no"], stdout=log, stderr=log)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)

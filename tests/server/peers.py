@@ -135,7 +135,8 @@ zone:
                   "knot.conf", conf)
 
 
-def start_bind(folder, zones):
+def start_bind(folder, zones, transfers="none"):
+    """transfers: who may have a zone as a whole."""
     conf = f"""
 options {{
   directory "{folder}";
@@ -144,7 +145,7 @@ options {{
   pid-file "{folder}/named.pid";
   session-keyfile "{folder}/session.key";
   recursion no;
-  allow-transfer {{ none; }};
+  allow-transfer {{ {transfers}; }};
   notify no;
   dnssec-validation no;
   empty-zones-enable no;

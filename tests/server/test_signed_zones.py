@@ -81,11 +81,11 @@ HASH = ("A", "NSEC3")
 ABSENT = ("A", "DS")
 
 
-def zone_texts(folder):
+def zone_texts(folder, zone=ZONE):
     apexes = list(WAYS)
     texts = {"plain.test": PLAIN}
     for i, apex in enumerate(apexes):
-        text = ZONE.replace("OTHER", apexes[(i + 1) % len(apexes)] + ".")
+        text = zone.replace("OTHER", apexes[(i + 1) % len(apexes)] + ".")
         text = text.replace("PLAIN", "plain.test.")
         texts |= sign(folder / apex, {apex: text}, WAYS[apex])
     return texts
