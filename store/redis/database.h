@@ -1,25 +1,21 @@
 #ifndef STORE_REDIS_DATABASE_H
 #define STORE_REDIS_DATABASE_H
 
-/* Redis for who may block: connect.c finds the server that has a zone,
-   io.c sends and receives, database.c reads and writes. */
+/* Redis for who may block: connect.c finds the server that has a zone and asks
+   it, database.c reads, write.c edits. */
 
-#include <hiredis.h>
-
+#include "client/redis.h"
 #include "store/buffer.h"
 #include "store/private/database.h"
 #include "store/redis/names.h"
 
-enum {
-    REDIS_ADDRESS_SIZE = 256, /* bytes of a host's name and its NUL */
-    REDIS_NODES_MAX = 64,     /* masters of a cluster */
-};
+enum { REDIS_NODES_MAX = 64 }; /* masters of a cluster */
 
 typedef struct {
-    char address[REDIS_ADDRESS_SIZE];
+    char address[REDIS_CLIENT_HOST_SIZE]; /* "": the Unix socket */
     uint16_t port;
-    redisContext *redis; /* owned */
-    struct ssl_st *ssl;  /* owned; NULL: no TLS */
+    bool is_visited; /* by redis_each_master() */
+    redis_client_t client;
 } redis_node_t;
 
 /* A field of which a part cannot be read, which stays. */
@@ -32,6 +28,11 @@ typedef struct {
     redis_node_t *node;                  /* in use */
     redis_node_t nodes[REDIS_NODES_MAX]; /* one without a cluster */
     unsigned node_count;
+    struct ssl_ctx_st *tls; /* owned; NULL: no TLS */
+    redisReply *reply;      /* to the last command; its caller's */
+    size_t reply_count;     /* to a transaction */
+    bool is_refused;        /* the transaction */
+    void (*take)(store_database_t *db, redisReply *reply);
     buffer_t commands; /* of the transaction, formatted */
     size_t command_count;
     bool is_cleared;    /* of the zone's fields only those stay: */
@@ -47,28 +48,13 @@ typedef struct {
 /* What is kept of a transaction. */
 void redis_forget_transaction(redis_link_t *link);
 
-static inline redisContext *
-redis_of(store_database_t *db)
-{
-    return ((redis_link_t *) db->link)->node->redis;
-}
-
-/* A command to the node in use, and its reply; NULL: see redis_of()->errstr. */
+/* A command to the node in use, and its reply; NULL: the connection is lost. */
 redisReply *redis_call(store_database_t *db, const char *format, ...);
 
-/* The next reply, after what was appended is sent. */
-redisReply *redis_next_reply(store_database_t *db);
-
-/* After it has been connected. */
-bool redis_set_nonblocking(const redis_node_t *node);
-
-/* After a call of TLS that gave result: waits for what it wants.  false: it has
-   failed, or the deadline is over. */
-bool redis_tls_wait(const redis_node_t *node, int result);
-
-/* TLS over the node's connection, with the server's certificate checked. */
-dns_status_t redis_tls_open(store_database_t *db, redis_node_t *node);
-void redis_tls_close(redis_node_t *node);
+/* Commands that were put; take() is given each reply.  false: the connection is
+   lost. */
+bool redis_exchange(store_database_t *db,
+                    void (*take)(store_database_t *db, redisReply *reply));
 
 dns_status_t redis_connect(store_database_t *db, const char *host,
                            uint16_t port);

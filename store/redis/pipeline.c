@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/redis_reader.h"
 #include "store/private/records.h"
-#include "store/redis/reader.h"
 
 enum { GROUP_MAX = 32 }; /* fields in a command */
 

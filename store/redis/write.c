@@ -396,19 +396,39 @@ put_question(store_database_t *db)
     return put_command(db, 3, words, NULL);
 }
 
+/* MULTI, the commands, EXEC. */
 static dns_status_t
-append_all(store_database_t *db)
+put_all(store_database_t *db)
+{
+    static const char multi[] = "*1\r\n$5\r\nMULTI\r\n";
+    static const char exec[] = "*1\r\n$4\r\nEXEC\r\n";
+    redis_link_t *link = db->link;
+    redis_client_t *client = &link->node->client;
+
+    return redis_client_put(client, multi, sizeof(multi) - 1, 1) &&
+                   redis_client_put(client, link->commands.octets,
+                                    link->commands.size, link->command_count) &&
+                   redis_client_put(client, exec, sizeof(exec) - 1, 1)
+               ? DNS_OK
+               : database_fail(db, DNS_ESTORE, "no memory for a transaction");
+}
+
+/* MULTI's OK, QUEUED for each command, and what EXEC gives, which is kept.  A
+   command that is refused (the server is a replica by now, or another node has
+   the zone) means that EXEC does nothing. */
+static void
+take_transaction(store_database_t *db, redisReply *reply)
 {
     redis_link_t *link = db->link;
 
-    if (redisAppendCommand(redis_of(db), "MULTI") != REDIS_OK ||
-        redisAppendFormattedCommand(redis_of(db), link->commands.octets,
-                                    link->commands.size) != REDIS_OK ||
-        redisAppendCommand(redis_of(db), "EXEC") != REDIS_OK) {
-        return database_fail(db, DNS_ESTORE, redis_of(db)->errstr);
+    if (link->is_refused) { /* the first reason is told */
+        freeReplyObject(reply);
+    } else if (link->reply_count++ <= link->command_count) {
+        link->is_refused =
+            redis_expect(db, reply, REDIS_REPLY_STATUS) != DNS_OK;
+    } else {
+        link->reply = reply;
     }
-
-    return DNS_OK;
 }
 
 /* nil: the zone's key was changed since WATCH.  The last result is the apex as
@@ -458,6 +478,27 @@ wait_for_replicas(store_database_t *db)
     }
 }
 
+/* Sends it all.  A transaction that was not refused may have been done, though
+   its end is not known. */
+static dns_status_t
+run_transaction(store_database_t *db, uint64_t *generation)
+{
+    redis_link_t *link = db->link;
+    dns_status_t status = put_all(db);
+
+    if (status != DNS_OK) {
+        return status;
+    }
+
+    link->reply = NULL;
+    link->reply_count = 0;
+    link->is_refused = false;
+    (void) redis_exchange(db, take_transaction); /* a reply that came is one */
+    db->is_committing = !link->is_refused;
+    return link->is_refused ? DNS_ESTORE
+                            : check_exec(db, link->reply, generation);
+}
+
 dns_status_t
 redis_commit(store_database_t *db, uint64_t *generation)
 {
@@ -479,24 +520,7 @@ redis_commit(store_database_t *db, uint64_t *generation)
     }
 
     if (status == DNS_OK) {
-        status = append_all(db);
-    }
-
-    db->is_committing = true;
-
-    /* MULTI's OK, QUEUED for each command. */
-    for (size_t i = 0; status == DNS_OK && i <= link->command_count; i++) {
-        status = redis_expect(db, redis_next_reply(db), REDIS_REPLY_STATUS);
-    }
-
-    /* A command that is refused (the server is a replica by now, or another
-       node has the zone) means that EXEC does nothing. */
-    if (status != DNS_OK && redis_of(db)->err == 0) {
-        db->is_committing = false;
-    }
-
-    if (status == DNS_OK) {
-        status = check_exec(db, redis_next_reply(db), generation);
+        status = run_transaction(db, generation);
     }
 
     if (status == DNS_OK && db->options->replicas.count > 0) {

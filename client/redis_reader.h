@@ -1,5 +1,5 @@
-#ifndef STORE_REDIS_READER_H
-#define STORE_REDIS_READER_H
+#ifndef CLIENT_REDIS_READER_H
+#define CLIENT_REDIS_READER_H
 
 /* hiredis's parser, with bounds for what a server may announce. */
 

@@ -1,4 +1,4 @@
-#include "store/redis/reader.h"
+#include "client/redis_reader.h"
 
 #include <pthread.h>
 #include <string.h>
