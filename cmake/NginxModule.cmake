@@ -1,17 +1,20 @@
 # Builds a dynamic module against the nginx-dev package, with the configure
 # flags that the package states (conf_flags), so that nginx's signature check
-# passes.  The sources are linked into the build folder because configure
-# writes a Makefile beside itself.
+# passes.  The sources are linked into a folder because configure writes a
+# Makefile beside itself.  The presets share it: configure takes half a minute
+# and finds the same each time.
 
-set(NGINX_TREE ${CMAKE_BINARY_DIR}/nginx)
+set(NGINX_TREE ${CMAKE_BINARY_DIR}/nginx CACHE PATH
+    "where nginx's configure writes; build trees may share it")
 set(NGINX_OBJS ${NGINX_TREE}/objs)
 
 # conf_flags leaves out what Debian builds as its own dynamic modules; stream's
 # headers need to know that it has SSL.
 set(NGINX_EXTRA_FLAGS --with-stream=dynamic --with-stream_ssl_module)
 
+file(MAKE_DIRECTORY ${NGINX_TREE})
+file(LOCK ${NGINX_TREE} DIRECTORY)
 if(NOT EXISTS ${NGINX_OBJS}/ngx_auto_config.h)
-    file(MAKE_DIRECTORY ${NGINX_TREE})
     file(CREATE_LINK ${NGINX_SOURCE}/auto ${NGINX_TREE}/auto SYMBOLIC)
     file(CREATE_LINK ${NGINX_SOURCE}/src ${NGINX_TREE}/src SYMBOLIC)
     list(JOIN NGINX_EXTRA_FLAGS " " extra)
@@ -25,6 +28,7 @@ if(NOT EXISTS ${NGINX_OBJS}/ngx_auto_config.h)
         message(FATAL_ERROR "nginx's configure failed: see ${NGINX_TREE}/configure.log")
     endif()
 endif()
+file(LOCK ${NGINX_TREE} DIRECTORY RELEASE)
 
 # What nginx gives to include: NGINX_CORE is for every room that knows nginx,
 # NGINX_STREAM and NGINX_HTTP are for the room of that subsystem.
