@@ -294,3 +294,26 @@ def test_edits_of_the_command_line_are_seen(server):
     from service_conf import resolua
     resolua(server, "record", "add", "example.test", "cli", "A", "192.0.2.44")
     assert addresses(server, "cli.example.test") == ["192.0.2.44"]
+
+
+TWICE = '"ttl" stands twice in one object'
+
+
+@pytest.mark.parametrize("method, path, body, text", [
+    ("PUT", SET, '{"ttl":60,"records":["192.0.2.1"],"ttl":61}', TWICE),
+    ("PUT", SET, r'{"ttl":60,"records":["192.0.2.1"],"tt\u006c":60}', TWICE),
+    ("PUT", SET, '{"ttl":null,"records":["192.0.2.1"],"ttl":60}', TWICE),
+    ("PATCH", "/dns/zones/example.test",
+     '{"rrsets":[{"name":"a","type":"A","ttl":60,"records":["192.0.2.1"]},'
+     '{"name":"b","type":"A","ttl":60,"records":["192.0.2.1"],"ttl":1}]}',
+     TWICE),
+    ("PUT", SET, '{"ttl":60,"records":["192.0.2.1"]', "not a JSON object"),
+    ("PUT", SET, '{"ttl":60,"records":["192.0.2.1"]} x', "more text behind"),
+    ("PUT", SET, '[' * 200, "in one another"),
+])
+def test_bodies_with_a_name_twice_or_no_json(server, method, path, body, text):
+    before = server.http("/dns/zones/example.test").text
+    reply = server.http(path, method, body)
+    assert reply.status == 400
+    assert text in error_of(reply)
+    assert server.http("/dns/zones/example.test").text == before

@@ -37,6 +37,14 @@ def send(server, method, path, value=None, key=None):
                        headers={"X-API-Key": key} if key else {})
 
 
+def test_a_name_twice_in_a_body(server):
+    reply = server.http(ZONE, "PATCH", '{"rrsets":[{"name":"a.example.test.",'
+                        '"type":"A","ttl":60,"changetype":"DELETE",'
+                        '"changetype":"REPLACE","records":[]}]}')
+    assert reply.status == 400
+    assert '"changetype" stands twice' in reply.json()["error"]
+
+
 def patch(server, *rrsets):
     return send(server, "PATCH", ZONE, {"rrsets": rrsets})
 

@@ -2,6 +2,7 @@
 -- @module dns.api.http
 
 local json = require "dns.api.json"
+local json_read = require "dns.api.json_read"
 local walk = require "dns.api.walk"
 
 local concat = table.concat
@@ -191,9 +192,16 @@ function http.read_object(grant)
         return nil
     end
 
-    local value = json.decode(body)
+    local value, reason, is_twice = json_read.decode(body, function()
+        ngx.sleep(0)
+    end)
+    if is_twice then
+        http.send_error(400, "body: " .. reason)
+        return nil
+    end
     if type(value) ~= "table" then
-        http.send_error(400, "body: not a JSON object")
+        http.send_error(400, "body: not a JSON object"
+            .. (reason and (" (%s)"):format(reason) or ""))
         return nil
     end
 

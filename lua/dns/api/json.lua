@@ -10,7 +10,6 @@ local LIST, RAW = {}, {}
 
 local json = {
     null = cjson.null,
-    decode = cjson.decode,
 }
 
 --- Marks a table as a list; gives the same table.
