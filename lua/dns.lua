@@ -282,6 +282,8 @@ local function flags_of(message)
     return flags
 end
 
+local HEADER_RCODE_MAX = 15 -- the bits above travel in the OPT
+
 local writer
 
 --- Encodes a message.  Types, classes, rcode and opcode may be numbers or
@@ -298,6 +300,10 @@ function dns.encode(message, limit)
         message.id or 0, flags_of(message))
 
     local edns = message.edns
+    local rcode = number_of(dns.rcode, message.rcode, 0)
+    if rcode > HEADER_RCODE_MAX and not edns then
+        return nil, "rcode: above 15 it needs edns"
+    end
     if edns then
         local options = edns.options or ""
         if C.dns_ffi_writer_use_edns(writer, edns.udp_size or 1232,
@@ -313,8 +319,7 @@ function dns.encode(message, limit)
         end
     end
 
-    local size = C.dns_ffi_writer_finish(writer,
-        number_of(dns.rcode, message.rcode, 0))
+    local size = C.dns_ffi_writer_finish(writer, rcode)
     if size < 0 then
         return nil, library.status_text(size)
     end

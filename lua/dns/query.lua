@@ -35,6 +35,7 @@ local name_of = dns.name
 
 local DROP, ASK = ffi.C.DNS_FFI_HOOK_DROP, ffi.C.DNS_FFI_HOOK_ASK
 local SECTIONS = { answer = 1, authority = 2, additional = 3 }
+local HEADER_RCODE_MAX, RCODE_MAX = 15, 4095
 local WRONG = { "owner", "rdata", "section" }
 
 local text = ffi.new("char[?]", ffi.C.DNS_FFI_NAME_TEXT_SIZE)
@@ -97,11 +98,25 @@ function Query:add(section, owner, rtype, ttl, record)
         owner, rtype, ttl, record)
 end
 
+-- The bits above the lowest four travel in an OPT, which only those get who
+-- have sent one (RFC 6891 section 6.1.3).
+local function check_rcode(hook, rcode)
+    if rcode > HEADER_RCODE_MAX and hook.udp_size == 0 then
+        error(("rcode %s cannot be sent: the query has no EDNS"):format(
+            dns.rcode[rcode]), 3)
+    end
+end
+
 --- Answers with a response code and, so far, no records.
--- @tparam number|string rcode
+-- @tparam number|string rcode from 0 to 4095; above 15 only to queries with EDNS
 function Query:respond(rcode)
-    C.dns_ffi_hook_begin(hook_of(self), type(rcode) == "number" and rcode
-        or dns.rcode[rcode] or error("unknown rcode " .. tostring(rcode), 2))
+    local hook = hook_of(self)
+    local number = type(rcode) == "number" and rcode or dns.rcode[rcode]
+    if not number or number < 0 or number > RCODE_MAX or number % 1 ~= 0 then
+        error("unknown rcode " .. tostring(rcode), 2)
+    end
+    check_rcode(hook, number)
+    C.dns_ffi_hook_begin(hook, number)
 end
 
 function Query:refuse()
@@ -180,9 +195,12 @@ function Query:set_response(response)
     local hook = hook_of(self)
     local wire = type(response) == "string" and response
         or assert(dns.encode(response, hook.limit))
+    local rcode = C.dns_ffi_message_rcode(wire, #wire)
+    check_rcode(hook, rcode)
     if C.dns_ffi_hook_set(hook, wire, #wire) ~= 0 then
         error("not a response to this query", 2)
     end
+    hook.rcode = rcode
 end
 
 local networks = {}

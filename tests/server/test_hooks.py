@@ -563,3 +563,35 @@ def test_an_answer_hook_sees_and_changes_large_answers(serve, upstream):
         answer = server.query(name, rd=True, tcp=True).answer[0]
         assert len(answer) >= 3000 and answer.ttl == 7
         assert len(server.query(name, rd=True).to_wire()) <= 512
+
+
+@WAYS
+def test_response_codes_that_need_edns(serve, express, tcp):
+    server = serve("""
+        if q.name == "99.test" then q:respond(99)
+        elseif q.name == "badcookie.test" then q:respond("BADCOOKIE")
+        elseif q.name == "set.test" then
+            q:set_response { id = 1, qr = true, rcode = 23, edns = {},
+                questions = { { name = q.name, type = q.type } } }
+        elseif q.name == "bare.test" then
+            q:set_response { id = 1, qr = true, rcode = 23,
+                questions = { { name = q.name, type = q.type } } }
+        elseif q.name == "4096.test" then q:respond(4096)
+        elseif q.name == "half.test" then q:respond(1.5)
+        elseif q.name == "below.test" then q:respond(-1)
+        else q:respond(15) end
+    """, express=express)
+    server.allow_log("cannot be sent")
+    server.allow_log("unknown rcode")
+    server.allow_log("rcode: above 15 it needs edns")
+
+    def rcode(name, edns):
+        return server.query(name, tcp=tcp, use_edns=edns).rcode()
+
+    for name, wanted in (("99.test", 99), ("badcookie.test", 23),
+                         ("set.test", 23), ("15.test", 15)):
+        assert rcode(name, True) == wanted
+        assert rcode(name, False) == (wanted if wanted < 16 else 2), name
+    for name in ("4096.test", "half.test", "below.test", "bare.test"):
+        assert rcode(name, True) == dns.rcode.SERVFAIL
+    assert "rcode RCODE99 cannot be sent: the query has no EDNS" in server.log()
