@@ -347,6 +347,21 @@ answer(lua_State *L)
 }
 
 
+/* servers.allows(number, client): do the server's access rules let it in? */
+static int
+allows(lua_State *L)
+{
+    const server_t *server = check_server(L, 1);
+    size_t size;
+    const char *text = luaL_checklstring(L, 2, &size);
+    ngx_sockaddr_t client;
+    luaL_argcheck(L, set_client(&client, text, size) == NGX_OK, 2,
+                  "not an address");
+    lua_pushboolean(L, is_allowed(server->conf, &client.sockaddr) != 0);
+    return 1;
+}
+
+
 static void
 trial_free(trial_t *trial)
 {
@@ -431,6 +446,7 @@ open_module(lua_State *L)
         {"cached", cached},
         {"remote_zone", remote_zone},
         {"answer", answer},
+        {"allows", allows},
         {"recurses", recurses},
         {"run_hook", run_hook},
         {NULL, NULL},

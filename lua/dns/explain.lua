@@ -341,6 +341,23 @@ local function new_run(query)
     return run
 end
 
+-- The server's access rules, which come before everything else.  Over HTTPS
+-- those of the location decide, which are not known here.
+local function may_ask(run)
+    if run.transport == TRANSPORTS.https then
+        note(run, "access", "allow and deny of the location with "
+            .. "dns_over_https are not looked at")
+        return true
+    end
+    if require("dns.servers").allows(run.number, run.client) then
+        return true
+    end
+
+    note(run, "access", "allow and deny of the server do not let the client "
+        .. "in: it gets no answer", run.server.at)
+    return false
+end
+
 --- Is it an address?
 function explain.is_address(text)
     return address_octets(text) ~= nil
@@ -364,7 +381,10 @@ end
 --   dns.decode() gives it, nil: none
 function explain.run(query)
     local run = new_run(query)
-    local wire = after(run, answer(run))
+    local wire
+    if may_ask(run) then
+        wire = after(run, answer(run))
+    end
 
     return {
         at = run.server.at,

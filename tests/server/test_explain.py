@@ -346,3 +346,20 @@ def test_the_command_without_a_server(server):
     assert done.returncode == 1
     assert "no answer from" in done.stderr
     assert "wildcard" in done.stdout and "*.any.example.test" in done.stdout
+
+
+def test_rules_of_the_server(start):
+    server = start(SERVICE % "allow 192.0.2.0/24; deny 198.51.100.0/24;"
+                   " dns_query_by_lua_block { (...):nxdomain() }")
+    found = explain(server, "www.example.test", client="198.51.100.7")
+    assert found["response"] is None
+    assert steps(found) == ["access"]
+    assert text_of(found, "access") == (
+        "allow and deny of the server do not let the client in: it gets no "
+        "answer")
+    assert steps(explain(server, "www.example.test",
+                         client="192.0.2.7")) == ["hook"]
+    found = explain(server, "www.example.test", client="198.51.100.7",
+                    transport="https")
+    assert steps(found) == ["access", "hook"]
+    assert "are not looked at" in text_of(found, "access")
