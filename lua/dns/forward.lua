@@ -29,6 +29,7 @@ local SOCKETS = 2 -- of one question at a time
 local EDNS_TIME = 300 -- seconds that an upstream is known to refuse EDNS
 local UDP_SIZE = 1232 -- octets, DNS flag day 2020
 local TCP_MAX = 65535
+local QUESTION_AT = 13 -- the octet of a packet, from 1
 
 -- Of dns_ffi_ask_is_answered_by.
 local EXACT, OTHER_CASE, REFUSED_WHOLE = 1, 2, 3
@@ -44,6 +45,9 @@ local OURS = {
     ["too many open files in system"] = true,
     ["cannot allocate memory"] = true,
 }
+
+-- Questions of this worker that are on their way, by own_key().
+local flying = {}
 
 local Forward = {}
 Forward.__index = Forward
@@ -130,10 +134,25 @@ end
 -- with_edns.
 
 local function close(try)
+    if try.key then
+        flying[try.key] = nil
+        try.key = nil
+    end
     if try.socket then
         try.socket:close()
         try.socket = nil
     end
+end
+
+-- A packet's id and question, letters as they are.
+local function own_key(packet, name_size)
+    return packet:sub(1, 2) .. packet:sub(QUESTION_AT,
+        QUESTION_AT + name_size + 3)
+end
+
+local function note_flying(try, packet)
+    try.key = own_key(packet, try.ask.name_size)
+    flying[try.key] = true
 end
 
 local function send(try, query)
@@ -147,6 +166,7 @@ local function send(try, query)
     end
 
     try.socket = socket
+    note_flying(try, try.packet)
     return socket:send(try.packet)
 end
 
@@ -195,6 +215,8 @@ local function ask_by_tcp(try, query, deadline)
 
     local ask, packet = new_ask(query, false, try.with_edns)
     local size = #packet
+    try.ask = ask
+    note_flying(try, packet)
     ok, err = socket:send({
         string.char(math.floor(size / 256), size % 256), packet,
     })
@@ -443,6 +465,15 @@ local function in_order(servers)
     end
 
     return out
+end
+
+--- Is the packet a question of our own that has come back, as an upstream is this
+-- server?  Another worker's is not known; where it goes round, it comes to one
+-- that knows it.
+-- @tparam string packet
+-- @tparam number name_size octets of its name
+function Forward.is_own(packet, name_size)
+    return flying[own_key(packet, name_size)] ~= nil
 end
 
 --- Asks the upstreams in turn; yields.

@@ -31,6 +31,7 @@ local NO_REACHABLE, NETWORK_ERROR = 22, 23
 local UDP_LIMIT = 1232 -- octets, DNS flag day 2020
 local RECORDS, ALIAS = 1, 2 -- of dns_ffi_answer_follow
 local QUESTIONS_MAX = 4 -- to upstreams behind the first, for one chain
+local HEAD_START = 0.1 -- seconds that ANY is asked for alone
 local OPEN_TIME = 5 -- seconds that a chain without its end is kept
 
 local target_size = ffi.new("size_t[1]")
@@ -394,6 +395,16 @@ local function is_alias(response, query)
 end
 
 local function forward_query(forward, packet, query, route)
+    if forward.is_own(packet, query.name_size) then
+        seldom.log(ngx.ERR, forward.text, "dns_forward: a question that was "
+            .. "sent to an upstream has come back to this server, for %s: "
+            .. "SERVFAIL; an upstream of dns_forward or q:forward is this "
+            .. "server itself (upstreams of this query: %s)",
+            dns.name.from_wire(ffi.string(query.name, query.name_size)),
+            forward.text)
+        return error_response(packet, SERVFAIL, forward, NO_REACHABLE)
+    end
+
     local response, err = forward:ask(ask_of(query), route)
     if not response then
         seldom.log(ngx.WARN, forward, "dns_forward: no upstream of %s answered "
@@ -554,6 +565,37 @@ local function answer_client(packet, client, server)
     })
 end
 
+-- All sets of a name that a zone holds, else its A.  Where the answer to ANY is
+-- not there in a moment, an upstream is asked, and A is asked for beside it.
+local function ask_any_or_a(ask)
+    local spawn, wait, kill = ngx.thread.spawn, ngx.thread.wait, ngx.thread.kill
+    local function tagged(rtype)
+        return true, ask(rtype)
+    end
+
+    local any, pause = spawn(tagged, ANY), spawn(function()
+        ngx.sleep(HEAD_START)
+    end)
+    local _, is_here, message, err = wait(any, pause)
+    if is_here then
+        kill(pause)
+        if message and not message.aa then
+            return ask(A)
+        end
+        return message, err
+    end
+
+    local a = spawn(tagged, A)
+    _, _, message, err = wait(any)
+    if not message or message.aa then
+        kill(a)
+        return message, err
+    end
+
+    _, _, message, err = wait(a)
+    return message, err
+end
+
 --- The records that answer a question, for callers that have no packet: what a
 -- server that serves DNS would answer this client, with its hooks.
 -- @tparam string domain
@@ -577,9 +619,11 @@ function service.lookup(domain, rtype, client, server)
         return wire and dns.decode(wire), err
     end
 
-    local message, err = ask(rtype or ANY)
-    if message and not rtype and not message.aa then
-        message, err = ask(A)
+    local message, err
+    if rtype then
+        message, err = ask(rtype)
+    else
+        message, err = ask_any_or_a(ask)
     end
     if not message then
         return nil, err and "domain: the server's access rules do not let "

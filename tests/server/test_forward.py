@@ -536,3 +536,41 @@ def test_ad_is_for_who_asks_for_it(start, zone_upstream, cache):
     flags = [bool(query.flags & dns.flags.AD) for _, query, _ in one.asked]
     assert set(flags) == {True, False}
     assert len(flags) == (3 if cache else 10)
+
+
+def test_a_server_that_is_its_own_upstream(start):
+    # nobody waits for the time-out of a question that goes round
+    server = start_service(start, """
+        dns_forward 127.0.0.1:@DNS@;
+        dns_forward_timeout 60s;
+        dns_query_by_lua_block {
+            local q = ...
+            if q.name:find("^hook") then
+                q:forward("127.0.0.1:@DNS@")
+            end
+        }""")
+    server.allow_log("has come back to this server")
+    for name in ("elsewhere.test", "hook.elsewhere.test", "hook.example.test"):
+        for tcp in (False, True):
+            answer = server.query(name, rd=True, tcp=tcp, timeout=20)
+            assert answer.rcode() == dns.rcode.SERVFAIL
+    assert "is this server itself (upstreams of this query: 127.0.0.1:" in (
+        server.log())
+
+
+class BothTypes(Upstream):
+    """Answers no question of a name before both A and ANY are asked for."""
+
+    def _datagrams(self, query):
+        wait_for(lambda: {1, 255} <= {asked[1].question[0].rdtype
+                                      for asked in self.asked}, 20)
+        return super()._datagrams(query)
+
+
+def test_a_look_up_without_type_asks_a_slow_upstream_once(start):
+    upstream = BothTypes(7)
+    server = start_service(start, f"dns_forward {upstream.address};"
+                           "dns_forward_timeout 60s; dns_forward_retry 60s;")
+    reply = server.http("/dns?domain=www.elsewhere.test", timeout=20)
+    upstream.stop()
+    assert [r["record"] for r in reply.json()] == ["192.0.0.7"]
