@@ -220,17 +220,6 @@ DNS_EXPORT int dns_ffi_ask_write(struct dns_ffi_ask *ask, uint8_t *out);
 DNS_EXPORT int dns_ffi_ask_is_answered_by(const struct dns_ffi_ask *ask,
                                           const uint8_t *wire, size_t size);
 
-/* What the answer section says of a name: 1: it has records of the type (of
-   any, for ANY); 2: it is an alias, whose target goes to target (255 octets,
-   lower case; the size is *target_size); 0: neither. */
-DNS_EXPORT int dns_ffi_answer_follow(const uint8_t *wire, size_t size,
-                                     const uint8_t *name, uint16_t type,
-                                     uint8_t *target, size_t *target_size);
-
-/* 1: the response denies what was asked: NXDOMAIN, or a SOA in the authority
-   section (RFC 2308); 0: not. */
-DNS_EXPORT int dns_ffi_answer_is_denial(const uint8_t *wire, size_t size);
-
 /* A client's query, as far as Lua needs to know it. */
 struct dns_ffi_query {
     int16_t rcode; /* 0: well formed; -1: send nothing; else send this error */
@@ -255,16 +244,6 @@ DNS_EXPORT void dns_ffi_query_parse(struct dns_ffi_query *query,
 DNS_EXPORT int dns_ffi_query_error(const uint8_t *packet, size_t size,
                                    uint16_t rcode, uint16_t flags, int why,
                                    uint8_t *out);
-
-/*
- * Makes an upstream's response one to the client's query: id, the question
- * with the client's letter case, RD and CD as in the query, RA set, AA
- * cleared, OPT as the client can take it, cut to limit with TC.  out has room
- * for limit octets; gives the size or DNS_FFI_EMALFORMED.
- */
-DNS_EXPORT int dns_ffi_relay(const uint8_t *query, size_t query_size,
-                             const uint8_t *response, size_t response_size,
-                             uint8_t *out, size_t limit);
 
 /*
  * Sends a packet to a name server and waits up to five seconds for the

@@ -8,13 +8,12 @@ ngx_uint_t
 dns_server_may_forward(const dns_server_request_t *request,
                        const dns_query_t *query)
 {
-    return query->qclass == DNS_CLASS_IN && query->qtype != DNS_TYPE_AXFR &&
-           query->qtype != DNS_TYPE_IXFR && dns_server_recurses(request);
+    return dns_server_is_forwardable(query) && dns_server_recurses(request);
 }
 
 
-dns_ede_t
-dns_server_refusal(const dns_server_request_t *request)
+static dns_ede_t
+refusal(const dns_server_request_t *request)
 {
     return request->conf->forward.len > 0 && !dns_server_recurses(request)
                ? DNS_EDE_PROHIBITED
@@ -30,7 +29,7 @@ explain(const dns_server_request_t *request, const dns_query_t *query,
     if (rcode == DNS_RCODE_SERVFAIL) {
         return DNS_EDE_NOT_READY;
     }
-    return query->qclass == DNS_CLASS_IN ? dns_server_refusal(request)
+    return query->qclass == DNS_CLASS_IN ? refusal(request)
                                          : DNS_EDE_NOT_SUPPORTED;
 }
 

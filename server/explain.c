@@ -5,6 +5,7 @@
 
 #include "server/explain.h"
 
+#include "ffi/hook_ffi.h"
 #include "runtime/clock.h"
 #include "runtime/run.h"
 #include "runtime/vm.h"
@@ -26,11 +27,13 @@ typedef struct {
 /* One query on its way. */
 typedef struct {
     dns_server_request_t request;
+    dns_server_route_t route;
     ngx_sockaddr_t client;
     ngx_event_t event;             /* its start */
     resolua_thread_t *thread;      /* who waits */
     dns_server_pending_t *pending; /* NULL: it does not wait */
     uint8_t packet[PACKET_MAX];
+    char forward[DNS_FFI_HOOK_FORWARD_MAX];
 } asking_t;
 
 /* One hook on its way: in a request of its own, as for a query. */
@@ -299,45 +302,110 @@ is_allowed(const dns_server_conf_t *conf, const struct sockaddr *client)
 }
 
 
-/* servers.answer(number, packet, transport, client, as_client?): what the
-   cache, the zones and the upstreams say; as_client: with the server's hooks
-   and access rules, as the client's own query.  nil: nothing; nil, "denied":
-   the rules do not let the client in.  Sleeps. */
-static int
-answer(lua_State *L)
+/* The default server: without a server {} that serves DNS, look-ups are
+   answered from the zones and, for clients that may, by the upstreams of the
+   first dns_forward. */
+static const dns_server_conf_t *
+default_conf(void)
 {
+    static dns_server_conf_t conf;
+    const dns_main_conf_t *main_conf = dns_main_conf((ngx_cycle_t *) ngx_cycle);
+    dns_server_conf_t none;
+    if (conf.udp_size == 0) { /* not made yet */
+        dns_server_conf_init(&conf);
+        dns_server_conf_init(&none);
+        conf.forward = main_conf->forward;
+        dns_server_conf_merge(&conf, &none);
+    }
+    return &conf;
+}
+
+
+/* The arguments forward and new_name, a name in wire form; empty: not given. */
+static void
+read_route(lua_State *L, int arg, asking_t *asking)
+{
+    size_t forward_size;
+    size_t name_size;
+    size_t checked;
+    const char *forward = luaL_optlstring(L, arg, "", &forward_size);
+    const char *name = luaL_optlstring(L, arg + 1, "", &name_size);
+    if (forward_size <= sizeof(asking->forward)) {
+        ngx_memcpy(asking->forward, forward, forward_size);
+        asking->route.forward =
+            (ngx_str_t){forward_size, (u_char *) asking->forward};
+    }
+    if (name_size > 0 &&
+        dns_name_check((const uint8_t *) name, name_size, &checked) == DNS_OK) {
+        dns_name_set(&asking->route.new_name, (const uint8_t *) name);
+    }
+    if (asking->route.forward.len > 0 || asking->route.new_name.size > 0) {
+        asking->request.route = &asking->route;
+    }
+}
+
+
+/* The server's own rules, or for a dry run, which calls the hooks itself, those
+   without hooks. */
+static const dns_server_conf_t *
+conf_for(lua_State *L, int as_client)
+{
+    if (lua_tointeger(L, 1) == 0) {
+        return default_conf();
+    }
     server_t *server = check_server(L, 1);
-    const int as_client = lua_toboolean(L, 5);
+    return as_client ? server->conf : plain_conf(server);
+}
+
+
+static asking_t *
+asking_new(lua_State *L, const dns_server_conf_t *conf, int as_client)
+{
     size_t size;
     size_t client_size;
     const char *packet = luaL_checklstring(L, 2, &size);
-    const dns_transport_t transport = check_transport(L, 3);
     const char *client = luaL_checklstring(L, 4, &client_size);
+    const dns_transport_t transport = check_transport(L, 3);
     luaL_argcheck(L, size <= PACKET_MAX, 2, "too long");
-    resolua_thread_t *thread = resolua_thread_checked(L);
     asking_t *asking = ngx_calloc(sizeof(*asking), ngx_cycle->log);
     if (asking == NULL) {
-        return luaL_error(L, "no memory");
+        luaL_error(L, "no memory");
     }
     if (set_client(&asking->client, client, client_size) != NGX_OK) {
         ngx_free(asking);
-        return luaL_argerror(L, 4, "not an address");
+        luaL_argerror(L, 4, "not an address");
     }
     ngx_memcpy(asking->packet, packet, size);
-    if (as_client && !is_allowed(server->conf, &asking->client.sockaddr)) {
+    asking->request = (dns_server_request_t){.conf = conf,
+                                             .client = &asking->client.sockaddr,
+                                             .packet = asking->packet,
+                                             .packet_size = size,
+                                             .log = ngx_cycle->log,
+                                             .transport = transport,
+                                             .skip_hooks = !as_client};
+    return asking;
+}
+
+
+/* servers.answer(number, packet, transport, client, as_client?, forward?,
+   new_name?): what the cache, the zones and the upstreams say; number 0:
+   without a server; as_client: with the server's hooks and access rules, as the
+   client's own query; forward, new_name: what a query hook has said.  nil:
+   nothing; nil, "denied": the rules do not let the client in.  Sleeps. */
+static int
+answer(lua_State *L)
+{
+    const int as_client = lua_toboolean(L, 5);
+    const dns_server_conf_t *conf = conf_for(L, as_client);
+    resolua_thread_t *thread = resolua_thread_checked(L);
+    asking_t *asking = asking_new(L, conf, as_client);
+    if (as_client && !is_allowed(conf, &asking->client.sockaddr)) {
         ngx_free(asking);
         lua_pushnil(L);
         lua_pushliteral(L, "denied");
         return 2;
     }
-    asking->request = (dns_server_request_t){
-        .conf = as_client ? server->conf : plain_conf(server),
-        .client = &asking->client.sockaddr,
-        .packet = asking->packet,
-        .packet_size = size,
-        .log = ngx_cycle->log,
-        .transport = transport,
-        .skip_hooks = !as_client};
+    read_route(L, 6, asking);
     asking->thread = thread;
     asking->event.handler = start;
     asking->event.data = asking;

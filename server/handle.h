@@ -28,6 +28,14 @@
 
 typedef struct dns_server_pending_s dns_server_pending_t;
 
+/* What a query hook would say. */
+typedef struct {
+    ngx_str_t forward;   /* upstreams to ask, with spaces between; empty: the
+                            server's, for what no zone holds */
+    dns_name_t new_name; /* lower case, looked up in the place of the
+                            question's; size 0: none */
+} dns_server_route_t;
+
 typedef struct {
     const dns_server_conf_t *conf; /* borrowed */
     const struct sockaddr *client; /* borrowed for the call, as packet is */
@@ -39,7 +47,8 @@ typedef struct {
     uint8_t *out;             /* borrowed for the call: dns_server_capacity() */
     size_t size;              /* set: octets of the answer; 0: send nothing */
     ngx_uint_t skip_hooks;    /* the hooks have seen it */
-    dns_server_pending_t *pending; /* set with DNS_PENDING */
+    const dns_server_route_t *route; /* borrowed as long as the query; NULL */
+    dns_server_pending_t *pending;   /* set with DNS_PENDING */
 
     /* From step to step. */
     const dns_query_t *query; /* borrowed: the packet, parsed once */

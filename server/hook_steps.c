@@ -4,7 +4,7 @@
 #include "dns/writer.h"
 #include "runtime/vm.h"
 #include "server/options.h"
-#include "server/private/pending.h"
+#include "server/private/chain.h"
 
 
 static void
@@ -238,9 +238,6 @@ hook_ended(dns_server_pending_t *pending, ngx_int_t rc)
         return STEP_ANSWER;
     case DNS_FFI_HOOK_DROP:
         return STEP_DROP;
-    case DNS_FFI_HOOK_ASK:
-        step_skip_to(request, STEP_UPSTREAMS);
-        return STEP_NEXT;
     default:
         return STEP_NEXT;
     }
@@ -269,16 +266,61 @@ step_hook_cache(dns_server_request_t *request)
 }
 
 
+/* A dry run says what the hook has said. */
+static step_t
+take_route(dns_server_request_t *request)
+{
+    const dns_server_route_t *route = request->route;
+    dns_server_pending_t *pending = pending_take(request);
+    if (pending == NULL) {
+        return step_error(request, DNS_RCODE_SERVFAIL);
+    }
+    struct dns_ffi_hook *hook = &pending->hook;
+    hook->action = DNS_FFI_HOOK_ASK;
+    hook->forward_size =
+        (uint16_t) ngx_min(route->forward.len, sizeof(hook->forward_to));
+    ngx_memcpy(hook->forward_to, route->forward.data, hook->forward_size);
+    hook->new_name_size = route->new_name.size;
+    ngx_memcpy(hook->new_name, route->new_name.octets, route->new_name.size);
+    return STEP_NEXT;
+}
+
+
+step_t
+step_route(dns_server_request_t *request)
+{
+    const dns_server_pending_t *pending = request->pending;
+    dns_name_t name;
+    if (pending == NULL || pending->hook.action != DNS_FFI_HOOK_ASK) {
+        return STEP_NEXT;
+    }
+    const step_t said = pending_await_turn(request);
+    if (said != STEP_NEXT) {
+        return said;
+    }
+    const struct dns_ffi_hook *hook = &pending->hook;
+    const unsigned step = hook->forward_size > 0 ? STEP_UPSTREAMS : STEP_ZONES;
+    if (hook->new_name_size > 0) {
+        dns_name_set(&name, hook->new_name);
+        return chain_rename(request->pending, &name, step);
+    }
+    step_skip_to(request, step);
+    return STEP_NEXT;
+}
+
+
 step_t
 step_query_hook(dns_server_request_t *request)
 {
+    if (request->route != NULL) {
+        return take_route(request);
+    }
     if (!runs_hooks(request)) {
         return STEP_NEXT;
     }
     dns_server_pending_t *pending = pending_take(request);
     if (pending == NULL) {
-        request->size = dns_server_refuse(request, DNS_RCODE_SERVFAIL);
-        return STEP_ANSWER;
+        return step_error(request, DNS_RCODE_SERVFAIL);
     }
     pending->has_hook = 1;
     hook_prepare(pending, request->out, DNS_SERVER_UDP_SIZE_MAX);

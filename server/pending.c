@@ -3,17 +3,11 @@
 #include "dns/type.h"
 #include "runtime/wait.h"
 #include "server/health.h"
+#include "server/private/chain.h"
 
 enum {
     FREE_MAX = 1024,      /* objects that are kept */
     FREE_BUFFERS_MAX = 8, /* and buffers */
-};
-
-/* Room for an answer over TCP, TLS or HTTPS: from when it is made until it is
-   sent. */
-struct pending_buffer_s {
-    pending_buffer_t *next;
-    uint8_t octets[PENDING_ANSWER_MAX + DNS_EDNS_OPTIONS_MAX];
 };
 
 /* Recycled; they belong to one VM. */
@@ -77,6 +71,7 @@ static void
 pending_reset(dns_server_pending_t *pending)
 {
     pending->deliver = NULL;
+    pending->chain = NULL;
     pending->large_packet = NULL;
     pending->large_answer = NULL;
     pending->zones_size = 0;
@@ -85,6 +80,7 @@ pending_reset(dns_server_pending_t *pending)
     pending->is_waiting = pending->is_fetching = pending->is_forwarding = 0;
     pending->was_asked = pending->has_ticket = pending->has_hook = 0;
     pending->is_background = pending->is_check = pending->is_silent = 0;
+    pending->hook.action = DNS_FFI_HOOK_NONE;
     pending->hook.forward_size = 0;
     pending->hook.new_name_size = 0;
 }
@@ -166,8 +162,8 @@ pending_keep(dns_server_pending_t *pending)
 }
 
 
-static pending_buffer_t *
-take_buffer(ngx_log_t *log)
+pending_buffer_t *
+pending_buffer_take(ngx_log_t *log)
 {
     pending_buffer_t *buffer = free_buffers;
     if (buffer == NULL) {
@@ -179,8 +175,8 @@ take_buffer(ngx_log_t *log)
 }
 
 
-static void
-release_buffer(pending_buffer_t *buffer)
+void
+pending_buffer_release(pending_buffer_t *buffer)
 {
     if (free_buffer_count == FREE_BUFFERS_MAX) {
         ngx_free(buffer);
@@ -200,7 +196,7 @@ pending_set_out(dns_server_pending_t *pending)
         return NGX_OK;
     }
     if (pending->large_answer == NULL) {
-        pending->large_answer = take_buffer(pending->request.log);
+        pending->large_answer = pending_buffer_take(pending->request.log);
         if (pending->large_answer == NULL) {
             return NGX_ERROR;
         }
@@ -221,11 +217,14 @@ pending_release(dns_server_pending_t *pending)
     if (pending->is_forwarding) {
         upstreams_end(pending);
     }
+    if (pending->chain != NULL) {
+        chain_free(pending->chain);
+    }
     if (pending->large_packet != NULL) {
         ngx_free(pending->large_packet);
     }
     if (pending->large_answer != NULL) {
-        release_buffer(pending->large_answer);
+        pending_buffer_release(pending->large_answer);
     }
     hook_end(pending);
     if (free_count == FREE_MAX) {
@@ -308,17 +307,34 @@ end(dns_server_pending_t *pending, step_t said)
 
 
 /* Runs the steps from request.step on. */
-static void
+static step_t
 run(dns_server_pending_t *pending)
 {
     dns_server_request_t *request = &pending->request;
     if (pending_set_out(pending) != NGX_OK) {
-        end(pending, answer_no_memory(pending));
-        return;
+        return answer_no_memory(pending);
     }
     dns_server_begin();
     const step_t said = steps_run(&request);
     dns_server_end();
+    return said;
+}
+
+
+/* A link's answer may lead to another link, which runs through the steps. */
+void
+pending_go_on(dns_server_pending_t *pending, step_t said)
+{
+    for (;;) {
+        if (said == STEP_ANSWER && pending->chain != NULL) {
+            said = chain_take_answer(pending);
+        }
+        if (said != STEP_NEXT) {
+            break;
+        }
+        pending->request.step++;
+        said = run(pending);
+    }
     if (said == STEP_WAIT) {
         stale_watch(pending);
     } else {
@@ -327,22 +343,11 @@ run(dns_server_pending_t *pending)
 }
 
 
-void
-pending_go_on(dns_server_pending_t *pending, step_t said)
-{
-    if (said == STEP_NEXT) {
-        pending->request.step++;
-        run(pending);
-    } else if (said != STEP_WAIT) {
-        end(pending, said);
-    }
-}
-
-
 static void
 on_turn(ngx_event_t *ev)
 {
-    run(ev->data);
+    dns_server_pending_t *pending = ev->data;
+    pending_go_on(pending, run(pending));
 }
 
 
@@ -361,8 +366,7 @@ pending_await_turn(dns_server_request_t *request)
 {
     dns_server_pending_t *pending = pending_take(request);
     if (pending == NULL) {
-        request->size = dns_server_refuse(request, DNS_RCODE_SERVFAIL);
-        return STEP_ANSWER;
+        return step_error(request, DNS_RCODE_SERVFAIL);
     }
     if (pending->has_hook) {
         hook_pause(pending);

@@ -41,7 +41,7 @@ extern ngx_uint_t dns_remote_count;
 ngx_int_t dns_remote_conf(ngx_conf_t *cf);
 
 /* For dns.service.configure(), whose table is on top of L: the networked
-   stores, and the function that answers from all zones. */
+   stores, and what is to be called after an edit. */
 void dns_remote_push(lua_State *L, const dns_main_conf_t *conf);
 
 /* In each worker. */

@@ -6,16 +6,16 @@
 #include "runtime/vm.h"
 #include "server/remote.h"
 
-static int answer_ref = LUA_NOREF; /* dns.service.answer */
+static int forward_ref = LUA_NOREF; /* dns.service.forward */
 
 
 ngx_uint_t
 service_push(lua_State *L)
 {
-    if (answer_ref == LUA_NOREF) {
+    if (forward_ref == LUA_NOREF) {
         return 0;
     }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, answer_ref);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, forward_ref);
     return 1;
 }
 
@@ -30,7 +30,7 @@ set_string(lua_State *L, const char *name, const ngx_str_t *text)
 }
 
 
-/* dns.service.configure{...}; gives its answer(), or raises. */
+/* dns.service.configure{...}; gives its forward(), or raises. */
 static int
 load_service(lua_State *L)
 {
@@ -51,14 +51,13 @@ load_service(lua_State *L)
         lua_pushinteger(L, (lua_Integer) conf->lmdb_at);
         lua_setfield(L, -2, "store_at");
     }
-    set_string(L, "forward", &conf->forward);
     dns_remote_push(L, conf);
     lua_call(L, 1, 0);
     if (conf->has_mirror) {
         lua_getfield(L, -1, "start");
         lua_call(L, 0, 0);
     }
-    lua_getfield(L, -1, "answer");
+    lua_getfield(L, -1, "forward");
     return 1;
 }
 
@@ -86,9 +85,9 @@ service_open(ngx_cycle_t *cycle)
 {
     const dns_main_conf_t *conf = dns_main_conf(cycle);
     lua_State *L = resolua_vm;
-    answer_ref = LUA_NOREF;
+    forward_ref = LUA_NOREF;
     upstreams_open(forward_bound(cycle, conf));
-    if (L == NULL || (conf->store_count == 0 && conf->forward.len == 0)) {
+    if (L == NULL || (conf->store_count == 0 && conf->servers.nelts == 0)) {
         return;
     }
     lua_pushcfunction(L, load_service);
@@ -104,5 +103,5 @@ service_open(ngx_cycle_t *cycle)
         lua_pop(L, 1);
         return;
     }
-    answer_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    forward_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }

@@ -2,7 +2,7 @@
  */
 
 #include "server/health.h"
-#include "server/private/pending.h"
+#include "server/private/chain.h"
 
 
 /* A query as the request's, with copies of what that borrows; NULL: no
@@ -84,7 +84,7 @@ on_long_wait(ngx_event_t *ev)
     if (pending->deliver == NULL) {
         return;
     }
-    dns_server_pending_t *stand_in = copy_of(&pending->request);
+    dns_server_pending_t *stand_in = copy_of(chain_client(pending));
     if (stand_in == NULL) {
         return;
     }

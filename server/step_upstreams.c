@@ -7,7 +7,7 @@
 #include "runtime/vm.h"
 #include "server/health.h"
 #include "server/options.h"
-#include "server/private/pending.h"
+#include "server/private/chain.h"
 #include "server/private/service.h"
 
 static struct {
@@ -36,29 +36,39 @@ upstreams_end(dns_server_pending_t *pending)
 }
 
 
-/* Octets or nil; seconds, or nil, that the answer may be kept at most, and
-   false where no upstream has answered. */
-void
-upstreams_results(dns_server_pending_t *pending, lua_State *L)
+/* A failure goes to the client, or ends a chain. */
+static step_t
+fail(dns_server_pending_t *pending, dns_ede_t why)
 {
     dns_server_request_t *request = &pending->request;
-    size_t size = 0;
-    const char *octets = lua_tolstring(L, 1, &size);
-    pending->is_silent = lua_type(L, 2) == LUA_TBOOLEAN;
-    pending->keep_max = lua_type(L, 2) == LUA_TNUMBER
-                            ? (uint32_t) lua_tonumber(L, 2)
-                            : UINT32_MAX;
-    request->size = 0;
-    if (octets != NULL && size <= dns_server_capacity(request->transport) &&
-        pending_set_out(pending) == NGX_OK) {
-        ngx_memcpy(request->out, octets, size);
-        request->size = size;
+    const step_t said = chain_give_up(pending);
+    if (said != STEP_NEXT) {
+        return said;
     }
+    (void) pending_set_out(pending);
+    request->size = dns_server_failure(request, request->query, why);
+    upstreams_complete(pending);
+    return STEP_ANSWER;
 }
 
 
-/* No upstream has answered. */
-static void
+/* The response as the upstream sent it; or nil, and whether none was asked. */
+void
+upstreams_results(dns_server_pending_t *pending, lua_State *L)
+{
+    size_t size;
+    const char *wire = lua_tolstring(L, 1, &size);
+    if (wire == NULL) {
+        pending->is_silent = !lua_toboolean(L, 2);
+        pending->said = fail(pending, DNS_EDE_NO_REACHABLE_AUTHORITY);
+        return;
+    }
+    pending->said = chain_take_response(pending, (const uint8_t *) wire, size);
+}
+
+
+/* No upstream has answered: is there something in its place? */
+static ngx_uint_t
 put_stale(dns_server_pending_t *pending)
 {
     uint8_t out[PENDING_OUT_SIZE];
@@ -70,6 +80,7 @@ put_stale(dns_server_pending_t *pending)
         ngx_memcpy(request->out, out, size);
         request->size = size;
     }
+    return size > 0;
 }
 
 
@@ -109,33 +120,35 @@ put_opt(dns_server_request_t *request, const dns_response_t *response)
 }
 
 
-/* Keeps the answer for others and gives it the OPT that this client is due. */
 static void
-complete(dns_server_pending_t *pending)
+note_health(const dns_server_pending_t *pending)
 {
-    dns_server_request_t *request = &pending->request;
-    dns_response_t response;
-    if (request->size == 0 ||
-        dns_response_scan(&response, request->query, request->out,
-                          request->size) != DNS_OK) {
-        return;
-    }
     if (pending->is_silent) {
         dns_health_fail(pending->source);
     } else if (pending->is_forwarding) {
         dns_health_work(pending->source);
     }
-    if (response.rcode == DNS_RCODE_SERVFAIL) {
-        if (request->may_keep) { /* else it is of another source */
-            put_stale(pending);
-        }
+}
+
+
+void
+upstreams_complete(dns_server_pending_t *pending)
+{
+    dns_server_request_t *request = &pending->request;
+    dns_response_t response;
+    if (dns_response_scan(&response, request->query, request->out,
+                          request->size) != DNS_OK) {
         return;
     }
-    if (request->may_keep) {
-        keep(pending, &response);
+    note_health(pending);
+    if (request->may_keep) { /* else it is of another source */
+        if (response.rcode != DNS_RCODE_SERVFAIL) {
+            keep(pending, &response);
+        } else if (put_stale(pending)) {
+            return;
+        }
     }
-    if (request->query->edns.is_present &&
-        request->size - response.size == DNS_OPT_SIZE) {
+    if (request->query->edns.is_present && response.size == request->size) {
         put_opt(request, &response);
     }
 }
@@ -144,14 +157,7 @@ complete(dns_server_pending_t *pending)
 step_t
 upstreams_ended(dns_server_pending_t *pending, ngx_int_t rc)
 {
-    dns_server_request_t *request = &pending->request;
-    if (rc != NGX_OK) {
-        (void) pending_set_out(pending);
-        request->size = dns_server_refuse(request, DNS_RCODE_SERVFAIL);
-        return STEP_ANSWER;
-    }
-    complete(pending);
-    return request->size > 0 ? STEP_ANSWER : STEP_DROP;
+    return rc == NGX_OK ? pending->said : fail(pending, DNS_EDE_NOT_READY);
 }
 
 
@@ -160,7 +166,6 @@ static step_t
 refuse_forward(dns_server_pending_t *pending)
 {
     static resolua_seldom_t logged;
-    dns_server_request_t *request = &pending->request;
     if (resolua_seldom(&logged)) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "dns_forward: %ui questions to upstreams are under way, "
@@ -169,48 +174,14 @@ refuse_forward(dns_server_pending_t *pending)
                       "answer",
                       forwarding.max, logged.count);
     }
-    request->size =
-        dns_server_failure(request, request->query, DNS_EDE_NOT_READY);
-    return upstreams_ended(pending, NGX_OK);
+    return fail(pending, DNS_EDE_NOT_READY);
 }
 
 
 static void
-set_seconds(lua_State *L, const char *name, ngx_msec_t ms)
+push_seconds(lua_State *L, ngx_msec_t ms)
 {
     lua_pushnumber(L, (lua_Number) ms / 1000);
-    lua_setfield(L, -2, name);
-}
-
-
-/* The third argument of dns.service.answer. */
-static void
-push_route(lua_State *L, const dns_server_pending_t *pending,
-           const ngx_str_t *forward)
-{
-    const struct dns_ffi_hook *hook = &pending->hook;
-    const dns_server_conf_t *conf = pending->request.conf;
-    lua_createtable(L, 0, 8);
-    lua_pushlstring(L, (const char *) forward->data, forward->len);
-    lua_setfield(L, -2, "forward");
-    if (hook->new_name_size > 0) {
-        lua_pushlstring(L, (const char *) hook->new_name, hook->new_name_size);
-        lua_setfield(L, -2, "new_name");
-    }
-    lua_pushboolean(L, hook->forward_size > 0);
-    lua_setfield(L, -2, "forward_only");
-    lua_pushboolean(L, pending->request.no_zone != 0);
-    lua_setfield(L, -2, "no_zone");
-    if (pending->zones_size > 0) {
-        lua_pushlstring(L, (const char *) pending->request.out,
-                        pending->zones_size);
-        lua_setfield(L, -2, "zones_answer");
-    }
-    lua_pushinteger(L, dns_server_refusal(&pending->request));
-    lua_setfield(L, -2, "refusal");
-    set_seconds(L, "timeout", conf->forward_timeout);
-    set_seconds(L, "retry", conf->forward_retry);
-    set_seconds(L, "down", conf->forward_down);
 }
 
 
@@ -248,16 +219,30 @@ run_service(dns_server_pending_t *pending, const ngx_str_t *upstreams)
 {
     lua_State *L = resolua_vm;
     const dns_server_request_t *request = &pending->request;
+    const dns_server_conf_t *conf = request->conf;
     if (!service_push(L)) {
-        return upstreams_ended(pending, NGX_ERROR);
+        return fail(pending, DNS_EDE_NOT_READY);
     }
     pending->lua.sockets = &quiet; /* the forwarder logs what fails */
     lua_pushlstring(L, (const char *) request->packet, request->packet_size);
-    lua_pushinteger(L, request->transport);
-    push_route(L, pending, upstreams);
+    lua_pushlstring(L, (const char *) upstreams->data, upstreams->len);
+    push_seconds(L, conf->forward_timeout);
+    push_seconds(L, conf->forward_retry);
+    push_seconds(L, conf->forward_down);
     const ngx_int_t rc =
-        resolua_run_function(&pending->lua, 3, RESOLUA_DNS_QUERY);
+        resolua_run_function(&pending->lua, 5, RESOLUA_DNS_QUERY);
     return rc == NGX_AGAIN ? STEP_WAIT : upstreams_ended(pending, rc);
+}
+
+
+/* A question is under way, or one more of the same query. */
+static void
+count_question(dns_server_pending_t *pending, const ngx_str_t *upstreams)
+{
+    forwarding.count += !pending->is_forwarding;
+    pending->is_forwarding = 1;
+    pending->is_silent = 0;
+    pending->source = ngx_crc32_long(upstreams->data, upstreams->len) | 1;
 }
 
 
@@ -269,15 +254,17 @@ step_upstreams(dns_server_request_t *request)
         return said;
     }
     dns_server_pending_t *pending = request->pending;
-    const ngx_str_t upstreams = upstreams_of(pending);
     pending->was_asked = 1;
-    if (upstreams.len > 0) {
-        if (!may_forward_now(request)) {
-            return refuse_forward(pending);
-        }
-        forwarding.count++;
-        pending->is_forwarding = 1;
-        pending->source = ngx_crc32_long(upstreams.data, upstreams.len) | 1;
+    if (pending->zones_size > 0) {
+        return chain_leave_zones(pending);
     }
+    const ngx_str_t upstreams = upstreams_of(pending);
+    if (upstreams.len == 0 || !dns_server_is_forwardable(request->query)) {
+        return step_error(request, DNS_RCODE_REFUSED);
+    }
+    if (!may_forward_now(request) && !pending->is_forwarding) {
+        return refuse_forward(pending);
+    }
+    count_question(pending, &upstreams);
     return run_service(pending, &upstreams);
 }

@@ -7,9 +7,10 @@ typedef step_t (*step_pt)(dns_server_request_t *request);
 
 static const step_pt steps[STEP_COUNT] = {
     [STEP_HOOK_CACHE] = step_hook_cache, [STEP_QUERY_HOOK] = step_query_hook,
-    [STEP_FLOOD] = step_flood,           [STEP_ZONES] = step_zones,
-    [STEP_CACHE] = step_cache,           [STEP_ADMISSION] = step_admission,
-    [STEP_BACKENDS] = step_backends,     [STEP_UPSTREAMS] = step_upstreams,
+    [STEP_ROUTE] = step_route,           [STEP_FLOOD] = step_flood,
+    [STEP_ZONES] = step_zones,           [STEP_CACHE] = step_cache,
+    [STEP_ADMISSION] = step_admission,   [STEP_BACKENDS] = step_backends,
+    [STEP_UPSTREAMS] = step_upstreams,
 };
 
 

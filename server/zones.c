@@ -121,6 +121,26 @@ dns_server_has_zones_below(const dns_name_t *apex)
 }
 
 
+ngx_uint_t
+dns_server_holds(const dns_name_t *name)
+{
+    const dns_name_t *apex;
+    dns_zone_t zone;
+    if (dns_remote_count > 0 &&
+        (dns_remote_is_starting() ||
+         dns_remote_find(name, &apex) == DNS_REMOTE_YES)) {
+        return 1;
+    }
+    dns_server_begin();
+    const ngx_uint_t holds =
+        has_source() &&
+        worker.source.ops->find_zone(worker.source.data, name,
+                                     DNS_NAME_LABELS_MAX + 1, &zone) == DNS_OK;
+    dns_server_end();
+    return holds;
+}
+
+
 /* A networked store has to be asked: no zone of ours is deeper than its zone.
    DS is the parent's business, which may be in another store. */
 static ngx_uint_t

@@ -7,7 +7,6 @@ local ffi = require "ffi"
 local bit = require "bit"
 local dns = require "dns"
 local library = require "dns.library"
-local service = require "dns.service"
 local zone_facts = require "dns.explain_zone"
 local hooks = require "dns.query"
 
@@ -210,16 +209,8 @@ local function ask_as_told(run, hook)
     local new_name = hook.new_name_size > 0
         and ffi.string(hook.new_name, hook.new_name_size) or nil
     local started = ngx.now()
-    local ok, wire = pcall(service.answer, run.packet, run.transport, {
-        forward = forward or require("dns.servers").recurses(run.client)
-            and run.server.forward or "",
-        new_name = new_name,
-        forward_only = forward and true or false,
-    })
-    if not ok then
-        note(run, "upstream", "failed: " .. tostring(wire))
-        return error_response(run, dns.rcode.SERVFAIL)
-    end
+    local wire = require("dns.servers").answer(run.number, run.packet,
+        run.transport, run.client, false, forward or "", new_name or "")
     if forward then
         note_upstream(run, forward, started)
     else

@@ -46,6 +46,14 @@ dns_server_upstream_health(const dns_server_request_t *request)
     return dns_server_recurses(request) ? request->conf->view | 1 : 0;
 }
 
+/* Is it a question that resolvers take? */
+static inline ngx_uint_t
+dns_server_is_forwardable(const dns_query_t *query)
+{
+    return query->qclass == DNS_CLASS_IN && query->qtype != DNS_TYPE_AXFR &&
+           query->qtype != DNS_TYPE_IXFR;
+}
+
 /* May a name that no zone holds be asked of the server's upstreams? */
 ngx_uint_t dns_server_may_forward(const dns_server_request_t *request,
                                   const dns_query_t *query);
@@ -60,9 +68,6 @@ dns_server_asks_parent(const dns_server_request_t *request,
            dns_server_may_forward(request, query);
 }
 
-/* Why the server refuses a name that no zone holds (RFC 8914). */
-dns_ede_t dns_server_refusal(const dns_server_request_t *request);
-
 /* An error for request->query, with what can be said of the reason; the octets
    in request->out. */
 size_t dns_server_refuse(const dns_server_request_t *request, int rcode);
@@ -70,6 +75,9 @@ size_t dns_server_refuse(const dns_server_request_t *request, int rcode);
 /* SERVFAIL, and why (RFC 8914). */
 size_t dns_server_failure(const dns_server_request_t *request,
                           const dns_query_t *query, dns_ede_t why);
+
+/* Has the embedded store, or a networked one, a zone that holds the name? */
+ngx_uint_t dns_server_holds(const dns_name_t *name);
 
 /* Has the embedded store zones below a zone's apex?  Between begin and end. */
 ngx_uint_t dns_server_has_zones_below(const dns_name_t *apex);

@@ -20,7 +20,15 @@ enum {
     PENDING_ANSWER_MAX = 65535, /* octets */
 };
 
+/* Room for an answer over TCP, TLS or HTTPS: from when it is made until it is
+   sent. */
 typedef struct pending_buffer_s pending_buffer_t;
+struct pending_buffer_s {
+    pending_buffer_t *next; /* among the free ones */
+    uint8_t octets[PENDING_ANSWER_MAX + DNS_EDNS_OPTIONS_MAX];
+};
+
+typedef struct chain_s chain_t;
 
 struct dns_server_pending_s {
     resolua_request_t lua;         /* of its hook, or of dns.service */
@@ -49,13 +57,16 @@ struct dns_server_pending_s {
     unsigned is_background : 1; /* the client, if any, has an answer */
     unsigned is_check : 1;      /* its end is that of the check of its source */
     unsigned is_silent : 1;     /* no upstream has answered */
+    step_t said;                /* about what dns.service has returned */
 
     struct dns_ffi_hook hook;
     struct dns_ffi_hook_life *life; /* of hook, for scripts; never freed */
 
     ngx_sockaddr_t client;
     dns_query_t query;
-    uint8_t *large_packet;          /* owned; NULL: the query is in packet */
+    chain_t *chain;        /* owned (server/private/chain.h); NULL: the query is
+                              answered as it is */
+    uint8_t *large_packet; /* owned; NULL: the query is in packet */
     pending_buffer_t *large_answer; /* owned; NULL: none is needed yet */
     dns_server_pending_t *next;     /* among the free ones */
     uint8_t packet[PENDING_PACKET_SIZE];
@@ -75,6 +86,10 @@ void pending_release(dns_server_pending_t *pending);
 /* request.out becomes memory for any answer of the query's transport.
    NGX_ERROR: there is none, and out has room for an error alone. */
 ngx_int_t pending_set_out(dns_server_pending_t *pending);
+
+/* Recycled; NULL: no memory. */
+pending_buffer_t *pending_buffer_take(ngx_log_t *log);
+void pending_buffer_release(pending_buffer_t *buffer);
 
 /* For a step that asks somebody: STEP_NEXT: now; otherwise what it has to say:
    its turn comes in the event loop, for what is answered in place goes first,
@@ -123,6 +138,11 @@ step_t hook_ended(dns_server_pending_t *pending, ngx_int_t rc);
 size_t hook_finish(dns_server_pending_t *pending, size_t size);
 
 /* Upstreams (step_upstreams.c). */
+
+/* An answer that somebody was asked for, in request.out without OPT: keeps it
+   for others and gives it the OPT that this client is due.  In the place of a
+   failure: what has expired. */
+void upstreams_complete(dns_server_pending_t *pending);
 
 /* What dns.service returned stands on L. */
 void upstreams_results(dns_server_pending_t *pending, lua_State *L);

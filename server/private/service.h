@@ -13,7 +13,7 @@
    upstreams get SERVFAIL. */
 void service_open(ngx_cycle_t *cycle);
 
-/* Its answer() on the stack; 0: there is none, and nothing was pushed. */
+/* Its forward() on the stack; 0: there is none, and nothing was pushed. */
 ngx_uint_t service_push(lua_State *L);
 
 /* How many questions to upstreams may be under way (step_upstreams.c). */

@@ -21,6 +21,7 @@ typedef enum {
 enum {
     STEP_HOOK_CACHE, /* what the query hook said to keep (hook_steps.c) */
     STEP_QUERY_HOOK,
+    STEP_ROUTE,     /* upstreams or a name that the hook has named */
     STEP_FLOOD,     /* strange names of a flooded zone (step_flood.c) */
     STEP_ZONES,     /* the embedded store (zones.c) */
     STEP_CACHE,     /* of what was asked of others (step_cache.c) */
@@ -32,6 +33,7 @@ enum {
 
 step_t step_hook_cache(dns_server_request_t *request);
 step_t step_query_hook(dns_server_request_t *request);
+step_t step_route(dns_server_request_t *request);
 step_t step_flood(dns_server_request_t *request);
 step_t step_zones(dns_server_request_t *request);
 step_t step_cache(dns_server_request_t *request);

@@ -365,7 +365,12 @@ class Zone(Upstream):
         self.records_of = [line.split(None, 2) for line in records]
         self.soa = soa
         self.wants_ad = False
+        self.silent_for = None
         super().__init__(**options)
+
+    def _datagrams(self, query):
+        name = query.question[0].name.to_text().lower()
+        return [] if name == self.silent_for else super()._datagrams(query)
 
     def _answer(self, query):
         response = dns.message.make_response(query)
@@ -574,3 +579,23 @@ def test_a_look_up_without_type_asks_a_slow_upstream_once(start):
     reply = server.http("/dns?domain=www.elsewhere.test", timeout=20)
     upstream.stop()
     assert [r["record"] for r in reply.json()] == ["192.0.0.7"]
+
+
+def test_a_chain_whose_end_is_slow_is_answered_stale(start, zone_upstream):
+    """The kept answer is that of the client's question, not of the link's."""
+    one = zone_upstream("a.up.test. CNAME b.up.test.",
+                        "b.up.test. A 192.0.2.7")
+    server = start_cached(
+        start, one, main="dns_cache 2m; dns_cache_ttl 0 1; dns_serve_stale 1h;")
+    assert addresses(server.query("a.up.test", rd=True)) == [
+        "b.up.test.", "192.0.2.7"]
+    one.silent_for = "b.up.test."
+
+    def is_stale():
+        response = server.query("a.up.test", rd=True, use_edns=0, timeout=20)
+        assert str(response.question[0].name) == "a.up.test."
+        assert addresses(response) == ["b.up.test.", "192.0.2.7"]
+        return [o.code for o in response.options
+                if isinstance(o, dns.edns.EDEOption)] == [3]
+
+    wait_for(is_stale, 30)

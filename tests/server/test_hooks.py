@@ -215,6 +215,57 @@ def test_rewrite(serve, express, tcp):
 
 
 @WAYS
+def test_rewrite_finds_the_name_wherever_it_is(serve, upstream, express, tcp):
+    """In a zone, denied by it, at the upstream, by a chain that leaves the zone;
+    each with the client's own question, EDNS and limits."""
+    one = upstream()
+    server = serve("""
+        local names = {
+            ["zone.test"] = "mail.example.test",
+            ["denied.test"] = "nothing.example.test",
+            ["far.test"] = "elsewhere.example.net",
+            ["chain.test"] = "blog.example.test",
+        }
+        local name = names[q.name]
+        if name then q:rewrite(name) end
+        if q.name == "told.test" then
+            ngx.sleep(0.001)
+            q:rewrite("mail.example.test")
+            q:forward("%s")
+        end
+    """ % one.address, server=f"dns_forward {one.address};", express=express)
+    for options in ({}, {"use_edns": 0}, {"want_dnssec": True}):
+        found = server.query("Zone.test", tcp=tcp, **options)
+        assert texts(found) == ["192.0.2.25"]
+        assert found.answer[0].name.to_text() == "Zone.test."
+        assert (found.edns == 0) == bool(options)
+        found = server.query("denied.test", tcp=tcp, **options)
+        assert found.rcode() == dns.rcode.NXDOMAIN
+        assert found.question[0].name.to_text() == "denied.test."
+        assert found.authority[0].name.to_text() == "example.test."
+        found = server.query("far.test", tcp=tcp, rd=True, **options)
+        assert found.answer[0].name.to_text() == "far.test."
+        found = server.query("chain.test", tcp=tcp, rd=True, **options)
+        assert [r.name.to_text() for r in found.answer] == [
+            "chain.test.", "pages.example.net."]
+    before = one.count()
+    assert server.query("told.test", tcp=tcp).rcode() == 0
+    assert one.count() == before + 1
+    assert one.asked[-1][1].question[0].name.to_text().lower() == (
+        "mail.example.test.")
+
+
+@WAYS
+def test_rewrite_says_why_there_is_no_answer(serve, express, tcp):
+    server = serve('q:rewrite("elsewhere.example.net")', express=express)
+    found = server.query("x.test", tcp=tcp, use_edns=0)
+    assert found.rcode() == dns.rcode.REFUSED
+    assert found.question[0].name.to_text() == "x.test."
+    assert [o.code for o in found.options
+            if isinstance(o, dns.edns.EDEOption)] == [20]
+
+
+@WAYS
 def test_an_error_is_a_servfail(serve, express, tcp):
     server = serve("error('oops ' .. q.name)", express=express)
     server.allow_log("oops x.test")
