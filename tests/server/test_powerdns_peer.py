@@ -10,9 +10,9 @@ import urllib.request
 
 import pytest
 
+from powerdns_api import BASE, CONF, ZONES, rrset
 from resolua_server import (HOST, HttpReply, Program, accepts_tcp, free_port,
                             have)
-from test_powerdns_api import BASE, CONF, ZONES, rrset
 
 SCHEMAS = glob.glob("/usr/share/*/schema.sqlite3.sql") + glob.glob(
     "/usr/share/pdns-backend-sqlite3/**/schema.sqlite3.sql", recursive=True)
