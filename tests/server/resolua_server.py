@@ -64,6 +64,18 @@ def wait_for(condition, seconds=10.0, what="the condition"):
         time.sleep(0.005)
 
 
+def leaves_at_most(octets, memory, work, rounds=8):
+    """Whether one round of work adds no more than that to memory().  Room that
+    is kept for reuse grows in the first rounds, with the most that was under
+    way at once; what is lost grows in each."""
+    for _ in range(rounds):
+        before = memory()
+        work()
+        if memory() - before <= octets:
+            return True
+    return False
+
+
 _port_locks = []
 
 

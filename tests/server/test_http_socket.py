@@ -160,15 +160,15 @@ def test_timeout(start):
     server = start(http_lua(BODY + """
         socket:settimeout(50)
         ngx.say(socket:receive(10))
+        ngx.flush(true)
         socket:settimeouts(1000, 1000, 5000)
         ngx.say(socket:receive(2))
     """, location="lua_socket_log_errors off;"))
     with client(server) as s:
         s.sendall(post(5) + b"abc")
-        time.sleep(0.2)
+        until(s, b"niltimeoutabc\n")
         s.sendall(b"de")
-        got = to_end(s)
-    assert b"niltimeoutabc\n" in got and b"de\n" in got
+        assert b"de\n" in to_end(s)
 
 
 def test_who_waits_to_be_told_is_told(start):
@@ -184,17 +184,16 @@ def test_who_waits_to_be_told_is_told(start):
 def test_light_threads_share_it(start):
     server = start(http_lua(BODY + """
         local t = ngx.thread.spawn(function() return socket:receive(4) end)
-        ngx.sleep(0.01)
         ngx.say(socket:receive(1))
+        ngx.flush(true)
         local _, data = ngx.thread.wait(t)
         ngx.say(data)
     """))
     with client(server) as s:
         s.sendall(post(4))
-        time.sleep(0.1)
+        assert b"nil" in until(s, b"socket busy reading")
         s.sendall(b"abcd")
-        got = to_end(s)
-    assert b"nilsocket busy reading" in got and b"abcd\n" in got
+        assert b"abcd\n" in to_end(s)
 
 
 def test_it_belongs_to_its_request(start):
