@@ -32,6 +32,7 @@ import time
 import urllib.error
 import urllib.request
 
+import dns.exception
 import dns.flags
 import dns.message
 import dns.query
@@ -53,10 +54,14 @@ class Failed(Exception):
 
 
 def wait_for(condition, seconds=10.0, what="the condition"):
-    """Returns the first true value of condition(), asked every few ms."""
+    """Returns the first true value of condition(), asked every few ms.  It is
+    not true either while a query in it has no answer in time."""
     deadline = time.monotonic() + seconds
     while True:
-        value = condition()
+        try:
+            value = condition()
+        except dns.exception.Timeout:
+            value = None
         if value:
             return value
         if time.monotonic() > deadline:
