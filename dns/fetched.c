@@ -18,6 +18,7 @@ typedef struct entry_s {
     bool below_known;
     bool is_deferred;       /* asked for when it is known to exist */
     bool exists;            /* has records or descendants */
+    bool is_checked;        /* for conflicts */
     struct entry_s *parent; /* NULL: of the apex */
     const dns_name_t *apex; /* own_apex, or that of another entry */
     dns_name_t name;
@@ -326,6 +327,7 @@ next_entry(dns_fetched_t *set)
     entry->below_known = false;
     entry->is_deferred = false;
     entry->exists = false;
+    entry->is_checked = false;
     entry->builder.size = 0;
     return entry;
 }
@@ -627,6 +629,27 @@ dns_fetched_resolve_below(dns_fetched_t *set, uint32_t zone_id,
             entry->exists =
                 entry->exists || dns_ancestors_has(ancestors, &entry->name);
             entry->below_known = true;
+        }
+    }
+}
+
+void
+dns_fetched_resolve_conflicts(dns_fetched_t *set, dns_fetched_conflict_t visit,
+                              void *data)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        entry_t *entry = set->entries[i];
+        dns_conflict_t conflict;
+
+        if (entry->is_checked || !entry->rows_known) {
+            continue;
+        }
+
+        entry->is_checked = true;
+
+        while (dns_conflict_remove(&entry->builder, entry->parent == NULL,
+                                   &conflict)) {
+            visit(data, &entry->name, &conflict);
         }
     }
 }

@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "dns/ancestors.h"
+#include "dns/conflict.h"
 #include "dns/engine.h"
 #include "dns/source.h"
 #include "dns/status.h"
@@ -110,6 +111,14 @@ DNS_EXPORT void dns_fetched_restart(dns_fetched_t *set);
    records. */
 DNS_EXPORT void dns_fetched_resolve_below(dns_fetched_t *set, uint32_t zone_id,
                                           const dns_ancestors_t *ancestors);
+
+/* What may not stand at one name (dns/conflict.h) is left out, of the names
+   whose records have come; visit is told. */
+typedef void (*dns_fetched_conflict_t)(void *data, const dns_name_t *name,
+                                       const dns_conflict_t *conflict);
+DNS_EXPORT void dns_fetched_resolve_conflicts(dns_fetched_t *set,
+                                              dns_fetched_conflict_t visit,
+                                              void *data);
 
 /* All that was wanted is known now. */
 void dns_fetched_settle(dns_fetched_t *set);

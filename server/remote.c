@@ -478,9 +478,22 @@ can_ask_again(dns_remote_t *fetch, dns_status_t status)
 
 
 static void
+note_conflict(void *data, const dns_name_t *name,
+              const dns_conflict_t *conflict)
+{
+    char what[DNS_CONFLICT_TEXT_SIZE];
+    dns_conflict_text(what, name, conflict);
+    remote_note_skipped(data, 0, what, conflict->reason);
+}
+
+
+static void
 on_fetched(remote_job_t *job, dns_status_t status)
 {
     dns_remote_t *fetch = job->data;
+    if (status == DNS_OK && job->set != NULL) {
+        dns_fetched_resolve_conflicts(job->set, note_conflict, job->store);
+    }
     if (status == DNS_OK && fetch->wanted != 0) {
         next_store(fetch);
     } else if (status != DNS_OK && can_ask_again(fetch, status)) {

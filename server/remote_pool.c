@@ -504,7 +504,7 @@ remote_note_skipped(remote_store_t *store, uint64_t id, const char *name,
     if (!is_new_skip(store, ngx_max(hash, 1))) {
         return;
     }
-    if (store->conf->options->is_redis) {
+    if (store->conf->options->is_redis || id == 0) {
         ngx_log_error(NGX_LOG_WARN, worker_log(), 0,
                       "dns_store %s: %s: not served: %s", store->conf->name,
                       name, reason);

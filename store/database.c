@@ -1,6 +1,7 @@
 #include "store/database.h"
 
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,16 @@ store_database_free(store_database_t *db)
     free(db);
 }
 
+unsigned
+database_timeout_ms(const store_database_t *db)
+{
+    const int64_t ms = DATABASE_TIMEOUTS * (int64_t) db->options->timeout_ms;
+
+    return ms < DATABASE_TIMEOUT_MIN_MS ? DATABASE_TIMEOUT_MIN_MS
+           : ms > UINT_MAX / 2          ? UINT_MAX / 2
+                                        : (unsigned) ms;
+}
+
 dns_status_t
 database_fail(store_database_t *db, dns_status_t status, const char *text)
 {
@@ -59,15 +70,43 @@ database_fail(store_database_t *db, dns_status_t status, const char *text)
 }
 
 void
+store_left_out_note(store_left_out_t *left_out, const dns_name_t *apex,
+                    const char *what, const char *reason)
+{
+    const size_t used = strlen(left_out->text);
+    char zone[DNS_NAME_TEXT_SIZE];
+    char line[STORE_LEFT_OUT_SIZE];
+
+    (void) dns_name_to_text(zone, apex->octets);
+
+    const int size =
+        snprintf(line, sizeof(line), "zone %s: %s: %s\n", zone, what, reason);
+
+    if (size > 0 && (size_t) size < sizeof(left_out->text) - used) {
+        memcpy(left_out->text + used, line, (size_t) size + 1);
+    }
+}
+
+void
+database_leave_out(store_database_t *db, const char *what, const char *reason)
+{
+    db->skipped++;
+
+    if (db->left_out != NULL) {
+        store_left_out_note(db->left_out, &db->apex, what, reason);
+    }
+}
+
+void
 database_take_record(void *data, const store_record_t *record,
                      const char *reason)
 {
     database_taking_t *taking = data;
-
-    (void) reason;
+    char name[DNS_NAME_TEXT_SIZE];
 
     if (record == NULL) {
-        taking->db->skipped++;
+        (void) dns_name_to_text(name, taking->name);
+        database_leave_out(taking->db, name, reason);
         return;
     }
 
@@ -103,7 +142,8 @@ database_connect(store_database_t *db)
     }
 
     for (unsigned i = 0; i < hosts->count && status == DNS_ESTORE; i++) {
-        deadline_narrow(DATABASE_TIMEOUT_MS / hosts->count); /* for the next */
+        deadline_narrow(database_timeout_ms(db) /
+                        hosts->count); /* for the next */
         status = db->driver->connect(db, hosts->host[i].address,
                                      hosts->host[i].port);
     }
@@ -181,7 +221,7 @@ static void
 begin_call(store_database_t *db, char *error)
 {
     pthread_mutex_lock(&db->lock);
-    deadline_begin(DATABASE_TIMEOUT_MS);
+    deadline_begin(database_timeout_ms(db));
     db->error = error;
     error[0] = '\0';
 }
@@ -330,25 +370,6 @@ find_parameters(store_database_t *db, const dns_name_t *apex, json_t **root)
     return NULL;
 }
 
-/* Adds a line; the count is the caller's. */
-static void
-note_left_out(store_left_out_t *left_out, const dns_name_t *apex,
-              const char *what, const char *reason)
-{
-    const size_t used = strlen(left_out->text);
-    char zone[DNS_NAME_TEXT_SIZE];
-    char line[STORE_LEFT_OUT_SIZE];
-
-    (void) dns_name_to_text(zone, apex->octets);
-
-    const int size =
-        snprintf(line, sizeof(line), "zone %s: %s: %s\n", zone, what, reason);
-
-    if (size > 0 && (size_t) size < sizeof(left_out->text) - used) {
-        memcpy(left_out->text + used, line, (size_t) size + 1);
-    }
-}
-
 /* A zone that PowerDNS has transferred.  Without its proofs it is served as
    well, which is told. */
 static dns_status_t
@@ -370,10 +391,10 @@ complete(store_database_t *db, const dns_name_t *apex, store_nodes_t *nodes)
     json_decref(root);
 
     if (status == DNS_ECONFLICT) {
-        note_left_out(db->left_out, apex, "NSEC3",
-                      "there is no metadata NSEC3PARAM that leads to the "
-                      "signed hashes: answers say without proof what "
-                      "does not exist");
+        store_left_out_note(db->left_out, apex, "NSEC3",
+                            "there is no metadata NSEC3PARAM that leads to the "
+                            "signed hashes: answers say without proof what "
+                            "does not exist");
         return DNS_OK;
     }
 

@@ -60,6 +60,10 @@ typedef struct {
                                        type, reason */
 } store_left_out_t;
 
+/* Adds a line; the count is the caller's. */
+void store_left_out_note(store_left_out_t *left_out, const dns_name_t *apex,
+                         const char *what, const char *reason);
+
 /* All nodes of a zone, sorted, with the NSEC and NSEC3 that a secondary server
    of PowerDNS does not keep; what does not parse is added to *left_out.
    DNS_ENOTFOUND: no such zone. */

@@ -351,7 +351,7 @@ store_database_commit(store_database_t *db, store_edit_t *edit,
     }
 
     pthread_mutex_lock(&db->lock);
-    deadline_begin(DATABASE_TIMEOUT_MS);
+    deadline_begin(database_timeout_ms(db));
     db->error = error;
     status = commit(&w);
 

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "dns/conflict.h"
 #include "dns/octets.h"
 #include "dns/rdata.h"
 #include "dns/type.h"
@@ -17,28 +18,6 @@ store_fail_at(char *error, dns_status_t status, const uint8_t *name,
     return status;
 }
 
-/* RFC 1034 section 3.6.2, RFC 4034 section 2.5 and RFC 3007 section 3.1. */
-static bool
-may_stand_beside_cname(uint16_t type)
-{
-    return type == DNS_TYPE_CNAME || type == DNS_TYPE_RRSIG ||
-           type == DNS_TYPE_NSEC || type == DNS_TYPE_KEY;
-}
-
-static bool
-has_cname_beside_other_data(const dns_node_t *node)
-{
-    dns_rrset_t rrset;
-
-    for (size_t at = 0; dns_node_next(node, &at, &rrset);) {
-        if (!may_stand_beside_cname(rrset.type)) {
-            return true;
-        }
-    }
-
-    return false;
-}
-
 static const char *
 check_apex(const dns_node_t *node, bool may_lack_ns)
 {
@@ -46,10 +25,6 @@ check_apex(const dns_node_t *node, bool may_lack_ns)
 
     if (!dns_node_find(node, DNS_TYPE_SOA, &rrset)) {
         return "no SOA record at the top of the zone";
-    }
-
-    if (rrset.count != 1) {
-        return "more than one SOA record";
     }
 
     if (!may_lack_ns && !dns_node_find(node, DNS_TYPE_NS, &rrset)) {
@@ -66,29 +41,10 @@ check_apex(const dns_node_t *node, bool may_lack_ns)
 static const char *
 check_node(const dns_node_t *node, bool is_apex, bool may_lack_ns)
 {
-    dns_rrset_t rrset;
-    dns_rrset_t other;
+    dns_conflict_t conflict;
 
-    if (dns_node_find(node, DNS_TYPE_CNAME, &rrset)) {
-        if (has_cname_beside_other_data(node)) {
-            return "CNAME beside other data";
-        }
-        if (rrset.count != 1) {
-            return "more than one CNAME record";
-        }
-    }
-
-    if (dns_node_find(node, DNS_TYPE_DNAME, &rrset)) {
-        if (rrset.count != 1) { /* RFC 6672 section 2.4 */
-            return "more than one DNAME record";
-        }
-        if (!is_apex && dns_node_find(node, DNS_TYPE_NS, &other)) {
-            return "DNAME beside NS below the top of the zone";
-        }
-    }
-
-    if (!is_apex && dns_node_find(node, DNS_TYPE_SOA, &rrset)) {
-        return "SOA record below the top of the zone";
+    if (dns_conflict_find(node, is_apex, &conflict)) {
+        return conflict.reason;
     }
 
     return is_apex ? check_apex(node, may_lack_ns) : NULL;

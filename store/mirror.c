@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client/deadline.h"
+#include "dns/conflict.h"
 #include "dns/type.h"
 #include "store/file.h"
 #include "store/private/database.h"
@@ -209,6 +210,23 @@ add_node(store_edit_t *edit, const store_named_node_t *named)
     return status;
 }
 
+/* What an edit is refused for is left out, as live stores do. */
+static void
+resolve_conflicts(const run_t *run, const dns_name_t *apex,
+                  store_named_node_t *named)
+{
+    const bool is_apex = named->name.label_count == apex->label_count;
+    char what[DNS_CONFLICT_TEXT_SIZE];
+    dns_conflict_t conflict;
+
+    while (dns_conflict_remove(&named->builder, is_apex, &conflict)) {
+        dns_conflict_text(what, &named->name, &conflict);
+        run->report->left_out.count++;
+        store_left_out_note(&run->report->left_out, apex, what,
+                            conflict.reason);
+    }
+}
+
 static dns_status_t
 commit_nodes(const run_t *run, const dns_name_t *apex,
              const store_nodes_t *nodes)
@@ -224,6 +242,7 @@ commit_nodes(const run_t *run, const dns_name_t *apex,
     store_edit_allow_no_ns(edit);
 
     for (size_t i = 0; status == DNS_OK && i < nodes->count; i++) {
+        resolve_conflicts(run, apex, &nodes->nodes[i]);
         status = add_node(edit, &nodes->nodes[i]);
     }
 
@@ -463,8 +482,10 @@ follow(const run_t *run)
     dns_status_t status = store_database_list(run->mirror->options.database,
                                               run->only, &listing, run->error);
 
-    for (size_t i = 0; status == DNS_OK && i < listing.count; i++) {
-        status = follow_zone(run, &listing.zones[i]);
+    /* A zone comes before the one that it lies in, which would else answer for
+       its names. */
+    for (size_t i = listing.count; status == DNS_OK && i > 0; i--) {
+        status = follow_zone(run, &listing.zones[i - 1]);
     }
 
     if (status == DNS_OK) {
@@ -481,7 +502,7 @@ follow(const run_t *run)
 static dns_status_t
 follow_in_time(const run_t *run)
 {
-    deadline_begin_run(DATABASE_TIMEOUT_MS);
+    deadline_begin_run(database_timeout_ms(run->mirror->options.database));
 
     dns_status_t status = follow(run);
 

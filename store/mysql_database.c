@@ -3,6 +3,7 @@
 #include <errmsg.h>
 #include <mysql.h>
 #include <mysqld_error.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,7 +49,7 @@ connect_to(store_database_t *db, const char *host, uint16_t port)
     }
 
     db->link = link;
-    mysql_set_options(link->mysql, o, DATABASE_TIMEOUT_MS / 1000);
+    mysql_set_options(link->mysql, o, (database_timeout_ms(db) + 999) / 1000);
 
     if (mysql_real_connect(link->mysql, host, o->user, o->password, o->database,
                            port, o->unix_socket,
@@ -258,11 +259,15 @@ add_json_row(database_taking_t *taking, const store_row_t *row)
 
 /* A row that is not served and is not to be lost: id is the sixth column. */
 static void
-skip_row(store_database_t *db, const MYSQL_RES *rows, MYSQL_ROW row)
+skip_row(store_database_t *db, const MYSQL_RES *rows, MYSQL_ROW row,
+         const char *reason)
 {
     my_link_t *link = db->link;
+    char what[DNS_NAME_TEXT_SIZE + DNS_MNEMONIC_SIZE];
 
-    db->skipped++;
+    snprintf(what, sizeof(what), "%s %s", row[0] == NULL ? "NULL" : row[0],
+             row[1] == NULL ? "NULL" : row[1]);
+    database_leave_out(db, what, reason);
 
     if (!db->reads_parked && mysql_num_fields((MYSQL_RES *) rows) > 5 &&
         row[5] != NULL) {
@@ -297,12 +302,12 @@ add_row(store_database_t *db, MYSQL_RES *rows, MYSQL_ROW row,
     };
     uint8_t name[DNS_NAME_MAX];
     store_record_t record;
-    const char *reason;
+    const char *reason = "cannot be read";
 
     if (row[0] == NULL || has_final_dot(row[0], sizes[0]) ||
         dns_name_from_text(name, row[0], sizes[0], NULL, NULL) != DNS_OK ||
         !dns_name_is_within(name, db->apex.octets)) {
-        skip_row(db, rows, row);
+        skip_row(db, rows, row, "not a name of the zone");
         return DNS_OK;
     }
 
@@ -317,7 +322,7 @@ add_row(store_database_t *db, MYSQL_RES *rows, MYSQL_ROW row,
 
     if (status != DNS_OK) {
         if (status != DNS_ENOTFOUND) {
-            skip_row(db, rows, row);
+            skip_row(db, rows, row, reason);
         }
         return DNS_OK;
     }
@@ -332,7 +337,7 @@ add_row(store_database_t *db, MYSQL_RES *rows, MYSQL_ROW row,
 
     if (db->skipped > skipped) {
         db->skipped = skipped;
-        skip_row(db, rows, row);
+        skip_row(db, rows, row, "too many records at one name");
     }
 
     return taking.status;

@@ -10,11 +10,10 @@
 #include "store/private/edit.h"
 #include "store/records.h"
 
-enum {
-    DATABASE_TIMEOUT_MS = 10000
-}; /* of a call as a whole; what has to move
-       many octets has longer, as long as
-       they do move */
+/* Of a call as a whole, which has several queries and may wait for locks: so
+   many times "timeout", which is of one query.  What has to move many octets
+   has longer, as long as they do move. */
+enum { DATABASE_TIMEOUTS = 5, DATABASE_TIMEOUT_MIN_MS = 2000 };
 
 typedef struct {
     dns_status_t (*connect)(store_database_t *db, const char *host,
@@ -98,6 +97,13 @@ struct store_database_s {
 /* Does the edit replace or remove the whole set that is being written?  If not,
    what of it cannot be read stays. */
 bool database_resets(const store_database_t *db, uint16_t type);
+
+/* Counts and notes what is not served: a name, and a type if it is known. */
+void database_leave_out(store_database_t *db, const char *what,
+                        const char *reason);
+
+/* Milliseconds that a call has. */
+unsigned database_timeout_ms(const store_database_t *db);
 
 /* error = text; gives status. */
 dns_status_t database_fail(store_database_t *db, dns_status_t status,

@@ -179,3 +179,69 @@ def test_the_copy_has_one_folder(start, mysql):
     server.allow_log("not the folder")
     code, text = server.test_configuration()
     assert code != 0 and "not the folder" in text
+
+
+def insert(mysql, zone, *rows):
+    for name, rtype, content in rows:
+        mysql.run("INSERT INTO records (domain_id, name, type, content, ttl) SELECT id,"
+                  f" '{name}', '{rtype}', '{content}', 60 FROM domains WHERE name = '{zone}'")
+
+
+# What may not stand in a zone: rows, and what is said of the one that is left out.
+BAD = {
+    "CNAME beside other data": (("both.example.test", "A", "192.0.2.7"),
+                                ("both.example.test", "CNAME", "www.example.test")),
+    "more than one CNAME record": (("two.example.test", "CNAME", "mail.example.test"),
+                                   ("two.example.test", "CNAME", "www.example.test")),
+    "more than one DNAME record": (("d.example.test", "DNAME", "a.test"),
+                                   ("d.example.test", "DNAME", "b.test")),
+    "DNAME beside NS below the top": (("dn.example.test", "DNAME", "a.test"),
+                                      ("dn.example.test", "NS", "ns.a.test")),
+    "SOA record below the top": (("soa.example.test", "SOA", "a. b. 1 2 3 4 5"),
+                                 ("soa.example.test", "A", "192.0.2.7")),
+    "more than one SOA record": (("example.test", "SOA", "a. b. 1 2 3 4 5"),),
+    "an IPv4 address": (("unread.example.test", "A", "192.0.2"),
+                        ("unread.example.test", "AAAA", "2001:db8::7")),
+}
+BAD_NAMES = ("both", "two", "d", "x.d", "dn", "x.dn", "soa", "unread", "www", "none")
+
+
+def test_bad_rows_are_left_out_as_by_a_live_store(start, mysql):
+    for rows in BAD.values():
+        insert(mysql, "example.test", *rows)
+    copy, live = mirror(start, mysql.url), start(CONF % f"dns_store {mysql.url};")
+    wait_for(lambda: first(copy, "www.example.test"))
+
+    def view(server, name, rtype):
+        answer = server.query(name, rtype)
+        return answer.rcode(), answer.answer, answer.authority, answer.additional
+
+    for name in [f"{label}.example.test" for label in BAD_NAMES] + ["example.test"]:
+        for rtype in ("A", "AAAA", "CNAME", "DNAME", "NS", "SOA", "MX", "ANY"):
+            assert view(copy, name, rtype) == view(live, name, rtype), (name, rtype)
+    assert first(copy, "both.example.test") == ["192.0.2.7"]
+    assert first(copy, "two.example.test", "CNAME") == ["www.example.test."]
+    for reason, rows in BAD.items():
+        for server in (copy, live):
+            server.allow_log(reason)
+            lines = [line for line in server.log().splitlines()
+                     if reason in line and rows[0][0] in line]
+            assert len(lines) == 1, (reason, lines)
+        [line] = [line for line in copy.log().splitlines() if reason in line]
+        assert "zone example.test." in line
+        assert any(f" {rtype}: " in line for _, rtype, _ in rows)
+
+
+def test_a_zone_is_copied_before_the_one_that_it_lies_in(start, mysql):
+    for zone in ("p.test", "b.p.test", "a.b.p.test"):
+        mysql.run(f"INSERT INTO domains (name, type) VALUES ('{zone}', 'NATIVE')")
+        insert(mysql, zone, (zone, "SOA", "a. b. 1 2 3 4 5"), (zone, "NS", "a.test"))
+    mysql.run("SET GLOBAL log_output = 'TABLE'; SET GLOBAL general_log = ON")
+    server = mirror(start, mysql.url)
+    wait_for(lambda: first(server, "p.test", "NS"))
+    found = mysql.run("SELECT argument FROM mysql.general_log WHERE argument LIKE"
+                      " '%FROM domains WHERE name = %p.test%' AND argument NOT LIKE"
+                      " '%general_log%' ORDER BY event_time")
+    mysql.run("SET GLOBAL general_log = OFF")
+    asked = [line.split("'")[1] for line in found.splitlines()]
+    assert list(dict.fromkeys(asked)) == ["a.b.p.test", "b.p.test", "p.test"]
