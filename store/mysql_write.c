@@ -2,6 +2,7 @@
 
 #include <errmsg.h>
 #include <mysqld_error.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,15 +87,76 @@ my_read_names(store_database_t *db, const uint8_t *const *names, size_t count,
     return status;
 }
 
+/* A server that is not in strict mode cuts what is too long for its column,
+   with no more than a warning. */
+static bool
+was_cut(store_database_t *db)
+{
+    MYSQL_RES *rows;
+    MYSQL_ROW row;
+    bool is_cut = false;
+
+    if (mysql_warning_count(my_of(db)) == 0 ||
+        mysql_query(my_of(db), "SHOW WARNINGS") != 0 ||
+        (rows = mysql_store_result(my_of(db))) == NULL) {
+        return false;
+    }
+
+    while ((row = mysql_fetch_row(rows)) != NULL) {
+        const unsigned long code =
+            row[1] == NULL ? 0 : strtoul(row[1], NULL, 10);
+
+        is_cut =
+            is_cut || code == WARN_DATA_TRUNCATED || code == ER_DATA_TOO_LONG;
+    }
+
+    mysql_free_result(rows);
+    return is_cut;
+}
+
+static dns_status_t
+run_inserts(store_database_t *db)
+{
+    const my_link_t *link = db->link;
+    const dns_status_t status = my_run(db, &link->inserts);
+
+    if (status == DNS_OK ? !was_cut(db)
+                         : mysql_errno(my_of(db)) != ER_DATA_TOO_LONG) {
+        return status;
+    }
+
+    /* The edit is at fault, not the database. */
+    snprintf(db->error, STORE_ERROR_SIZE,
+             "%.300s: a text of %zu octets is longer than what the column "
+             "content of the table records holds (64000 in PowerDNS's schema)",
+             link->longest_at, link->longest);
+    return DNS_ELIMIT;
+}
+
 static dns_status_t
 send_inserts(store_database_t *db)
 {
     my_link_t *link = db->link;
-    dns_status_t status =
-        link->inserts.size == 0 ? DNS_OK : my_run(db, &link->inserts);
+    dns_status_t status = link->inserts.size == 0 ? DNS_OK : run_inserts(db);
 
     buffer_clear(&link->inserts);
+    link->longest = 0;
     return status;
+}
+
+/* Of the contents that are sent together, the one that may be too long. */
+static void
+note_longest(my_link_t *link, const dns_name_t *name, const char *type,
+             size_t size)
+{
+    char text[DNS_NAME_TEXT_SIZE];
+
+    if (size > link->longest) {
+        link->longest = size;
+        (void) dns_name_to_text(text, name->octets);
+        snprintf(link->longest_at, sizeof(link->longest_at), "%s %s", text,
+                 type);
+    }
 }
 
 dns_status_t
@@ -272,6 +334,7 @@ put_record(store_database_t *db, const dns_name_t *name, const dns_rrset_t *set,
                kind.disabled);
     my_put_quoted(out, link->mysql, rest, strlen(rest));
     buffer_put(out, ")");
+    note_longest(link, name, kind.type, strlen(rest));
     return out->size > BATCH_SIZE ? send_inserts(db) : DNS_OK;
 }
 

@@ -5,6 +5,7 @@
    writes. */
 
 #include "dns/rdata.h"
+#include "dns/type.h"
 #include "store/buffer.h"
 #include "store/private/database.h"
 #include "store/private/mysql.h"
@@ -17,6 +18,8 @@ typedef struct {
     buffer_t unread;  /* ", ID": rows that the transaction has found and that
                          cannot be read */
     char content[MY_CONTENT_SIZE];
+    size_t longest; /* octets: of the contents in inserts */
+    char longest_at[DNS_NAME_TEXT_SIZE + DNS_MNEMONIC_SIZE]; /* its record */
 } my_link_t;
 
 static inline MYSQL *

@@ -128,14 +128,6 @@ list_keys(store_database_t *db, const redisReply *keys, store_listing_t *out)
     return status;
 }
 
-static bool
-is_scan(const redisReply *reply)
-{
-    return reply->elements == 2 &&
-           reply->element[0]->type == REDIS_REPLY_STRING &&
-           reply->element[1]->type == REDIS_REPLY_ARRAY;
-}
-
 /* The zones of the node in use. */
 static dns_status_t
 list_node(store_database_t *db, void *data)
@@ -150,17 +142,20 @@ list_node(store_database_t *db, void *data)
     do {
         redisReply *reply = redis_check_reply(
             db,
-            redis_call(db, "SCAN %s MATCH %s COUNT 1000 TYPE hash", cursor,
-                       pattern),
+            redis_call(db, "SCAN %s MATCH %s COUNT %d TYPE hash", cursor,
+                       pattern, STORE_REDIS_SCAN_COUNT),
             REDIS_REPLY_ARRAY);
 
         if (reply == NULL) {
             return DNS_ESTORE;
         }
 
-        if (!is_scan(reply)) {
+        const char *fault = store_redis_scan_fault(reply);
+
+        if (fault != NULL) {
+            status = database_fail(db, DNS_ESTORE, fault);
             freeReplyObject(reply);
-            return database_fail(db, DNS_ESTORE, "not a reply to SCAN");
+            return status;
         }
 
         snprintf(cursor, sizeof(cursor), "%s", reply->element[0]->str);
@@ -246,7 +241,7 @@ take_fields(store_database_t *db, const redisReply *reply, store_nodes_t *out)
             store_redis_name(field->str, field->len, &db->apex, name)) {
             status = take_field(db, name, reply->element[i + 1], out);
         } else if (strcmp(field->str, STORE_PARKED_FIELD) != 0) {
-            db->skipped++;
+            database_leave_out(db, "a field", "not a name of the zone");
         }
     }
 

@@ -102,3 +102,22 @@ store_redis_name(const char *field, size_t size, const dns_name_t *apex,
     store_redis_field(&found, apex, sought);
     return strlen(sought) == size && memcmp(sought, field, size) == 0;
 }
+
+const char *
+store_redis_scan_fault(const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_ERROR) {
+        return reply->str;
+    }
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+        reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[1]->type != REDIS_REPLY_ARRAY) {
+        return "not a reply to SCAN";
+    }
+
+    return reply->element[1]->elements > STORE_REDIS_SCAN_MAX
+               ? "a reply to SCAN with over 10000 keys, where 1000 were asked "
+                 "for"
+               : NULL;
+}

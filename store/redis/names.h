@@ -3,6 +3,7 @@
 
 /* Zones as keys and names as fields: PREFIX zone. SUFFIX, "@", "www", "*.x". */
 
+#include <hiredis/hiredis.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -15,6 +16,11 @@ enum {
     STORE_REDIS_PATTERN_SIZE = 4 * STORE_REDIS_AFFIX_MAX + 4,
 }; /* bytes, each with its NUL */
 
+enum {
+    STORE_REDIS_SCAN_COUNT = 1000, /* keys that SCAN is asked for */
+    STORE_REDIS_SCAN_MAX = 10 * STORE_REDIS_SCAN_COUNT,
+};
+
 /* prefix, suffix: NULL: none. */
 void store_redis_key(const char *prefix, const char *suffix,
                      const dns_name_t *apex, char *key);
@@ -25,6 +31,11 @@ bool store_redis_apex(const char *prefix, const char *suffix, const char *key,
 
 /* What SCAN matches the zones' keys with. */
 void store_redis_pattern(const char *prefix, const char *suffix, char *pattern);
+
+/* What is wrong with a reply to SCAN; NULL: nothing.  A server gives about as
+   many keys as it was asked for; one that gives any number at once would keep
+   the worker from its queries. */
+const char *store_redis_scan_fault(const redisReply *reply);
 
 /* name: at or below apex; field: DNS_NAME_TEXT_SIZE bytes. */
 void store_redis_field(const dns_name_t *name, const dns_name_t *apex,

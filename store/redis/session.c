@@ -114,8 +114,9 @@ put_scan(store_redis_t *db, redis_job_t *job, const char *cursor)
     store_redis_pattern(db->options->prefix, db->options->suffix, pattern);
 
     /* The types of keys are told apart by the server. */
-    int size = redisFormatCommand(
-        &command, "SCAN %s MATCH %s COUNT 1000 TYPE hash", cursor, pattern);
+    int size =
+        redisFormatCommand(&command, "SCAN %s MATCH %s COUNT %d TYPE hash",
+                           cursor, pattern, STORE_REDIS_SCAN_COUNT);
 
     redis_job_put(db, job, command, size);
 }
@@ -221,13 +222,10 @@ add_zone(const store_redis_t *db, redis_job_t *job, const redisReply *key)
 static void
 read_keys(store_redis_t *db, redis_job_t *job, const redisReply *reply)
 {
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-        reply->element[0]->type != REDIS_REPLY_STRING ||
-        reply->element[1]->type != REDIS_REPLY_ARRAY) {
-        redis_job_fail(job, DNS_ESTORE,
-                       reply->type == REDIS_REPLY_ERROR
-                           ? reply->str
-                           : "not a reply to SCAN");
+    const char *fault = store_redis_scan_fault(reply);
+
+    if (fault != NULL) {
+        redis_job_fail(job, DNS_ESTORE, fault);
         return;
     }
 

@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import threading
+import time
 
 import dns.rcode
 import pytest
@@ -558,3 +559,37 @@ def test_thousands_of_bad_rows_do_not_flood_the_log(start, mysql):
     for i in range(300):
         server.query(f"b{i}.a.test")
     assert server.log().count("not served") == first
+
+
+# 4 octets of text for each one of the data.
+LONG_TEXT = " ".join('"' + "\\200" * 250 + '"' for _ in range(65))
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_text_that_is_too_long_for_its_column(start, mysql, strict):
+    mysql.db.run("SET GLOBAL sql_mode = '%s'" % ("STRICT_TRANS_TABLES" if strict else ""))
+    server = serve(start, mysql)
+    mysql.db.run("SET GLOBAL sql_mode = DEFAULT")
+    before = server.http("/dns/zones/a.test").json()
+    for reply in (put(server, "a.test/long/TXT", LONG_TEXT),
+                  patch(server, "a.test", {"name": "b", "type": "A", "records": ["192.0.2.9"]},
+                        {"name": "long", "type": "TXT", "records": ["short", LONG_TEXT]})):
+        assert reply.status == 400, reply.text
+        assert "long.a.test. TXT: a text of 65" in reply.text
+        assert "column content" in reply.text and "64000" in reply.text
+    assert server.http("/dns/zones/a.test").json() == before
+    assert put(server, "a.test/long/TXT", LONG_TEXT[:63900].rsplit(" ", 1)[0]).status == 201
+
+
+def test_an_edit_has_five_times_the_timeout(start, zones):
+    """10 s, as before "timeout" was obeyed here, are too long then."""
+    proxy = Proxy(zones.port)
+    server = serve(start, zones, "timeout=100ms poll=50ms", workers=1, url=zones.url(proxy.port))
+    server.allow_log("")
+    proxy.mode = "hole"
+    began = time.monotonic()
+    assert put(server, "a.test/www/A", "192.0.2.5").status >= 500
+    assert 1.9 < time.monotonic() - began < 9
+    proxy.mode = "pass"
+    proxy.cut()
+    wait_for(lambda: put(server, "a.test/www/A", "192.0.2.6").status == 200)

@@ -371,6 +371,37 @@ noise_ends_jobs_or_is_ignored(void **state)
     }
 }
 
+/* A zone list without a cluster: two settings, then SCAN. */
+static const char *
+listing_of(unsigned keys)
+{
+    store_redis_t *db = make("redis://h");
+    dns_zone_list_t *zones = zone_list();
+    char *text = malloc(64 + (size_t) keys * 32);
+    int size = sprintf(text, "*0\r\n*2\r\n$1\r\n0\r\n*%u\r\n", keys);
+
+    for (unsigned i = 0; i < keys; i++) {
+        size += sprintf(text + size, "$12\r\nz%05u.test.\r\n", i);
+    }
+
+    store_redis_begin_zones(db, zones, NULL);
+    assert_int_equal(feed(db, text), DNS_OK);
+    free(text);
+    dns_zone_list_free(zones);
+    store_redis_free(db);
+    return told;
+}
+
+static void
+a_reply_to_scan_is_bounded(void **state)
+{
+    (void) state;
+    assert_string_equal(listing_of(10000), "end 0 ;");
+    assert_string_equal(listing_of(10001),
+                        "end -7 a reply to SCAN with over 10000 keys, where "
+                        "1000 were asked for;");
+}
+
 static int
 setup(void **state)
 {
@@ -397,6 +428,7 @@ main(void)
         cmocka_unit_test(what_a_sentinel_may_say_else_is_an_error),
         cmocka_unit_test(keyspace_notifications_are_of_hashes_and_keys),
         cmocka_unit_test(a_node_tells_the_cluster_and_its_zones),
+        cmocka_unit_test(a_reply_to_scan_is_bounded),
         cmocka_unit_test(changes_of_zones_are_told),
         cmocka_unit_test(what_else_is_pushed_changes_nothing),
         cmocka_unit_test(noise_ends_jobs_or_is_ignored),
