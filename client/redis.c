@@ -8,8 +8,8 @@
 #include "client/redis_reader.h"
 
 enum {
-    READ_SIZE = 64 * 1024, /* octets */
-    READS_MAX = 16,        /* in one step: others have their turn */
+    READ_SIZE = 16 * 1024, /* octets: a record of TLS */
+    READS_MAX = 64,        /* in one step: others have their turn */
 };
 
 void
@@ -134,7 +134,8 @@ send_output(redis_client_t *r, int ready)
     transport_t *t = &r->transport;
     size_t moved;
 
-    if (t->send_events != 0 && (t->send_events & ready) == 0) {
+    if (r->output_size == 0 ||
+        (t->send_events != 0 && (t->send_events & ready) == 0)) {
         return true;
     }
 
@@ -204,6 +205,7 @@ is_talking(const redis_client_t *r)
 static void
 feed(redis_client_t *r, const char *octets, size_t size, uint64_t now_ms)
 {
+    const redisReader *reader = r->reader;
     void *reply;
 
     r->received += size;
@@ -216,7 +218,7 @@ feed(redis_client_t *r, const char *octets, size_t size, uint64_t now_ms)
 
     redisReaderFeed(r->reader, octets, size);
 
-    while (is_talking(r)) {
+    while (is_talking(r) && reader->pos < reader->len) {
         reply = NULL;
 
         if (redis_read_reply(r->reader, &reply) != REDIS_OK) {
@@ -341,12 +343,11 @@ tell_wait(const redis_client_t *r, uint64_t now_ms, client_wait_t *wait)
     }
 }
 
-client_step_t
-redis_client_step(redis_client_t *r, int ready, uint64_t now_ms,
-                  client_wait_t *wait)
+/* What goes on before it is ready, and how it fails. */
+static void
+step_towards_ready(redis_client_t *r, int ready, uint64_t now_ms)
 {
-    if (!is_talking(r) && r->state != REDIS_BROKEN &&
-        connect_further(r, ready, now_ms)) {
+    if (!is_talking(r) && connect_further(r, ready, now_ms)) {
         ready = CLIENT_READ | CLIENT_WRITE; /* as may be by now */
     }
 
@@ -361,6 +362,17 @@ redis_client_step(redis_client_t *r, int ready, uint64_t now_ms,
     if (r->state != REDIS_READY && r->state != REDIS_BROKEN &&
         now_ms >= r->deadline_ms) {
         redis_client_fail(r, "connecting takes too long");
+    }
+}
+
+client_step_t
+redis_client_step(redis_client_t *r, int ready, uint64_t now_ms,
+                  client_wait_t *wait)
+{
+    if (r->state == REDIS_READY) {
+        exchange(r, ready, now_ms);
+    } else if (r->state != REDIS_BROKEN) {
+        step_towards_ready(r, ready, now_ms);
     }
 
     if (r->state == REDIS_BROKEN) {

@@ -14,8 +14,8 @@ enum { TLS_ERROR_SIZE = 128 }; /* bytes of an error text and its NUL */
 
 /* What connections share: the authorities of a file.  NULL: the file cannot be
    read, or there is no memory.  It is the caller's, who releases it. */
-struct ssl_ctx_st *tls_context_new(const char *ca_file);
-void tls_context_release(struct ssl_ctx_st *context);
+CLIENT_EXPORT struct ssl_ctx_st *tls_context_new(const char *ca_file);
+CLIENT_EXPORT void tls_context_release(struct ssl_ctx_st *context);
 
 /* A session over a connected socket that does not block.  name: what the
    certificate has to be for; NULL: any name will do.  NULL: no memory, or the

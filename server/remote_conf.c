@@ -3,6 +3,7 @@
 
 #include <ngx_event_connect.h>
 
+#include "client/tls.h"
 #include "server/private/remote.h"
 
 
@@ -112,6 +113,35 @@ read_words(ngx_conf_t *cf, store_options_t **out)
 }
 
 
+static void
+release_tls(void *data)
+{
+    tls_context_release(data);
+}
+
+
+/* Here, as workers may not be able to read the file. */
+static ngx_int_t
+prepare_tls(ngx_conf_t *cf, remote_conf_t *conf)
+{
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cleanup == NULL) {
+        return NGX_ERROR;
+    }
+    conf->tls = tls_context_new(conf->options->ca_file);
+    if (conf->tls == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "dns_store: ca_file \"%s\" cannot be read as a file "
+                           "of certificates",
+                           conf->options->ca_file);
+        return NGX_ERROR;
+    }
+    cleanup->handler = release_tls;
+    cleanup->data = conf->tls;
+    return NGX_OK;
+}
+
+
 ngx_int_t
 remote_conf_read(ngx_conf_t *cf, remote_conf_t *conf)
 {
@@ -123,7 +153,7 @@ remote_conf_read(ngx_conf_t *cf, remote_conf_t *conf)
     }
     conf->name = conf->options->name;
     conf->hosts = conf->options->hosts;
-    return conf->options->is_tls ? remote_tls_conf(cf, conf) : NGX_OK;
+    return conf->options->is_tls ? prepare_tls(cf, conf) : NGX_OK;
 }
 
 
@@ -135,33 +165,10 @@ remote_host(const remote_store_t *store)
 }
 
 
-ngx_int_t
-remote_address(const remote_conf_t *conf, const store_host_t *host,
-               ngx_sockaddr_t *out, socklen_t *size)
+ngx_uint_t
+remote_is_address(const char *text)
 {
-    ngx_memzero(out, sizeof(*out));
-    if (host == NULL) {
-        const char *path = conf->options->unix_socket;
-        out->sockaddr_un.sun_family = AF_UNIX;
-        ngx_memcpy(out->sockaddr_un.sun_path, path, ngx_strlen(path));
-        *size = sizeof(struct sockaddr_un);
-        return NGX_OK;
-    }
-    if (ngx_strchr(host->address, ':') != NULL) {
-        out->sockaddr_in6.sin6_family = AF_INET6;
-        *size = sizeof(struct sockaddr_in6);
-        if (inet_pton(AF_INET6, host->address, &out->sockaddr_in6.sin6_addr) !=
-            1) {
-            return NGX_ERROR;
-        }
-    } else {
-        out->sockaddr_in.sin_family = AF_INET;
-        *size = sizeof(struct sockaddr_in);
-        if (inet_pton(AF_INET, host->address, &out->sockaddr_in.sin_addr) !=
-            1) {
-            return NGX_ERROR;
-        }
-    }
-    ngx_inet_set_port(&out->sockaddr, host->port);
-    return NGX_OK;
+    struct in6_addr any;
+    return inet_pton(AF_INET, text, &any) == 1 ||
+           inet_pton(AF_INET6, text, &any) == 1;
 }

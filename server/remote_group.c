@@ -222,8 +222,6 @@ remote_group_node(remote_store_t *store, const char *address, in_port_t port,
                   ngx_uint_t is_master)
 {
     const store_host_t host = {address, port};
-    ngx_sockaddr_t to;
-    socklen_t size;
     if (address[0] == '\0') { /* itself */
         store->masters_told |= is_master ? 1u << store->number : 0;
         return;
@@ -236,8 +234,7 @@ remote_group_node(remote_store_t *store, const char *address, in_port_t port,
             return;
         }
     }
-    if (!ngx_exiting &&
-        remote_address(store->conf, &host, &to, &size) == NGX_OK) {
+    if (!ngx_exiting && remote_is_address(address)) {
         open_member(store->group, &host, 0);
         store->masters_told |= is_master ? 1u << (dns_remote_count - 1) : 0;
     }

@@ -6,26 +6,24 @@
  * PREFIX zone. SUFFIX, field = owner name below the zone ("@", "www", "*.x"),
  * value = JSON (store/records.h).
  *
- * This is the protocol without any I/O: the caller moves the bytes, over a
- * cosocket or a plain socket.  Up to STORE_REDIS_JOBS_MAX jobs are under way at
- * once; their replies come in order.
+ * This is a machine that never waits (client/wait.h), for live queries.  Up to
+ * STORE_REDIS_JOBS_MAX jobs are under way at once; their replies come in order.
  *
+ *     store_redis_open(db, host, now);
+ *     store_redis_step() until store_redis_is_ready(db)
  *     store_redis_begin_fetch(db, set, job);
- *     while (store_redis_jobs(db) > 0) {
- *         send store_redis_output() and tell store_redis_sent()
- *         receive some octets
- *         if (store_redis_feed(db, octets, size) != DNS_OK) {
- *             close the connection: it and the jobs under way have failed
- *         }
- *     }
+ *     store_redis_step() until its end is told to callbacks.done
  *
- * Each job's end is told to options.done, in order.
+ * CLIENT_DONE: there are no jobs; a step when there is something to read then
+ * sees whether the connection still is there.  CLIENT_ERROR: it and the jobs
+ * under way have failed; free it.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/wait.h"
 #include "dns/fetched.h"
 #include "dns/status.h"
 #include "dns/zone_list.h"
@@ -63,6 +61,7 @@ typedef struct {
     void *done_data;
     store_redis_node_t node; /* for a cluster */
     void *node_data;
+    struct ssl_ctx_st *tls; /* borrowed (client/tls.h); NULL: no TLS */
 } store_redis_callbacks_t;
 
 /* A connection to one server, or one node, of a store.  options are acquired;
@@ -76,25 +75,20 @@ DNS_EXPORT void store_redis_free(store_redis_t *db);
 /* The serial of zones whose SOA has none: let it rise with each change. */
 DNS_EXPORT void store_redis_set_serial(store_redis_t *db, uint32_t serial);
 
-/* Jobs under way.  Beginning one more than STORE_REDIS_JOBS_MAX is an error of
-   the caller. */
-DNS_EXPORT unsigned store_redis_jobs(const store_redis_t *db);
+/* Begins to connect to the host, which is an address (NULL: to the Unix
+   socket), asks a sentinel, logs in: within the store's timeout. */
+DNS_EXPORT void store_redis_open(store_redis_t *db, const store_host_t *host,
+                                 uint64_t now_ms);
 
-/* AUTH and SELECT, and something that is replied to: by ROLE a server behind
-   sentinels has to be the master. */
-DNS_EXPORT void store_redis_begin_login(store_redis_t *db, void *job);
+/* Goes on.  May call done() of jobs, which begin others; not free db. */
+DNS_EXPORT client_step_t store_redis_step(store_redis_t *db, int ready,
+                                          uint64_t now_ms, client_wait_t *wait);
 
-/* Where a sentinel says that the master is. */
-enum { STORE_REDIS_ADDRESS_SIZE = 256 };
-typedef struct {
-    char address[STORE_REDIS_ADDRESS_SIZE];
-    uint16_t port;
-} store_redis_master_t;
+/* It is logged in: jobs may be begun, up to STORE_REDIS_JOBS_MAX. */
+DNS_EXPORT bool store_redis_is_ready(const store_redis_t *db);
 
-/* Asks a sentinel, instead of logging in.  out: borrowed until the job's end.
- */
-DNS_EXPORT void store_redis_begin_master(store_redis_t *db,
-                                         store_redis_master_t *out, void *job);
+/* After CLIENT_ERROR. */
+DNS_EXPORT const char *store_redis_error(const store_redis_t *db);
 
 /* Adds every zone.  Walks over the keys by SCAN: several round trips, and
    Redis serves others between. */
@@ -135,16 +129,5 @@ DNS_EXPORT void store_redis_begin_watch(store_redis_t *db,
 
 /* On a connection that watches: something that is replied to. */
 DNS_EXPORT DNS_MUST_USE dns_status_t store_redis_ping(store_redis_t *db);
-
-/* What is to be sent; borrowed until the next call. */
-DNS_EXPORT const char *store_redis_output(const store_redis_t *db,
-                                          size_t *size);
-DNS_EXPORT void store_redis_sent(store_redis_t *db, size_t size);
-
-/* Takes what was received.  DNS_ESTORE: it is no reply; DNS_ELIMIT: it is too
-   large: close the connection. */
-DNS_EXPORT DNS_MUST_USE dns_status_t store_redis_feed(store_redis_t *db,
-                                                      const char *octets,
-                                                      size_t size);
 
 #endif

@@ -26,7 +26,7 @@ typedef struct {
     store_options_t *options; /* released with the configuration's pool */
     const char *name;         /* for the log */
     store_hosts_t hosts;      /* addresses; none: a Unix socket */
-    ngx_ssl_t *ssl;           /* NULL: no TLS (Redis) */
+    struct ssl_ctx_st *tls;   /* released with it too; NULL: no TLS (Redis) */
 } remote_conf_t;
 
 /* Reads the words of a dns_store directive, which cf->args has; what is wrong
@@ -122,9 +122,6 @@ struct remote_store_s {
 
 extern remote_store_t remote_stores[DNS_REMOTE_STORES_MAX];
 
-/* While the configuration is read: conf->ssl (remote_tls.c). */
-ngx_int_t remote_tls_conf(ngx_conf_t *cf, remote_conf_t *conf);
-
 /* The stores that a directive becomes. */
 ngx_uint_t remote_conf_stores(const remote_conf_t *conf);
 
@@ -172,9 +169,18 @@ void remote_note_skipped(remote_store_t *store, uint64_t id, const char *name,
 /* The host that is in use; NULL: the Unix socket. */
 const store_host_t *remote_host(const remote_store_t *store);
 
-/* Its address as a socket takes it. */
-ngx_int_t remote_address(const remote_conf_t *conf, const store_host_t *host,
-                         ngx_sockaddr_t *out, socklen_t *size);
+/* Is it an address, and no name? */
+ngx_uint_t remote_is_address(const char *text);
+
+/* A descriptor that a protocol machine owns, among nginx's events: handler is
+   called for both directions, with data in the connection.  Whoever reads and
+   writes does so until the system has no more, so that one registration is
+   enough for all that becomes ready later.  *connection: that of another
+   descriptor before, which is forgotten; NULL: none. */
+ngx_int_t remote_descriptor_watch(ngx_connection_t **connection,
+                                  ngx_socket_t fd, ngx_event_handler_pt handler,
+                                  void *data);
+void remote_descriptor_forget(ngx_connection_t **connection);
 
 void remote_pool_open(remote_store_t *store);
 void remote_pool_close(remote_store_t *store);

@@ -2,9 +2,8 @@
 #define SERVER_PRIVATE_REMOTE_WIRE_H
 
 /*
- * A connection to Redis: asks a sentinel where the master is, if there are
- * sentinels, connects, logs in, and moves octets between the socket and
- * store/redis.h.
+ * A connection to Redis: the machine of store/redis.h, whose steps nginx's
+ * events cause.
  */
 
 #include "server/private/remote.h"
@@ -25,14 +24,12 @@ struct remote_wire_s {
     /* It is of no use any more: close it. */
     void (*failed)(remote_wire_t *wire, const char *error);
 
-    ngx_connection_t *connection;
-    store_redis_master_t master; /* what the sentinel said */
-    ngx_event_t flush;
-    enum { WIRE_NONE, WIRE_SENTINEL, WIRE_LOGIN, WIRE_READY } stage;
-    unsigned is_sent : 1;  /* what the stage has to say */
-    unsigned is_over : 1;  /* the stage, with status and error */
+    ngx_connection_t *connection; /* of the machine's descriptor */
+    int events;                   /* what the machine waits for ... */
+    ngx_event_t timer;            /* ... until this at the latest */
+    ngx_event_t flush;            /* posted: commands are to be sent */
+    unsigned is_ready : 1;
     unsigned is_heard : 1; /* something has come; its user clears it */
-    dns_status_t status;
     char error[REMOTE_ERROR_SIZE];
 };
 
@@ -42,13 +39,6 @@ ngx_int_t remote_wire_open(remote_wire_t *wire, const store_host_t *host);
 
 /* Sends what was begun, at the end of this turn of the event loop. */
 void remote_wire_flush(remote_wire_t *wire);
-
-/* TLS.  Begins the handshake: NGX_AGAIN: done() is called, which asks whether
-   the server is to be trusted (NULL: it is). */
-ngx_int_t remote_tls_begin(remote_wire_t *wire,
-                           void (*done)(ngx_connection_t *c));
-const char *remote_tls_check(const remote_wire_t *wire);
-void remote_tls_close(ngx_connection_t *c);
 
 void remote_wire_close(remote_wire_t *wire);
 

@@ -3,7 +3,7 @@
 
 /* Zones as keys and names as fields: PREFIX zone. SUFFIX, "@", "www", "*.x". */
 
-#include <hiredis/hiredis.h>
+#include <hiredis.h>
 #include <stdbool.h>
 #include <stddef.h>
 

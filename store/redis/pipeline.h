@@ -1,15 +1,16 @@
 #ifndef STORE_REDIS_PIPELINE_H
 #define STORE_REDIS_PIPELINE_H
 
-/* A connection's protocol and the jobs on it: pipeline.c has the pipeline and
-   fetches, session.c the log-in, listings and what Redis pushes. */
+/* The jobs on a connection of live queries: pipeline.c begins and ends them,
+   fetch.c fetches records, listing.c lists zones and names, subscription.c
+   hears of changes. */
 
-#include <hiredis.h>
 #include <stdbool.h>
 
+#include "client/redis.h"
 #include "store/redis/names.h"
 
-typedef enum { LOGIN, MASTER, ZONES, OWNERS, FETCH, WATCH } redis_kind_t;
+typedef enum { ZONES, OWNERS, FETCH, WATCH } redis_kind_t;
 
 typedef struct {
     redis_kind_t kind;
@@ -22,7 +23,6 @@ typedef struct {
     dns_zone_list_t *zones;           /* borrowed */
     dns_ancestors_t *owners;          /* borrowed */
     const dns_name_t *apex;           /* borrowed: of owners */
-    store_redis_master_t *master;     /* borrowed */
     const store_redis_watch_t *watch; /* borrowed */
     dns_fetched_t *set;               /* borrowed */
     /* Whose field is read next: replies come in the order of the wants. */
@@ -35,12 +35,7 @@ struct store_redis_s {
     store_options_t *options; /* acquired */
     store_redis_callbacks_t callbacks;
     store_records_t *records; /* borrowed */
-    redisReader *reader;      /* owned */
-    char *output;             /* owned */
-    size_t output_size;
-    size_t output_sent;
-    size_t output_room;
-    size_t received; /* since the last reply */
+    redis_client_t client;
     uint32_t serial;
     uint64_t skipped;
     bool notifies;
@@ -58,8 +53,16 @@ void redis_job_put(store_redis_t *db, redis_job_t *job, char *command,
 /* What goes wrong first is told at the job's end. */
 void redis_job_fail(redis_job_t *job, dns_status_t status, const char *error);
 
-/* Replies to what session.c asks; errors as well. */
-void redis_session_reply(store_redis_t *db, redis_job_t *job,
-                         const redisReply *reply);
+/* Replies to each kind of job; errors as well. */
+void redis_take_fetched(store_redis_t *db, redis_job_t *job,
+                        const redisReply *reply);
+void redis_take_zones(store_redis_t *db, redis_job_t *job,
+                      const redisReply *reply);
+void redis_take_owners(redis_job_t *job, const redisReply *reply);
+void redis_take_change(store_redis_t *db, redis_job_t *job,
+                       const redisReply *reply);
+
+/* All replies to a fetch have come. */
+void redis_settle(const store_redis_t *db, redis_job_t *job);
 
 #endif

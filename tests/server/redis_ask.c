@@ -7,28 +7,24 @@
 
 #include "store_ask.h"
 
-#include <arpa/inet.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "store/redis.h"
 
 static store_redis_t *db;
-static int fd;
 static size_t piece;
 
-static void
-send_output(void)
+/* In the place of libc's. */
+ssize_t
+recv(int fd, void *octets, size_t size, int flags)
 {
-    size_t size;
-    const char *output;
+    return recvfrom(fd, octets, size < piece ? size : piece, flags, NULL, NULL);
+}
 
-    while (output = store_redis_output(db, &size), size > 0) {
-        ssize_t sent = write(fd, output, size < piece ? size : piece);
-
-        assert_true(sent > 0);
-        store_redis_sent(db, (size_t) sent);
-    }
+ssize_t
+send(int fd, const void *octets, size_t size, int flags)
+{
+    return sendto(fd, octets, size < piece ? size : piece, flags, NULL, 0);
 }
 
 static void
@@ -42,21 +38,22 @@ done(void *data, void *job, dns_status_t status, const char *error)
     }
 }
 
+/* Until nothing is under way any more. */
 static void
 run(void)
 {
-    static char octets[1 << 16];
+    client_step_t step;
+    client_wait_t wait;
 
-    while (store_redis_jobs(db) > 0) {
-        send_output();
+    for (int ready = 0; (step = store_redis_step(db, ready, client_now_ms(),
+                                                 &wait)) == CLIENT_WAIT;
+         ready = client_wait_poll(&wait)) {
+        continue;
+    }
 
-        const ssize_t size = read(fd, octets, piece);
-
-        if (size <= 0 ||
-            store_redis_feed(db, octets, (size_t) size) != DNS_OK) {
-            printf("! closed\n");
-            exit(0);
-        }
+    if (step == CLIENT_ERROR) {
+        printf("! %s\n", store_redis_error(db));
+        exit(0);
     }
 }
 
@@ -101,23 +98,16 @@ main(int count, char **values)
         return 2;
     }
 
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port =
-                                      htons(options->hosts.host[0].port),
-                                  .sin_addr = {htonl(INADDR_LOOPBACK)}};
     const store_redis_callbacks_t callbacks = {.skip = print_skipped,
                                                .done = done};
-    dns_status_t status;
 
     piece = (size_t) atoi(values[2]);
-    fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(connect(fd, (void *) &address, sizeof(address)), 0);
     setvbuf(stdout, NULL, _IOLBF, 0);
     assert_int_equal(store_records_new(&records), DNS_OK);
     assert_int_equal(store_redis_new(&db, options, &callbacks, records),
                      DNS_OK);
     store_redis_set_serial(db, 7);
-    store_redis_begin_login(db, &status);
+    store_redis_open(db, &options->hosts.host[0], client_now_ms());
     run();
     printf("\n");
 
@@ -129,6 +119,5 @@ main(int count, char **values)
     store_redis_free(db);
     store_records_free(records);
     store_options_release(options);
-    close(fd);
     return 0;
 }

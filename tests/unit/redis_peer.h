@@ -15,6 +15,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -76,9 +77,12 @@ peer_hang_up(peer_t *peer)
 static inline void
 peer_accept(peer_t *peer)
 {
+    const int yes = 1;
+
     peer_hang_up(peer);
     peer->fd = accept(peer->listener, NULL, NULL);
     assert_true(peer->fd >= 0);
+    (void) setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
 }
 
 static inline void
