@@ -256,7 +256,7 @@ hash_names(const store_nodes_t *nodes, hashes_t *hashes)
 static const hashed_t *
 find_hash(const hashes_t *hashes, const dns_name_t *owner)
 {
-    hashed_t wanted;
+    hashed_t wanted = {.node = NULL};
 
     if (hashes->count == 0 || owner->octets[0] != DNS_NSEC3_LABEL_SIZE ||
         owner->label_count != hashes->apex->label_count + 1) {
