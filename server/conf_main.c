@@ -1,5 +1,6 @@
 /* The directives of the main level, and the module that they belong to. */
 
+#include "client/mysql_guard.h"
 #include "runtime/mysql.h"
 #include "runtime/vm.h"
 #include "server/cache.h"
@@ -12,7 +13,6 @@
 #include "server/private/remote.h"
 #include "server/private/service.h"
 #include "server/statistics.h"
-#include "store/mysql_guard.h"
 
 extern ngx_module_t ngx_resolua_dns_module;
 
@@ -275,8 +275,8 @@ init_module(ngx_cycle_t *cycle)
 static ngx_int_t
 init_process(ngx_cycle_t *cycle)
 {
-    store_mysql_guard(); /* scripts' connections are guarded as well */
-    resolua_mysql_bound = store_mysql_bound;
+    client_mysql_guard(); /* scripts' connections are guarded as well */
+    resolua_mysql_bound = client_mysql_bound;
     if (ngx_process == NGX_PROCESS_WORKER ||
         ngx_process == NGX_PROCESS_SINGLE) {
         dns_descriptors_bound(cycle);

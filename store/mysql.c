@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "store/mysql_guard.h"
+#include "client/mysql_guard.h"
 #include "store/private/mysql.h"
 #include "store/private/mysql_database.h"
 #include "store/private/records.h"
@@ -91,7 +91,7 @@ store_mysql_new(store_mysql_t **out, store_options_t *options,
         return DNS_ENOMEM;
     }
 
-    store_mysql_guard();
+    client_mysql_guard();
     db->options = store_options_acquire(options);
     db->host = host != NULL ? host : &no_host;
     db->has_reversed_names = true; /* until the database says no */
@@ -198,7 +198,7 @@ static void
 fail(store_mysql_t *db)
 {
     db->is_gone = is_lost(mysql_errno(db->link));
-    store_mysql_end(db, DNS_ESTORE, store_mysql_reason(db->link));
+    store_mysql_end(db, DNS_ESTORE, client_mysql_reason(db->link));
 }
 
 static void
@@ -576,11 +576,11 @@ store_mysql_connect(store_mysql_t *db)
     const store_options_t *o = db->options;
 
     begin(db, MYSQL_CONNECTING);
-    store_mysql_bound(o->timeout_ms);
+    client_mysql_bound(o->timeout_ms);
     db->connected =
         mysql_real_connect(db->link, db->host->address, o->user, o->password,
                            o->database, db->host->port, o->unix_socket, 0);
-    store_mysql_bound(0);
+    client_mysql_bound(0);
     advance(db);
 }
 

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/mysql_guard.h"
 #include "dns/rdata_text.h"
 #include "dns/type.h"
-#include "store/mysql_guard.h"
 #include "store/private/mysql.h"
 #include "store/private/mysql_database.h"
 #include "store/private/parked.h"
@@ -18,7 +18,7 @@ dns_status_t
 my_fail(store_database_t *db)
 {
     db->is_overtaken = mysql_errno(my_of(db)) == ER_LOCK_DEADLOCK;
-    return database_fail(db, DNS_ESTORE, store_mysql_reason(my_of(db)));
+    return database_fail(db, DNS_ESTORE, client_mysql_reason(my_of(db)));
 }
 
 static void
@@ -41,7 +41,7 @@ connect_to(store_database_t *db, const char *host, uint16_t port)
     const store_options_t *o = db->options;
     my_link_t *link = calloc(1, sizeof(*link));
 
-    store_mysql_guard();
+    client_mysql_guard();
 
     if (link == NULL || (link->mysql = mysql_init(NULL)) == NULL) {
         free(link);
@@ -53,7 +53,7 @@ connect_to(store_database_t *db, const char *host, uint16_t port)
 
     if (mysql_real_connect(link->mysql, host, o->user, o->password, o->database,
                            port, o->unix_socket,
-                           /* for store_mysql_reason() */
+                           /* for client_mysql_reason() */
                            CLIENT_REMEMBER_OPTIONS) == NULL) {
         dns_status_t status = my_fail(db);
 

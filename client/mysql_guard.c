@@ -1,4 +1,4 @@
-#include "store/mysql_guard.h"
+#include "client/mysql_guard.h"
 
 #include <mysql.h>
 
@@ -193,7 +193,7 @@ may_write(const MARIADB_PVIO *pvio, const uint8_t *packet, size_t size, int fd)
         return true;
     }
 
-    mysql_optionsv(pvio->mysql, MARIADB_OPT_USERDATA, STORE_MYSQL_REFUSAL,
+    mysql_optionsv(pvio->mysql, MARIADB_OPT_USERDATA, CLIENT_MYSQL_REFUSAL,
                    file != NULL ? unreadable_key : unknown_key);
     errno = EACCES;
     return false;
@@ -384,7 +384,7 @@ install(void)
 }
 
 void
-store_mysql_guard(void)
+client_mysql_guard(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -392,7 +392,7 @@ store_mysql_guard(void)
 }
 
 void
-store_mysql_bound(unsigned timeout_ms)
+client_mysql_bound(unsigned timeout_ms)
 {
     if (timeout_ms == 0) {
         deadline_end();
@@ -403,12 +403,12 @@ store_mysql_bound(unsigned timeout_ms)
 
 /* libmariadb's own words for it quote what is in its buffer by then. */
 const char *
-store_mysql_reason(struct st_mysql *link)
+client_mysql_reason(struct st_mysql *link)
 {
     const char *refusal = NULL;
 
     (void) mysql_get_optionv(link, MARIADB_OPT_USERDATA,
-                             (void *) STORE_MYSQL_REFUSAL, &refusal);
+                             (void *) CLIENT_MYSQL_REFUSAL, &refusal);
 
     if (refusal != NULL) {
         return refusal;
