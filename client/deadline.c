@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdint.h>
 
 #include "client/wait.h"
 
@@ -22,6 +21,7 @@ static _Thread_local struct {
     span_t call;
     span_t run;         /* of several calls */
     uint64_t narrow_ms; /* 0: none */
+    uint64_t octets;
 } deadline;
 
 static span_t
@@ -30,10 +30,16 @@ span_of(unsigned timeout_ms)
     return (span_t){.is_set = true, .at_ms = client_now_ms() + timeout_ms};
 }
 
+uint64_t
+deadline_earned(uint64_t octets)
+{
+    return octets / OCTETS_A_MS;
+}
+
 static uint64_t
 end_of(const span_t *span)
 {
-    return span->at_ms + span->octets / OCTETS_A_MS;
+    return span->at_ms + deadline_earned(span->octets);
 }
 
 void
@@ -79,6 +85,13 @@ deadline_moved(size_t octets)
 {
     deadline.call.octets += octets;
     deadline.run.octets += octets;
+    deadline.octets += octets;
+}
+
+uint64_t
+deadline_octets(void)
+{
+    return deadline.octets;
 }
 
 int

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* timeout_ms: without octets. */
 void deadline_begin(unsigned timeout_ms);
@@ -29,6 +30,10 @@ void deadline_narrow(unsigned timeout_ms);
 
 /* So many octets have come or gone. */
 void deadline_moved(size_t octets);
+
+/* All that this thread has ever moved; the milliseconds that so many earn. */
+uint64_t deadline_octets(void);
+uint64_t deadline_earned(uint64_t octets);
 
 /* Milliseconds; 0: it is over; -1: there is none. */
 int deadline_left(void);

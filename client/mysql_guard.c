@@ -269,6 +269,13 @@ look_at_greeting(MARIADB_PVIO *pvio)
 }
 
 static ssize_t
+count_moved(ssize_t octets)
+{
+    deadline_moved(octets > 0 ? (size_t) octets : 0);
+    return octets;
+}
+
+static ssize_t
 read_async(MARIADB_PVIO *pvio, uchar *buffer, size_t size)
 {
     switch (look_at_greeting(pvio)) {
@@ -282,7 +289,12 @@ read_async(MARIADB_PVIO *pvio, uchar *buffer, size_t size)
         break;
     }
 
-    return plain.async_read(pvio, buffer, size);
+    if (deadline_left() == 0) { /* something always comes */
+        errno = ETIMEDOUT;
+        return -1;
+    }
+
+    return count_moved(plain.async_read(pvio, buffer, size));
 }
 
 static int
@@ -323,10 +335,7 @@ read_bounded(MARIADB_PVIO *pvio, uchar *buffer, size_t size)
         return -1;
     }
 
-    const ssize_t count = plain.read(pvio, buffer, size);
-
-    deadline_moved(count > 0 ? (size_t) count : 0);
-    return count;
+    return count_moved(plain.read(pvio, buffer, size));
 }
 
 static ssize_t
@@ -337,17 +346,14 @@ write_bounded(MARIADB_PVIO *pvio, const uchar *buffer, size_t size)
         return -1;
     }
 
-    const ssize_t count = plain.write(pvio, buffer, size);
-
-    deadline_moved(count > 0 ? (size_t) count : 0);
-    return count;
+    return count_moved(plain.write(pvio, buffer, size));
 }
 
 static ssize_t
 write_async(MARIADB_PVIO *pvio, const uchar *buffer, size_t size)
 {
     return may_write(pvio, buffer, size, socket_of(pvio))
-               ? plain.async_write(pvio, buffer, size)
+               ? count_moved(plain.async_write(pvio, buffer, size))
                : -1;
 }
 
@@ -391,16 +397,6 @@ client_mysql_guard(void)
     (void) pthread_once(&once, install);
 }
 
-void
-client_mysql_bound(unsigned timeout_ms)
-{
-    if (timeout_ms == 0) {
-        deadline_end();
-    } else {
-        deadline_begin(timeout_ms);
-    }
-}
-
 /* libmariadb's own words for it quote what is in its buffer by then. */
 const char *
 client_mysql_reason(struct st_mysql *link)
@@ -419,4 +415,14 @@ client_mysql_reason(struct st_mysql *link)
                  "a "
                  "Unix socket"
                : mysql_error(link);
+}
+
+void
+client_mysql_bound(unsigned timeout_ms)
+{
+    if (timeout_ms == 0) {
+        deadline_end();
+    } else {
+        deadline_begin(timeout_ms);
+    }
 }
