@@ -1,5 +1,5 @@
-/* The way to MySQL and MariaDB: libmariadb's calls that do not block
-   (store/mysql.h), woken by the event loop. */
+/* The way to MySQL and MariaDB: nginx's events wait for the jobs of
+   store/mysql.h. */
 
 #include "server/private/remote.h"
 #include "store/mysql.h"
@@ -15,7 +15,7 @@ typedef struct {
 /* The driver's part of a link. */
 typedef struct {
     store_mysql_t *db; /* owned, unless connecting */
-    int events;        /* what libmariadb waits for */
+    int events;        /* what the connection waits for */
     connecting_t *connecting;
 } mysql_link_t;
 
@@ -56,7 +56,7 @@ on_event(ngx_event_t *ev)
     ngx_connection_t *c = ev->data;
     remote_link_t *link = c->data;
     const mysql_link_t *own = link->protocol;
-    const int ready = ev->write ? STORE_MYSQL_WRITE : STORE_MYSQL_READ;
+    const int ready = ev->write ? CLIENT_WRITE : CLIENT_READ;
     if (link->is_ready && link->job_count == 0) {
         if (!ev->write) { /* the server has ended it, or speaks out of turn */
             remote_link_failed(link, "the connection is lost");
@@ -157,8 +157,9 @@ static void
 step(remote_link_t *link, int ready)
 {
     mysql_link_t *own = link->protocol;
-    store_mysql_wait_t wait;
-    if (store_mysql_step(own->db, ready, &wait) == STORE_MYSQL_DONE) {
+    client_wait_t wait;
+    if (store_mysql_step(own->db, ready, ngx_current_msec, &wait) !=
+        CLIENT_WAIT) {
         own->events = 0;
         finish(link);
         return;
@@ -266,7 +267,7 @@ connect_to(remote_link_t *link, const store_host_t *host)
     if (options->ca_file != NULL) {
         return connect_on_thread(link);
     }
-    store_mysql_begin_connect(own->db);
+    store_mysql_begin_connect(own->db, ngx_current_msec);
     ngx_post_event(&link->flush, &ngx_posted_events);
     return NGX_OK;
 }
@@ -280,10 +281,12 @@ start(remote_link_t *link, remote_job_t *job)
     unsigned count = 0;
     if (job->set == NULL) {
         if (job->owners != NULL) {
-            store_mysql_begin_owners(own->db, job->owners_zone,
-                                     job->owners_apex, job->owners);
+            const store_mysql_zone_t zone = {job->owners_zone,
+                                             job->owners_apex};
+            store_mysql_begin_owners(own->db, &zone, job->owners,
+                                     ngx_current_msec);
         } else {
-            store_mysql_begin_zones(own->db, job->zones);
+            store_mysql_begin_zones(own->db, job->zones, ngx_current_msec);
         }
         ngx_post_event(&link->flush, &ngx_posted_events);
         return;
@@ -293,7 +296,7 @@ start(remote_link_t *link, remote_job_t *job)
         const remote_job_t *one = ngx_queue_data(q, remote_job_t, queue);
         sets[count++] = one->set;
     }
-    store_mysql_begin_fetch(own->db, sets, count);
+    store_mysql_begin_fetch(own->db, sets, count, ngx_current_msec);
     ngx_post_event(&link->flush, &ngx_posted_events);
 }
 

@@ -1,23 +1,17 @@
 #include "store/mysql.h"
 
-#include <errmsg.h>
 #include <mysqld_error.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <time.h>
 
-#include "client/mysql_guard.h"
 #include "store/private/mysql.h"
 #include "store/private/mysql_database.h"
 #include "store/private/records.h"
 
 enum { JSON_SERIAL = 1 }; /* of zones whose SOA has none */
 
-/* The place of a host where there is a Unix socket instead. */
-static const store_host_t no_host = {NULL, 0};
+static const char no_memory[] = "no memory for a statement";
 
 /* PowerDNS has no zone whose SOA is missing or disabled: that is how its users
    switch one off. */
@@ -34,51 +28,24 @@ zones_text(const store_mysql_t *db)
     return layout->zones != NULL ? layout->zones : served_zones_text;
 }
 
-static uint64_t
-now_ms(void)
+client_mysql_t *
+store_mysql_client(const store_options_t *o, const char *host, uint16_t port,
+                   unsigned timeout_ms)
 {
-    struct timespec now;
+    const client_mysql_options_t options = {
+        .address = host,
+        .unix_socket = o->unix_socket,
+        .user = o->user,
+        .password = o->password,
+        .database = o->database,
+        .ca_file = o->ca_file,
+        .server_public_key = o->server_public_key,
+        .tls = o->ca_file != NULL ? CLIENT_MYSQL_VERIFIED : CLIENT_MYSQL_PLAIN,
+        .lock_wait_s = timeout_ms / 1000 + 1,
+        .port = port,
+    };
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
-}
-
-void
-mysql_set_options(MYSQL *mysql, const store_options_t *o, unsigned seconds)
-{
-    unsigned no = 0;
-    my_bool yes = 1;
-
-    /* A server could else ask for any file of ours. */
-    mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &no);
-    mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
-    mysql_options(mysql, MYSQL_OPT_READ_TIMEOUT, &seconds);
-    mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &seconds);
-    mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-
-    if (o->server_public_key != NULL) {
-        mysql_options(mysql, MYSQL_SERVER_PUBLIC_KEY, o->server_public_key);
-    }
-
-    if (o->ca_file != NULL) {
-        mysql_ssl_set(mysql, NULL, NULL, o->ca_file, NULL, NULL);
-        mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
-        mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &yes);
-    }
-}
-
-static void
-set_options(store_mysql_t *db)
-{
-    unsigned seconds = db->options->timeout_ms / 1000 + 1;
-    char wait[64];
-
-    /* A query that nobody waits for any more does not hold its connection in
-       the database until a locked table is free again. */
-    snprintf(wait, sizeof(wait), "SET SESSION lock_wait_timeout = %u", seconds);
-    mysql_options(db->link, MYSQL_INIT_COMMAND, wait);
-    mysql_options(db->link, MYSQL_OPT_NONBLOCK, NULL);
-    mysql_set_options(db->link, db->options, seconds);
+    return client_mysql_new(&options);
 }
 
 dns_status_t
@@ -91,36 +58,23 @@ store_mysql_new(store_mysql_t **out, store_options_t *options,
         return DNS_ENOMEM;
     }
 
-    client_mysql_guard();
     db->options = store_options_acquire(options);
-    db->host = host != NULL ? host : &no_host;
     db->has_reversed_names = true; /* until the database says no */
     db->records = records;
     db->names = calloc(STORE_MYSQL_NAMES_MAX, sizeof(*db->names));
     db->parameters =
         calloc(3 * (size_t) STORE_MYSQL_NAMES_MAX, sizeof(*db->parameters));
-    db->link = mysql_init(NULL);
+    db->client =
+        store_mysql_client(options, host != NULL ? host->address : NULL,
+                           host != NULL ? host->port : 0, options->timeout_ms);
 
-    if (db->names == NULL || db->parameters == NULL || db->link == NULL) {
+    if (db->names == NULL || db->parameters == NULL || db->client == NULL) {
         store_mysql_free(db);
         return DNS_ENOMEM;
     }
 
-    set_options(db);
     *out = db;
     return DNS_OK;
-}
-
-/* A connection in the middle of a job is cut first: libmariadb would else send
-   its farewell and could block. */
-static void
-cut(store_mysql_t *db)
-{
-    my_socket fd = db->link == NULL ? -1 : mysql_get_socket(db->link);
-
-    if (fd >= 0 && (db->state != MYSQL_IDLE || db->status != DNS_OK)) {
-        shutdown(fd, SHUT_RDWR);
-    }
 }
 
 void
@@ -130,13 +84,7 @@ store_mysql_free(store_mysql_t *db)
         return;
     }
 
-    cut(db);
-
-    mysql_free_result(db->rows);
-
-    if (db->link != NULL) {
-        mysql_close(db->link);
-    }
+    client_mysql_free(db->client);
 
     /* Without a connection they send nothing. */
     for (unsigned i = 0; i < MYSQL_STATEMENTS; i++) {
@@ -181,71 +129,120 @@ store_mysql_is_gone(const store_mysql_t *db)
 static void
 store_mysql_end(store_mysql_t *db, dns_status_t status, const char *error)
 {
-    db->state = MYSQL_IDLE;
+    db->job = MYSQL_IDLE;
     db->status = status;
     snprintf(db->error, sizeof(db->error), "%s", error);
-}
-
-static bool
-is_lost(unsigned code)
-{
-    /* Errors of libmariadb itself: what it read was cut off, or no reply. */
-    return (code >= CR_MIN_ERROR && code <= CR_MAX_ERROR) ||
-           code == ER_SERVER_SHUTDOWN || code == ER_CONNECTION_KILLED;
 }
 
 static void
 fail(store_mysql_t *db)
 {
-    db->is_gone = is_lost(mysql_errno(db->link));
-    store_mysql_end(db, DNS_ESTORE, client_mysql_reason(db->link));
+    db->is_gone = client_mysql_is_gone(db->client);
+    store_mysql_end(db, DNS_ESTORE, client_mysql_error(db->client));
 }
 
 static void
-fail_statement(store_mysql_t *db)
+begin(store_mysql_t *db, mysql_job_t job, uint64_t now_ms)
 {
-    MYSQL_STMT *statement = db->statements[db->statement];
-
-    db->is_gone = is_lost(mysql_stmt_errno(statement));
-    store_mysql_end(db, DNS_ESTORE, mysql_stmt_error(statement));
-}
-
-static void
-begin(store_mysql_t *db, mysql_state_t state)
-{
-    db->state = state;
-    db->is_started = false;
+    db->job = job;
     db->is_gone = false;
     db->status = DNS_OK;
     db->error[0] = '\0';
-    db->deadline_ms = now_ms() + db->options->timeout_ms;
+    db->deadline_ms = now_ms + db->options->timeout_ms;
 }
 
 void
-store_mysql_begin_connect(store_mysql_t *db)
+store_mysql_begin_connect(store_mysql_t *db, uint64_t now_ms)
 {
-    begin(db, MYSQL_CONNECTING);
+    begin(db, MYSQL_CONNECTING, now_ms);
+    client_mysql_begin_connect(db->client, db->deadline_ms);
 }
 
 void
-store_mysql_begin_zones(store_mysql_t *db, dns_zone_list_t *zones)
+store_mysql_begin_zones(store_mysql_t *db, dns_zone_list_t *zones,
+                        uint64_t now_ms)
 {
+    const char *text = zones_text(db);
+
+    begin(db, MYSQL_LISTING_ZONES, now_ms);
     db->zones = zones;
-    begin(db, MYSQL_ASKING_ZONES);
+    client_mysql_begin_query(db->client, text, strlen(text), db->deadline_ms);
+}
+
+static void
+put_owners_text(const store_mysql_t *db, uint32_t zone_id,
+                const dns_name_t *apex, buffer_t *out)
+{
+    if (db->options->layout.owners != NULL) {
+        my_put_own(out, client_mysql_link(db->client),
+                   db->options->layout.owners, apex->octets);
+    } else {
+        buffer_put(out,
+                   "SELECT DISTINCT name FROM records WHERE domain_id = %u AND"
+                   " disabled = 0 AND type IS NOT NULL LIMIT %d",
+                   zone_id, STORE_MYSQL_OWNERS_MAX + 1);
+    }
 }
 
 void
-store_mysql_begin_owners(store_mysql_t *db, uint32_t zone_id,
-                         const dns_name_t *apex, dns_ancestors_t *owners)
+store_mysql_begin_owners(store_mysql_t *db, const store_mysql_zone_t *zone,
+                         dns_ancestors_t *owners, uint64_t now_ms)
 {
-    begin(db, MYSQL_ASKING_OWNERS);
+    buffer_t statement = {0};
+
+    begin(db, MYSQL_LISTING_OWNERS, now_ms);
     db->owners = owners;
-    db->owners_zone = zone_id;
-    db->owners_apex = apex;
 
     if (db->options->layout.zones != NULL &&
         db->options->layout.owners == NULL) {
         store_mysql_end(db, DNS_ENOTFOUND, "");
+        return;
+    }
+
+    put_owners_text(db, zone->id, zone->apex, &statement);
+    free(db->text);
+    db->text = statement.octets;
+
+    if (statement.failed) {
+        store_mysql_end(db, DNS_ENOMEM, no_memory);
+    } else {
+        client_mysql_begin_query(db->client, db->text, strlen(db->text),
+                                 db->deadline_ms);
+    }
+}
+
+static void
+begin_execute(store_mysql_t *db)
+{
+    MYSQL_STMT *statement = db->statements[db->statement];
+
+    db->job = MYSQL_EXECUTING;
+
+    if (mysql_stmt_bind_param(statement, db->parameters) != 0) {
+        store_mysql_end(db, DNS_ESTORE, mysql_stmt_error(statement));
+    } else {
+        client_mysql_begin_execute(db->client, statement, db->deadline_ms);
+    }
+}
+
+static void
+begin_prepare(store_mysql_t *db)
+{
+    MYSQL_STMT **statement = &db->statements[db->statement];
+
+    if (*statement == NULL) {
+        *statement = mysql_stmt_init(client_mysql_link(db->client));
+    }
+
+    free(db->text);
+    db->text = store_mysql_fetch_text(db, db->statement);
+    db->job = MYSQL_PREPARING;
+
+    if (*statement == NULL || db->text == NULL) {
+        store_mysql_end(db, DNS_ENOMEM, no_memory);
+    } else {
+        client_mysql_begin_prepare(db->client, *statement, db->text,
+                                   db->deadline_ms);
     }
 }
 
@@ -264,15 +261,10 @@ begin_statement(store_mysql_t *db, bool below)
         return true;
     }
 
-    if (db->statements[db->statement] == NULL) {
-        db->statements[db->statement] = mysql_stmt_init(db->link);
-    }
-
-    if (db->statements[db->statement] == NULL) {
-        store_mysql_end(db, DNS_ENOMEM, "no memory for a statement");
+    if (db->is_prepared[db->statement]) {
+        begin_execute(db);
     } else {
-        db->state =
-            db->is_prepared[db->statement] ? MYSQL_EXECUTING : MYSQL_PREPARING;
+        begin_prepare(db);
     }
 
     return true;
@@ -280,9 +272,9 @@ begin_statement(store_mysql_t *db, bool below)
 
 void
 store_mysql_begin_fetch(store_mysql_t *db, dns_fetched_t *const *sets,
-                        unsigned count)
+                        unsigned count, uint64_t now_ms)
 {
-    begin(db, MYSQL_EXECUTING);
+    begin(db, MYSQL_EXECUTING, now_ms);
     memcpy(db->sets, sets, count * sizeof(dns_fetched_t *));
     db->set_count = count;
 
@@ -291,134 +283,20 @@ store_mysql_begin_fetch(store_mysql_t *db, dns_fetched_t *const *sets,
     }
 }
 
-static int
-start_prepare(store_mysql_t *db)
-{
-    free(db->text);
-    db->text = store_mysql_fetch_text(db, db->statement);
-
-    if (db->text == NULL) {
-        db->result = 1;
-        return 0;
-    }
-
-    return mysql_stmt_prepare_start(&db->result, db->statements[db->statement],
-                                    db->text, (unsigned long) strlen(db->text));
-}
-
-static int
-start_owners(store_mysql_t *db)
-{
-    buffer_t statement = {0};
-
-    if (db->options->layout.owners != NULL) {
-        my_put_own(&statement, db->link, db->options->layout.owners,
-                   db->owners_apex->octets);
-    } else {
-        buffer_put(&statement,
-                   "SELECT DISTINCT name FROM records WHERE domain_id = %u AND"
-                   " disabled = 0 AND type IS NOT NULL LIMIT %d",
-                   db->owners_zone, STORE_MYSQL_OWNERS_MAX + 1);
-    }
-
-    free(db->text);
-    db->text = statement.octets;
-
-    if (statement.failed) {
-        db->result = 1;
-        return 0;
-    }
-
-    return mysql_real_query_start(&db->result, db->link, db->text,
-                                  (unsigned long) strlen(db->text));
-}
-
-static int
-start_connect(store_mysql_t *db)
-{
-    const store_options_t *o = db->options;
-
-    return mysql_real_connect_start(&db->connected, db->link, db->host->address,
-                                    o->user, o->password, o->database,
-                                    db->host->port, o->unix_socket, 0);
-}
-
-/* What libmariadb waits for; 0: the call is over. */
-static int
-start(store_mysql_t *db)
-{
-    MYSQL_STMT *statement = db->statements[db->statement];
-
-    switch (db->state) {
-    case MYSQL_CONNECTING:
-        return start_connect(db);
-    case MYSQL_ASKING_ZONES:
-        return mysql_real_query_start(&db->result, db->link, zones_text(db),
-                                      (unsigned long) strlen(zones_text(db)));
-    case MYSQL_ASKING_OWNERS:
-        return start_owners(db);
-    case MYSQL_READING_ZONES:
-    case MYSQL_READING_OWNERS:
-        return mysql_store_result_start(&db->rows, db->link);
-    case MYSQL_PREPARING:
-        return start_prepare(db);
-    case MYSQL_EXECUTING:
-        if (mysql_stmt_bind_param(statement, db->parameters) != 0) {
-            db->result = 1;
-            return 0;
-        }
-
-        return mysql_stmt_execute_start(&db->result, statement);
-    case MYSQL_STORING:
-        return mysql_stmt_store_result_start(&db->result, statement);
-    case MYSQL_IDLE:
-        break;
-    }
-
-    return 0;
-}
-
-static int
-resume(store_mysql_t *db, int ready)
-{
-    MYSQL_STMT *statement = db->statements[db->statement];
-
-    switch (db->state) {
-    case MYSQL_CONNECTING:
-        return mysql_real_connect_cont(&db->connected, db->link, ready);
-    case MYSQL_ASKING_ZONES:
-    case MYSQL_ASKING_OWNERS:
-        return mysql_real_query_cont(&db->result, db->link, ready);
-    case MYSQL_READING_ZONES:
-    case MYSQL_READING_OWNERS:
-        return mysql_store_result_cont(&db->rows, db->link, ready);
-    case MYSQL_PREPARING:
-        return mysql_stmt_prepare_cont(&db->result, statement, ready);
-    case MYSQL_EXECUTING:
-        return mysql_stmt_execute_cont(&db->result, statement, ready);
-    case MYSQL_STORING:
-        return mysql_stmt_store_result_cont(&db->result, statement, ready);
-    case MYSQL_IDLE:
-        break;
-    }
-
-    return 0;
-}
-
 static void
 finish_listing(store_mysql_t *db)
 {
-    if (db->rows == NULL) {
-        fail(db);
+    MYSQL_RES *rows = client_mysql_rows(db->client);
+
+    if (rows == NULL) {
+        store_mysql_end(db, DNS_ESTORE, "the statement lists nothing");
         return;
     }
 
-    dns_status_t status = db->state == MYSQL_READING_ZONES
-                              ? store_mysql_read_zones(db)
-                              : store_mysql_read_owners(db);
+    dns_status_t status = db->job == MYSQL_LISTING_ZONES
+                              ? store_mysql_read_zones(db, rows)
+                              : store_mysql_read_owners(db, rows);
 
-    mysql_free_result(db->rows);
-    db->rows = NULL;
     store_mysql_end(db, status, dns_status_text(status));
 }
 
@@ -456,7 +334,7 @@ finish_fetch(store_mysql_t *db)
     }
 
     if (db->error[0] != '\0') { /* it is told already */
-        db->state = MYSQL_IDLE;
+        db->job = MYSQL_IDLE;
         db->status = status;
     } else {
         store_mysql_end(db, status, dns_status_text(status));
@@ -476,14 +354,10 @@ has_our_parameters(const store_mysql_t *db)
            names * each;
 }
 
-/* A table without the column of reversed names is asked by its names. */
 static void
 finish_prepare(store_mysql_t *db)
 {
-    db->state = MYSQL_EXECUTING;
-    db->is_prepared[db->statement] = db->result == 0;
-
-    if (db->result == 0 && !has_our_parameters(db)) {
+    if (!has_our_parameters(db)) {
         db->is_gone = true; /* it does not speak MySQL */
         store_mysql_end(db, DNS_ESTORE,
                         "the server tells another number of parameters than "
@@ -491,12 +365,19 @@ finish_prepare(store_mysql_t *db)
         return;
     }
 
-    if (db->result == 0) {
-        return;
-    }
+    db->is_prepared[db->statement] = true;
+    begin_execute(db);
+}
 
-    if (db->has_reversed_names && store_mysql_is_below(db->statement) &&
-        mysql_stmt_errno(db->statements[db->statement]) == ER_BAD_FIELD_ERROR) {
+/* A table without the column of reversed names is asked by its names. */
+static void
+fail_prepare(store_mysql_t *db)
+{
+    const bool lacks_column =
+        client_mysql_code(db->client) == ER_BAD_FIELD_ERROR;
+
+    if (lacks_column && db->has_reversed_names &&
+        store_mysql_is_below(db->statement)) {
         db->has_reversed_names = false;
 
         if (begin_statement(db, true)) {
@@ -504,66 +385,36 @@ finish_prepare(store_mysql_t *db)
         }
     }
 
-    fail_statement(db);
+    fail(db);
 }
 
-/* libmariadb reads TLS as the socket is: it would block. */
+/* The client's call is over: what follows. */
 static void
-unblock(const store_mysql_t *db)
+advance(store_mysql_t *db, client_step_t step)
 {
-    int yes = 1;
-
-    if (db->options->ca_file != NULL) {
-        ioctl(mysql_get_socket(db->link), FIONBIO, &yes);
+    if (step == CLIENT_ERROR && db->job == MYSQL_PREPARING) {
+        fail_prepare(db);
+        return;
     }
-}
 
-/* libmariadb's call is over: what follows. */
-static void
-advance(store_mysql_t *db)
-{
-    switch (db->state) {
+    if (step == CLIENT_ERROR) {
+        fail(db);
+        return;
+    }
+
+    switch (db->job) {
     case MYSQL_CONNECTING:
-        if (db->connected == NULL) {
-            fail(db);
-        } else {
-            unblock(db);
-            store_mysql_end(db, DNS_OK, "");
-        }
-
+        store_mysql_end(db, DNS_OK, "");
         break;
-    case MYSQL_ASKING_ZONES:
-    case MYSQL_ASKING_OWNERS:
-        db->state = db->state == MYSQL_ASKING_ZONES ? MYSQL_READING_ZONES
-                                                    : MYSQL_READING_OWNERS;
-
-        if (db->result != 0) {
-            fail(db);
-        }
-
-        break;
-    case MYSQL_READING_ZONES:
-    case MYSQL_READING_OWNERS:
+    case MYSQL_LISTING_ZONES:
+    case MYSQL_LISTING_OWNERS:
         finish_listing(db);
         break;
     case MYSQL_PREPARING:
         finish_prepare(db);
         break;
     case MYSQL_EXECUTING:
-        db->state = MYSQL_STORING;
-
-        if (db->result != 0) {
-            fail_statement(db);
-        }
-
-        break;
-    case MYSQL_STORING:
-        if (db->result != 0) {
-            fail_statement(db);
-        } else {
-            finish_fetch(db);
-        }
-
+        finish_fetch(db);
         break;
     case MYSQL_IDLE:
         break;
@@ -573,62 +424,31 @@ advance(store_mysql_t *db)
 void
 store_mysql_connect(store_mysql_t *db)
 {
-    const store_options_t *o = db->options;
-
-    begin(db, MYSQL_CONNECTING);
-    client_mysql_bound(o->timeout_ms);
-    db->connected =
-        mysql_real_connect(db->link, db->host->address, o->user, o->password,
-                           o->database, db->host->port, o->unix_socket, 0);
-    client_mysql_bound(0);
-    advance(db);
+    begin(db, MYSQL_CONNECTING, 0);
+    advance(db, client_mysql_connect(db->client, db->options->timeout_ms));
 }
 
 int
 store_mysql_socket(const store_mysql_t *db)
 {
-    return mysql_get_socket(db->link);
+    return client_mysql_socket(db->client);
 }
 
-static bool
-is_late(const store_mysql_t *db)
+client_step_t
+store_mysql_step(store_mysql_t *db, int ready, uint64_t now_ms,
+                 client_wait_t *wait)
 {
-    return now_ms() >= db->deadline_ms;
-}
+    while (db->job != MYSQL_IDLE) {
+        const client_step_t step =
+            client_mysql_step(db->client, ready, now_ms, wait);
 
-static void
-fill_wait(const store_mysql_t *db, int events, store_mysql_wait_t *wait)
-{
-    uint64_t now = now_ms();
-
-    wait->fd = mysql_get_socket(db->link);
-    wait->events = events & ~STORE_MYSQL_TIMEOUT;
-    wait->timeout_ms =
-        now >= db->deadline_ms ? 0 : (int) (db->deadline_ms - now);
-}
-
-store_mysql_step_t
-store_mysql_step(store_mysql_t *db, int ready, store_mysql_wait_t *wait)
-{
-    while (db->state != MYSQL_IDLE) {
-        if ((ready & STORE_MYSQL_TIMEOUT) != 0 || is_late(db)) {
-            db->is_gone = true; /* its reply may come yet */
-            store_mysql_end(db, DNS_ESTORE, "timeout");
-            break;
+        if (step == CLIENT_WAIT) {
+            return step;
         }
-
-        int events = db->is_started ? resume(db, ready) : start(db);
 
         ready = 0;
-        db->is_started = events != 0;
-
-        if (db->is_started) {
-            fill_wait(db, events, wait);
-            return STORE_MYSQL_WAITS;
-        }
-
-        advance(db);
+        advance(db, step);
     }
 
-    return STORE_MYSQL_DONE;
+    return db->status == DNS_OK ? CLIENT_DONE : CLIENT_ERROR;
 }

@@ -3,18 +3,11 @@
 
 /*
  * Zones in MySQL or MariaDB in PowerDNS's generic layout (sql/mysql/): one
- * connection as a state machine that never blocks.  A job is begun and then
- * stepped; between the steps the caller waits as it can, by a coroutine that
- * nginx wakes or by poll():
+ * connection, and jobs on it as a machine that never waits (client/wait.h). Its
+ * deadlines are timeout after now_ms.
  *
- *     store_mysql_begin_fetch(db, &set, 1);
- *     store_mysql_wait_t wait;
- *     int ready = 0;
- *     while (store_mysql_step(db, ready, &wait) == STORE_MYSQL_WAITS) {
- *         ready = what of wait.events came on wait.fd within wait.timeout_ms,
- *                 or STORE_MYSQL_TIMEOUT
- *     }
- *     dns_status_t status = store_mysql_status(db);
+ *     store_mysql_begin_fetch(db, &set, 1, now_ms);
+ *     step = store_mysql_step(db, 0, now_ms, &wait)     (client/wait.h)
  *
  * One job at a time.  A job that fails, or that the caller ends before it is
  * done, leaves the connection unusable: free it and make a new one.
@@ -24,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/wait.h"
 #include "dns/fetched.h"
 #include "dns/status.h"
 #include "dns/zone_list.h"
@@ -37,25 +31,6 @@ enum {
     STORE_MYSQL_SETS_MAX = 32,       /* of one fetch */
     STORE_MYSQL_OWNERS_MAX = 100000, /* names of a zone that are listed */
 };
-
-/* What to wait for: libmariadb's numbers. */
-enum {
-    STORE_MYSQL_READ = 1,
-    STORE_MYSQL_WRITE = 2,
-    STORE_MYSQL_EXCEPT = 4,
-    STORE_MYSQL_TIMEOUT = 8,
-};
-
-typedef enum {
-    STORE_MYSQL_WAITS, /* for what wait says */
-    STORE_MYSQL_DONE,  /* see store_mysql_status() */
-} store_mysql_step_t;
-
-typedef struct {
-    int fd;
-    int events;     /* STORE_MYSQL_READ, ... */
-    int timeout_ms; /* 0 at the least */
-} store_mysql_wait_t;
 
 /* A row that is not served: its id in the table records, and why.  name and
    reason: borrowed for the call. */
@@ -80,10 +55,10 @@ DNS_EXPORT void store_mysql_on_skip(store_mysql_t *db, store_mysql_skip_t skip,
                                     void *data);
 
 /* The jobs.  zones, sets: borrowed until the job is done. */
-DNS_EXPORT void store_mysql_begin_connect(store_mysql_t *db);
+DNS_EXPORT void store_mysql_begin_connect(store_mysql_t *db, uint64_t now_ms);
 
-/* Connects at once and blocks, timeout_ms at most, for a thread of its own:
- * with ca_file libmariadb blocks anyway. */
+/* Connects at once and blocks, timeout at most, for a thread of its own: with
+   ca_file libmariadb blocks anyway. */
 DNS_EXPORT void store_mysql_connect(store_mysql_t *db);
 
 /* The socket of a connection that stands. */
@@ -91,7 +66,8 @@ DNS_EXPORT int store_mysql_socket(const store_mysql_t *db);
 
 /* Adds every zone; its generation changes with its SOA record. */
 DNS_EXPORT void store_mysql_begin_zones(store_mysql_t *db,
-                                        dns_zone_list_t *zones);
+                                        dns_zone_list_t *zones,
+                                        uint64_t now_ms);
 
 /*
  * Fetches what the sets want, in one statement for all records and one for what
@@ -100,18 +76,25 @@ DNS_EXPORT void store_mysql_begin_zones(store_mysql_t *db,
  */
 DNS_EXPORT void store_mysql_begin_fetch(store_mysql_t *db,
                                         dns_fetched_t *const *sets,
-                                        unsigned count);
+                                        unsigned count, uint64_t now_ms);
 
-/* Adds the owner names of a zone: by its number, or by its apex (borrowed until
-   the job is done) in a layout of its own.  DNS_ELIMIT: they are more than
+/* A zone by its number, or by its apex in a layout of its own. */
+typedef struct {
+    uint32_t id;
+    const dns_name_t *apex;
+} store_mysql_zone_t;
+
+/* Adds the owner names of a zone.  DNS_ELIMIT: they are more than
    STORE_MYSQL_OWNERS_MAX.  DNS_ENOTFOUND: the layout does not tell them. */
-DNS_EXPORT void store_mysql_begin_owners(store_mysql_t *db, uint32_t zone_id,
-                                         const dns_name_t *apex,
-                                         dns_ancestors_t *owners);
+DNS_EXPORT void store_mysql_begin_owners(store_mysql_t *db,
+                                         const store_mysql_zone_t *zone,
+                                         dns_ancestors_t *owners,
+                                         uint64_t now_ms);
 
-/* ready: 0 for the first step of a job. */
-DNS_EXPORT store_mysql_step_t store_mysql_step(store_mysql_t *db, int ready,
-                                               store_mysql_wait_t *wait);
+/* ready: 0 for the first step of a job.  CLIENT_DONE, CLIENT_ERROR: see
+   store_mysql_status(). */
+DNS_EXPORT client_step_t store_mysql_step(store_mysql_t *db, int ready,
+                                          uint64_t now_ms, client_wait_t *wait);
 
 /* How the job ended.  DNS_ESTORE: the server or the way to it failed.
    DNS_ELIMIT: more rows or names than the bounds above. */

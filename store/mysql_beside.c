@@ -2,7 +2,6 @@
    domainmetadata, comments; as JSON (store/database.h). */
 
 #include <jansson.h>
-#include <mysql.h>
 #include <mysqld_error.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,21 +39,21 @@ read_table(store_database_t *db, const buffer_t *statement, json_t *out)
     dns_status_t status = my_run(db, statement);
 
     if (status != DNS_OK) {
-        return mysql_errno(my_of(db)) == ER_NO_SUCH_TABLE ? DNS_OK : status;
+        return client_mysql_code(my_client(db)) == ER_NO_SUCH_TABLE ? DNS_OK
+                                                                    : status;
     }
 
-    MYSQL_RES *rows = mysql_store_result(my_of(db));
+    MYSQL_RES *rows = client_mysql_rows(my_client(db));
     MYSQL_ROW row;
 
     if (rows == NULL) {
-        return my_fail(db);
+        return database_fail(db, DNS_ESTORE, "the statement gives no rows");
     }
 
     while ((row = mysql_fetch_row(rows)) != NULL) {
         json_array_append_new(out, object_of(rows, row));
     }
 
-    mysql_free_result(rows);
     return DNS_OK;
 }
 

@@ -1,13 +1,10 @@
 /* MySQL and MariaDB, blocking: listings, whole zones, transactions. */
 
-#include <errmsg.h>
-#include <mysql.h>
 #include <mysqld_error.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/mysql_guard.h"
 #include "dns/rdata_text.h"
 #include "dns/type.h"
 #include "store/private/mysql.h"
@@ -17,8 +14,8 @@
 dns_status_t
 my_fail(store_database_t *db)
 {
-    db->is_overtaken = mysql_errno(my_of(db)) == ER_LOCK_DEADLOCK;
-    return database_fail(db, DNS_ESTORE, client_mysql_reason(my_of(db)));
+    db->is_overtaken = client_mysql_code(my_client(db)) == ER_LOCK_DEADLOCK;
+    return database_fail(db, DNS_ESTORE, client_mysql_error(my_client(db)));
 }
 
 static void
@@ -26,10 +23,7 @@ close_link(store_database_t *db)
 {
     my_link_t *link = db->link;
 
-    if (link->mysql != NULL) {
-        mysql_close(link->mysql);
-    }
-
+    client_mysql_free(link->client);
     buffer_free(&link->inserts);
     buffer_free(&link->unread);
     free(link);
@@ -38,23 +32,21 @@ close_link(store_database_t *db)
 static dns_status_t
 connect_to(store_database_t *db, const char *host, uint16_t port)
 {
-    const store_options_t *o = db->options;
     my_link_t *link = calloc(1, sizeof(*link));
 
-    client_mysql_guard();
+    if (link != NULL) {
+        link->client = store_mysql_client(db->options, host, port,
+                                          database_timeout_ms(db));
+    }
 
-    if (link == NULL || (link->mysql = mysql_init(NULL)) == NULL) {
+    if (link == NULL || link->client == NULL) {
         free(link);
         return database_fail(db, DNS_ENOMEM, "no memory for a connection");
     }
 
     db->link = link;
-    mysql_set_options(link->mysql, o, (database_timeout_ms(db) + 999) / 1000);
 
-    if (mysql_real_connect(link->mysql, host, o->user, o->password, o->database,
-                           port, o->unix_socket,
-                           /* for client_mysql_reason() */
-                           CLIENT_REMEMBER_OPTIONS) == NULL) {
+    if (client_mysql_connect(link->client, 0) != CLIENT_DONE) {
         dns_status_t status = my_fail(db);
 
         database_close(db);
@@ -64,6 +56,14 @@ connect_to(store_database_t *db, const char *host, uint16_t port)
     return DNS_OK;
 }
 
+/* Waits for the call that was begun, until the thread's deadline. */
+static dns_status_t
+finish(store_database_t *db)
+{
+    return client_mysql_finish(my_client(db)) == CLIENT_DONE ? DNS_OK
+                                                             : my_fail(db);
+}
+
 dns_status_t
 my_run(store_database_t *db, const buffer_t *statement)
 {
@@ -71,30 +71,87 @@ my_run(store_database_t *db, const buffer_t *statement)
         return database_fail(db, DNS_ENOMEM, "no memory for a statement");
     }
 
-    return mysql_real_query(my_of(db), statement->octets,
-                            (unsigned long) statement->size) == 0
-               ? DNS_OK
-               : my_fail(db);
+    client_mysql_begin_query(my_client(db), statement->octets, statement->size,
+                             CLIENT_NO_DEADLINE);
+    return finish(db);
 }
 
 dns_status_t
 my_run_text(store_database_t *db, const char *statement)
 {
-    return mysql_query(my_of(db), statement) == 0 ? DNS_OK : my_fail(db);
+    client_mysql_begin_query(my_client(db), statement, strlen(statement),
+                             CLIENT_NO_DEADLINE);
+    return finish(db);
+}
+
+dns_status_t
+my_walk(store_database_t *db, const buffer_t *statement)
+{
+    if (statement->failed) {
+        return database_fail(db, DNS_ENOMEM, "no memory for a statement");
+    }
+
+    client_mysql_begin_walk(my_client(db), statement->octets, statement->size,
+                            CLIENT_NO_DEADLINE);
+
+    dns_status_t status = finish(db);
+
+    return status == DNS_OK && client_mysql_rows(my_client(db)) == NULL
+               ? database_fail(db, DNS_ESTORE, "the statement gives no rows")
+               : status;
+}
+
+dns_status_t
+my_walk_next(store_database_t *db, MYSQL_ROW *row)
+{
+    client_mysql_begin_row(my_client(db), CLIENT_NO_DEADLINE);
+
+    dns_status_t status = finish(db);
+
+    *row = client_mysql_row(my_client(db));
+    return status;
+}
+
+dns_status_t
+my_walk_end(store_database_t *db, dns_status_t status)
+{
+    if (status == DNS_ESTORE || client_mysql_rows(my_client(db)) == NULL) {
+        return status;
+    }
+
+    client_mysql_begin_skip(my_client(db), CLIENT_NO_DEADLINE);
+
+    dns_status_t end = finish(db);
+
+    return status == DNS_OK ? end : status;
 }
 
 /* A statement with the transaction's zone. */
-dns_status_t
-my_run_for_zone(store_database_t *db, const char *before)
+static dns_status_t
+run_for_zone(store_database_t *db, const char *before,
+             dns_status_t (*run)(store_database_t *db,
+                                 const buffer_t *statement))
 {
     buffer_t statement = {0};
 
     buffer_put(&statement, "%s%u", before, db->zone_id);
 
-    dns_status_t status = my_run(db, &statement);
+    dns_status_t status = run(db, &statement);
 
     buffer_free(&statement);
     return status;
+}
+
+dns_status_t
+my_run_for_zone(store_database_t *db, const char *before)
+{
+    return run_for_zone(db, before, my_run);
+}
+
+dns_status_t
+my_walk_for_zone(store_database_t *db, const char *before)
+{
+    return run_for_zone(db, before, my_walk);
 }
 
 void
@@ -198,12 +255,12 @@ is_meant(const uint8_t *name, const dns_name_t *only)
 static dns_status_t
 take_zones(store_database_t *db, const dns_name_t *only, store_listing_t *out)
 {
-    MYSQL_RES *rows = mysql_store_result(my_of(db));
+    MYSQL_RES *rows = client_mysql_rows(my_client(db));
     MYSQL_ROW row;
     dns_status_t status = DNS_OK;
 
     if (rows == NULL) {
-        return my_fail(db);
+        return database_fail(db, DNS_ESTORE, "the statement gives no rows");
     }
 
     const bool has_mark = mysql_num_fields(rows) > 1;
@@ -222,7 +279,6 @@ take_zones(store_database_t *db, const dns_name_t *only, store_listing_t *out)
         }
     }
 
-    mysql_free_result(rows);
     return status;
 }
 
@@ -346,30 +402,25 @@ add_row(store_database_t *db, MYSQL_RES *rows, MYSQL_ROW row,
 dns_status_t
 my_take_rows(store_database_t *db, store_nodes_t *out)
 {
-    MYSQL_RES *rows = mysql_use_result(my_of(db));
-    MYSQL_ROW row;
+    MYSQL_RES *rows = client_mysql_rows(my_client(db));
+    MYSQL_ROW row = NULL;
     dns_status_t status = DNS_OK;
 
-    if (rows == NULL) {
-        return my_fail(db);
-    }
-
     if (mysql_num_fields(rows) < 4) {
-        mysql_free_result(rows);
+        (void) my_walk_end(db, DNS_OK);
         return database_fail(db, DNS_ESTORE,
                              "the statement has fewer than four columns");
     }
 
-    while (status == DNS_OK && (row = mysql_fetch_row(rows)) != NULL) {
-        status = add_row(db, rows, row, out);
-    }
+    do {
+        status = my_walk_next(db, &row);
 
-    if (status == DNS_OK && mysql_errno(my_of(db)) != 0) {
-        status = my_fail(db);
-    }
+        if (status == DNS_OK && row != NULL) {
+            status = add_row(db, rows, row, out);
+        }
+    } while (status == DNS_OK && row != NULL);
 
-    mysql_free_result(rows);
-    return status;
+    return my_walk_end(db, status);
 }
 
 /* The zone's number; DNS_ENOTFOUND: there is none. */
@@ -391,18 +442,19 @@ my_find_zone(store_database_t *db, const dns_name_t *apex, const char *lock)
         return status;
     }
 
-    MYSQL_RES *rows = mysql_store_result(my_of(db));
+    MYSQL_RES *rows = client_mysql_rows(my_client(db));
     MYSQL_ROW row = rows == NULL ? NULL : mysql_fetch_row(rows);
 
-    status = rows == NULL ? my_fail(db) : DNS_ENOTFOUND;
-
-    if (row != NULL && row[0] != NULL) {
-        db->zone_id = (uint32_t) strtoul(row[0], NULL, 10);
-        status = DNS_OK;
+    if (rows == NULL) {
+        return database_fail(db, DNS_ESTORE, "the statement gives no rows");
     }
 
-    mysql_free_result(rows);
-    return status;
+    if (row == NULL || row[0] == NULL) {
+        return DNS_ENOTFOUND;
+    }
+
+    db->zone_id = (uint32_t) strtoul(row[0], NULL, 10);
+    return DNS_OK;
 }
 
 const char my_rows_text[] =
@@ -471,7 +523,7 @@ my_read_parked(store_database_t *db, const store_edit_t *only,
         put_owners(db, &statement, only);
     }
 
-    dns_status_t status = my_run(db, &statement);
+    dns_status_t status = my_walk(db, &statement);
 
     buffer_free(&statement);
     db->reads_parked = true;
@@ -504,7 +556,7 @@ ask_own(store_database_t *db, const dns_name_t *apex)
 
     my_put_own(&statement, my_of(db), query, apex->octets);
 
-    dns_status_t status = my_run(db, &statement);
+    dns_status_t status = my_walk(db, &statement);
 
     buffer_free(&statement);
     return status;
@@ -522,7 +574,7 @@ ask_records(store_database_t *db, const dns_name_t *name)
         my_put_name(&statement, my_of(db), name->octets);
     }
 
-    dns_status_t status = my_run(db, &statement);
+    dns_status_t status = my_walk(db, &statement);
 
     buffer_free(&statement);
     return status;

@@ -1,6 +1,5 @@
 /* What of PowerDNS's tables is rectified after an edit. */
 
-#include <mysql.h>
 #include <mysqld_error.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,7 @@
 static bool
 is_no_table(store_database_t *db)
 {
-    const unsigned number = mysql_errno(my_of(db));
+    const unsigned number = client_mysql_code(my_client(db));
 
     return number == ER_NO_SUCH_TABLE || number == ER_BAD_FIELD_ERROR;
 }
@@ -39,12 +38,11 @@ read_parameters(rectify_t *r, const char *text, size_t size)
 static dns_status_t
 take_order(rectify_t *r)
 {
-    MYSQL_RES *rows = mysql_store_result(my_of(r->db));
+    MYSQL_RES *rows = client_mysql_rows(my_client(r->db));
     MYSQL_ROW row = rows == NULL ? NULL : mysql_fetch_row(rows);
 
     if (row == NULL) {
-        mysql_free_result(rows);
-        return my_fail(r->db);
+        return database_fail(r->db, DNS_ESTORE, "the statement gives no rows");
     }
 
     if (row[1] != NULL) {
@@ -57,7 +55,6 @@ take_order(rectify_t *r)
     r->order = !is_signed                ? ORDER_NONE
                : r->parameters.size == 0 ? ORDER_NSEC
                                          : ORDER_NSEC3;
-    mysql_free_result(rows);
     return DNS_OK;
 }
 
@@ -164,7 +161,7 @@ add_row(rectify_t *r, MYSQL_ROW row, const unsigned long *sizes)
 dns_status_t
 rectify_read_rows(rectify_t *r)
 {
-    dns_status_t status = my_run_for_zone(
+    dns_status_t status = my_walk_for_zone(
         r->db, "SELECT id, name, type, auth, ordername FROM records WHERE"
                " disabled = 0 AND domain_id = ");
 
@@ -173,21 +170,16 @@ rectify_read_rows(rectify_t *r)
                                                           : status;
     }
 
-    MYSQL_RES *rows = mysql_use_result(my_of(r->db));
-    MYSQL_ROW row;
+    MYSQL_RES *rows = client_mysql_rows(my_client(r->db));
+    MYSQL_ROW row = NULL;
 
-    if (rows == NULL) {
-        return my_fail(r->db);
-    }
+    do {
+        status = my_walk_next(r->db, &row);
 
-    while (status == DNS_OK && (row = mysql_fetch_row(rows)) != NULL) {
-        status = add_row(r, row, mysql_fetch_lengths(rows));
-    }
+        if (status == DNS_OK && row != NULL) {
+            status = add_row(r, row, mysql_fetch_lengths(rows));
+        }
+    } while (status == DNS_OK && row != NULL);
 
-    if (status == DNS_OK && mysql_errno(my_of(r->db)) != 0) {
-        status = my_fail(r->db);
-    }
-
-    mysql_free_result(rows);
-    return status;
+    return my_walk_end(r->db, status);
 }

@@ -526,13 +526,13 @@ has_column(MYSQL_RES *rows, MYSQL_ROW row, unsigned column)
 }
 
 dns_status_t
-store_mysql_read_zones(store_mysql_t *db)
+store_mysql_read_zones(store_mysql_t *db, MYSQL_RES *rows)
 {
     MYSQL_ROW row;
     uint32_t count = 0;
 
-    while ((row = mysql_fetch_row(db->rows)) != NULL) {
-        const unsigned long *sizes = mysql_fetch_lengths(db->rows);
+    while ((row = mysql_fetch_row(rows)) != NULL) {
+        const unsigned long *sizes = mysql_fetch_lengths(rows);
         uint8_t name[DNS_NAME_MAX];
         dns_zone_t zone = {.id = ++count};
 
@@ -544,11 +544,11 @@ store_mysql_read_zones(store_mysql_t *db)
 
         dns_name_set(&zone.apex, name);
 
-        if (has_column(db->rows, row, 1)) {
+        if (has_column(rows, row, 1)) {
             zone.generation = generation_of(row[1], sizes[1]);
         }
 
-        if (has_column(db->rows, row, 2)) {
+        if (has_column(rows, row, 2)) {
             zone.id = (uint32_t) strtoul(row[2], NULL, 10);
         }
 
@@ -563,16 +563,16 @@ store_mysql_read_zones(store_mysql_t *db)
 }
 
 dns_status_t
-store_mysql_read_owners(store_mysql_t *db)
+store_mysql_read_owners(store_mysql_t *db, MYSQL_RES *rows)
 {
     MYSQL_ROW row;
 
-    if (mysql_num_rows(db->rows) > STORE_MYSQL_OWNERS_MAX) {
+    if (mysql_num_rows(rows) > STORE_MYSQL_OWNERS_MAX) {
         return DNS_ELIMIT;
     }
 
-    while ((row = mysql_fetch_row(db->rows)) != NULL) {
-        const unsigned long *sizes = mysql_fetch_lengths(db->rows);
+    while ((row = mysql_fetch_row(rows)) != NULL) {
+        const unsigned long *sizes = mysql_fetch_lengths(rows);
         uint8_t wire[DNS_NAME_MAX];
         dns_name_t name;
 

@@ -1,6 +1,5 @@
 /* MySQL and MariaDB: edits as transactions. */
 
-#include <errmsg.h>
 #include <mysqld_error.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +65,7 @@ read_some(store_database_t *db, const uint8_t *const *names, size_t count,
 
     buffer_put(&statement, ") FOR UPDATE");
 
-    dns_status_t status = my_run(db, &statement);
+    dns_status_t status = my_walk(db, &statement);
 
     buffer_free(&statement);
     return status == DNS_OK ? my_take_rows(db, out) : status;
@@ -97,8 +96,8 @@ was_cut(store_database_t *db)
     bool is_cut = false;
 
     if (mysql_warning_count(my_of(db)) == 0 ||
-        mysql_query(my_of(db), "SHOW WARNINGS") != 0 ||
-        (rows = mysql_store_result(my_of(db))) == NULL) {
+        my_run_text(db, "SHOW WARNINGS") != DNS_OK ||
+        (rows = client_mysql_rows(my_client(db))) == NULL) {
         return false;
     }
 
@@ -110,7 +109,6 @@ was_cut(store_database_t *db)
             is_cut || code == WARN_DATA_TRUNCATED || code == ER_DATA_TOO_LONG;
     }
 
-    mysql_free_result(rows);
     return is_cut;
 }
 
@@ -120,8 +118,9 @@ run_inserts(store_database_t *db)
     const my_link_t *link = db->link;
     const dns_status_t status = my_run(db, &link->inserts);
 
-    if (status == DNS_OK ? !was_cut(db)
-                         : mysql_errno(my_of(db)) != ER_DATA_TOO_LONG) {
+    if (status == DNS_OK
+            ? !was_cut(db)
+            : client_mysql_code(my_client(db)) != ER_DATA_TOO_LONG) {
         return status;
     }
 
@@ -171,7 +170,7 @@ my_create(store_database_t *db)
     dns_status_t status = my_run(db, &statement);
 
     buffer_free(&statement);
-    db->is_overtaken |= mysql_errno(my_of(db)) == ER_DUP_ENTRY;
+    db->is_overtaken |= client_mysql_code(my_client(db)) == ER_DUP_ENTRY;
     db->zone_id = (uint32_t) mysql_insert_id(my_of(db));
     return status;
 }
@@ -196,7 +195,7 @@ dns_status_t
 my_clear(store_database_t *db)
 {
     store_nodes_t nodes = {0};
-    dns_status_t status = my_run_for_zone(db, my_rows_text);
+    dns_status_t status = my_walk_for_zone(db, my_rows_text);
 
     if (status == DNS_OK) {
         status = my_take_rows(db, &nodes);
@@ -225,7 +224,8 @@ clear_beside(store_database_t *db, const char *statement)
 {
     dns_status_t status = my_run_for_zone(db, statement);
 
-    return mysql_errno(my_of(db)) == ER_NO_SUCH_TABLE ? DNS_OK : status;
+    return client_mysql_code(my_client(db)) == ER_NO_SUCH_TABLE ? DNS_OK
+                                                                : status;
 }
 
 dns_status_t
@@ -329,10 +329,10 @@ put_record(store_database_t *db, const dns_name_t *name, const dns_rrset_t *set,
                    : "INSERT INTO records (domain_id, name, type, ttl,"
                      " prio, disabled, auth, content) VALUES ",
                db->zone_id);
-    my_put_name(out, link->mysql, name->octets);
+    my_put_name(out, my_of(db), name->octets);
     buffer_put(out, ", '%s', %u, %lu, %d, 1, ", kind.type, set->ttl, prio,
                kind.disabled);
-    my_put_quoted(out, link->mysql, rest, strlen(rest));
+    my_put_quoted(out, my_of(db), rest, strlen(rest));
     buffer_put(out, ")");
     note_longest(link, name, kind.type, strlen(rest));
     return out->size > BATCH_SIZE ? send_inserts(db) : DNS_OK;

@@ -1,8 +1,7 @@
 #ifndef STORE_PRIVATE_MYSQL_H
 #define STORE_PRIVATE_MYSQL_H
 
-#include <mysql.h>
-
+#include "client/mysql.h"
 #include "dns/name.h"
 #include "store/mysql.h"
 
@@ -55,21 +54,24 @@ typedef struct {
 bool mysql_row_take(mysql_row_t *row, const MYSQL_STMT *statement,
                     const MYSQL_ROWS *packet);
 
+/* A connection as the store's options describe it; NULL: no memory.  host:
+   borrowed as long as it connects; NULL: the Unix socket. */
+client_mysql_t *store_mysql_client(const store_options_t *options,
+                                   const char *host, uint16_t port,
+                                   unsigned timeout_ms);
+
+/* The job; each asks the client for one thing after the other. */
 typedef enum {
     MYSQL_IDLE,
     MYSQL_CONNECTING,
-    MYSQL_ASKING_ZONES,
-    MYSQL_READING_ZONES,
-    MYSQL_ASKING_OWNERS,
-    MYSQL_READING_OWNERS,
+    MYSQL_LISTING_ZONES,
+    MYSQL_LISTING_OWNERS,
     MYSQL_PREPARING,
     MYSQL_EXECUTING,
-    MYSQL_STORING,
-} mysql_state_t;
+} mysql_job_t;
 
 struct store_mysql_s {
     store_options_t *options; /* acquired */
-    const store_host_t *host; /* borrowed; no address: the Unix socket */
     bool has_reversed_names;  /* sql/mysql/reversed_names.sql may have been
                                  run: descendants are found by an index */
     store_records_t *records; /* borrowed */
@@ -77,26 +79,18 @@ struct store_mysql_s {
     void *skip_data;
     uint64_t skipped;
 
-    MYSQL *link; /* owned */
+    client_mysql_t *client; /* owned */
     MYSQL_STMT *statements[MYSQL_STATEMENTS];
     bool is_prepared[MYSQL_STATEMENTS];
 
-    mysql_state_t state;
-    bool is_started; /* libmariadb's call waits for its _cont */
+    mysql_job_t job;
     dns_status_t status;
     bool is_gone;
     char error[STORE_MYSQL_ERROR_SIZE];
     uint64_t deadline_ms;
 
-    /* libmariadb's results */
-    int result;
-    MYSQL *connected;
-    MYSQL_RES *rows;
-
-    dns_zone_list_t *zones;  /* borrowed */
-    dns_ancestors_t *owners; /* borrowed */
-    uint32_t owners_zone;
-    const dns_name_t *owners_apex;             /* borrowed */
+    dns_zone_list_t *zones;                    /* borrowed */
+    dns_ancestors_t *owners;                   /* borrowed */
     dns_fetched_t *sets[STORE_MYSQL_SETS_MAX]; /* borrowed */
     unsigned set_count;
     unsigned statement;  /* which of them this fetch uses */
@@ -132,14 +126,11 @@ DNS_MUST_USE dns_status_t store_mysql_fill(store_mysql_t *db, bool below);
 DNS_MUST_USE dns_status_t store_mysql_read_rows(store_mysql_t *db);
 
 /* Puts the names of the listing of owners into owners. */
-DNS_MUST_USE dns_status_t store_mysql_read_owners(store_mysql_t *db);
+DNS_MUST_USE dns_status_t store_mysql_read_owners(store_mysql_t *db,
+                                                  MYSQL_RES *rows);
 
 /* Puts the rows of the zone listing into the list. */
-DNS_MUST_USE dns_status_t store_mysql_read_zones(store_mysql_t *db);
-
-/* What holds for every connection to a store, also for one that blocks.
-   seconds: of connecting, and of each read and write. */
-void mysql_set_options(MYSQL *mysql, const store_options_t *options,
-                       unsigned seconds);
+DNS_MUST_USE dns_status_t store_mysql_read_zones(store_mysql_t *db,
+                                                 MYSQL_RES *rows);
 
 #endif

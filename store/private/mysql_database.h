@@ -13,29 +13,45 @@
 enum { MY_CONTENT_SIZE = 4 * DNS_RDATA_MAX + 1024 }; /* bytes of one rdata */
 
 typedef struct {
-    MYSQL *mysql;
-    buffer_t inserts; /* rows that are not sent yet */
-    buffer_t unread;  /* ", ID": rows that the transaction has found and that
-                         cannot be read */
+    client_mysql_t *client; /* owned */
+    buffer_t inserts;       /* rows that are not sent yet */
+    buffer_t unread; /* ", ID": rows that the transaction has found and that
+                        cannot be read */
     char content[MY_CONTENT_SIZE];
     size_t longest; /* octets: of the contents in inserts */
     char longest_at[DNS_NAME_TEXT_SIZE + DNS_MNEMONIC_SIZE]; /* its record */
 } my_link_t;
 
-static inline MYSQL *
-my_of(store_database_t *db)
+static inline client_mysql_t *
+my_client(const store_database_t *db)
 {
-    return ((my_link_t *) db->link)->mysql;
+    return ((my_link_t *) db->link)->client;
+}
+
+/* For what needs no server, such as quoting. */
+static inline MYSQL *
+my_of(const store_database_t *db)
+{
+    return client_mysql_link(my_client(db));
 }
 
 /* The server's words as the error. */
 dns_status_t my_fail(store_database_t *db);
 
+/* Runs a statement; its rows are client_mysql_rows() of the client. */
 dns_status_t my_run(store_database_t *db, const buffer_t *statement);
 dns_status_t my_run_text(store_database_t *db, const char *statement);
 
 /* A statement that ends in the number of the transaction's zone. */
 dns_status_t my_run_for_zone(store_database_t *db, const char *before);
+
+/* The same for many rows, which are read one by one: *row NULL: it was the
+   last.  my_walk_end() after the last, or sooner; gives status, or what fails
+   then. */
+dns_status_t my_walk(store_database_t *db, const buffer_t *statement);
+dns_status_t my_walk_for_zone(store_database_t *db, const char *before);
+dns_status_t my_walk_next(store_database_t *db, MYSQL_ROW *row);
+dns_status_t my_walk_end(store_database_t *db, dns_status_t status);
 
 void my_put_quoted(buffer_t *out, MYSQL *mysql, const char *text, size_t size);
 
@@ -59,7 +75,7 @@ dns_status_t my_list(store_database_t *db, const dns_name_t *only,
 /* The records of a zone's number; conditions may follow. */
 extern const char my_rows_text[];
 
-/* The result's rows to nodes. */
+/* The rows of a walk to nodes. */
 dns_status_t my_take_rows(store_database_t *db, store_nodes_t *out);
 
 /* What PowerDNS wants of the transaction's zone beside its records. */

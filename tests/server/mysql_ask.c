@@ -10,8 +10,6 @@
 
 #include "store_ask.h"
 
-#include <poll.h>
-
 #include "dns/rdata_text.h"
 #include "store/database.h"
 #include "store/mysql.h"
@@ -20,32 +18,14 @@ static store_records_t *records;
 static store_options_t *options;
 static store_mysql_t *db;
 
-static int
-wait_for(const store_mysql_wait_t *wait)
-{
-    struct pollfd p = {.fd = wait->fd};
-
-    p.events =
-        (short) (((wait->events & STORE_MYSQL_READ) != 0 ? POLLIN : 0) |
-                 ((wait->events & STORE_MYSQL_WRITE) != 0 ? POLLOUT : 0));
-
-    if (poll(&p, 1, wait->timeout_ms) <= 0) {
-        return STORE_MYSQL_TIMEOUT;
-    }
-
-    return (((p.revents & (POLLIN | POLLHUP | POLLERR)) != 0) ? STORE_MYSQL_READ
-                                                              : 0) |
-           ((p.revents & POLLOUT) != 0 ? STORE_MYSQL_WRITE : 0);
-}
-
 static dns_status_t
 run(void)
 {
-    store_mysql_wait_t wait;
+    client_wait_t wait;
     int ready = 0;
 
-    while (store_mysql_step(db, ready, &wait) == STORE_MYSQL_WAITS) {
-        ready = wait_for(&wait);
+    while (store_mysql_step(db, ready, client_now_ms(), &wait) == CLIENT_WAIT) {
+        ready = client_wait_poll(&wait);
     }
 
     if (store_mysql_status(db) != DNS_OK) {
@@ -74,21 +54,21 @@ make_connection(void)
             options->hosts.count > 0 ? &options->hosts.host[0] : NULL, records),
         DNS_OK);
     store_mysql_on_skip(db, print_skipped, NULL);
-    store_mysql_begin_connect(db);
+    store_mysql_begin_connect(db, client_now_ms());
     return run();
 }
 
 static dns_status_t
 list_zones(dns_zone_list_t *zones)
 {
-    store_mysql_begin_zones(db, zones);
+    store_mysql_begin_zones(db, zones, client_now_ms());
     return run();
 }
 
 static dns_status_t
 fetch_set(dns_fetched_t *set)
 {
-    store_mysql_begin_fetch(db, &set, 1);
+    store_mysql_begin_fetch(db, &set, 1, client_now_ms());
     return run();
 }
 
