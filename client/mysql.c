@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 
 #include "client/deadline.h"
-#include "client/mysql_guard.h"
 #include "client/private/mysql.h"
+#include "client/private/mysql_guard.h"
 
 enum { UNWIND_ROUNDS_MAX = 100 /* of a call that is told of its deadline */ };
 
@@ -36,8 +36,18 @@ end_failed(client_mysql_t *c, unsigned code, const char *sqlstate,
 void
 client_mysql_fail(client_mysql_t *c)
 {
+    const char *refusal = client_mysql_refusal(c->link);
+
     end_failed(c, mysql_errno(c->link), mysql_sqlstate(c->link),
-               client_mysql_reason(c->link));
+               mysql_error(c->link));
+
+    if (refusal != NULL) {
+        client_mysql_refuse(c, refusal);
+    } else if (c->code == CR_PLUGIN_NOT_ALLOWED) {
+        /* libmariadb's own words quote what is in its buffer by then. */
+        c->error = "the server asks for the password in a way that needs TLS "
+                   "or a Unix socket";
+    }
 }
 
 static void
@@ -56,9 +66,9 @@ client_mysql_refuse(client_mysql_t *c, const char *error)
     c->state = MYSQL_GONE;
 }
 
-/* No row of the result is left on the way: this does not wait. */
-static void
-free_rows(client_mysql_t *c)
+/* None of them is left on the way: this does not wait. */
+void
+client_mysql_drop_rows(client_mysql_t *c)
 {
     c->walks = false;
     mysql_free_result(c->rows);
@@ -77,7 +87,7 @@ begin(client_mysql_t *c, mysql_state_t state, uint64_t deadline_ms)
     }
 
     if (!c->walks) {
-        free_rows(c);
+        client_mysql_drop_rows(c);
     }
 
     c->state = state;
@@ -293,7 +303,7 @@ end_fetch(client_mysql_t *c)
         end(c);
     }
 
-    free_rows(c);
+    client_mysql_drop_rows(c);
 }
 
 /* Of a statement: what follows. */

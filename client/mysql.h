@@ -112,6 +112,9 @@ CLIENT_EXPORT bool client_mysql_is_busy(const client_mysql_t *c);
    call. */
 CLIENT_EXPORT MYSQL_RES *client_mysql_rows(const client_mysql_t *c);
 
+/* They are not needed any more; not in a walk. */
+CLIENT_EXPORT void client_mysql_drop_rows(client_mysql_t *c);
+
 /* The row that was read; NULL: it was the last. */
 MYSQL_ROW client_mysql_row(const client_mysql_t *c);
 

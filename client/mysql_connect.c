@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 
 #include "client/deadline.h"
-#include "client/mysql_guard.h"
 #include "client/private/mysql.h"
+#include "client/private/mysql_guard.h"
 
 enum { TEXT_SIZE = 128 };
 

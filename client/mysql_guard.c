@@ -1,10 +1,9 @@
-#include "client/mysql_guard.h"
+#include "client/private/mysql_guard.h"
 
 #include <mysql.h>
 
 #include <ma_pvio.h> /* takes types of mysql.h */
 
-#include <errmsg.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -46,7 +45,10 @@ enum {
 static const char safe_plugins[] = SAFE_PLUGINS;
 static const char all_plugins[] = SAFE_PLUGINS ",mysql_clear_password,dialog";
 
-/* Why a log-in was given up. */
+/* Why a log-in was given up; under this name among a connection's
+   MARIADB_OPT_USERDATA. */
+#define REFUSAL "resolua.refusal"
+
 static char unknown_key[] =
     "the server wants the password by way of a public key that anybody between "
     "could replace: use TLS, a Unix socket, or server_public_key, a file with "
@@ -193,7 +195,7 @@ may_write(const MARIADB_PVIO *pvio, const uint8_t *packet, size_t size, int fd)
         return true;
     }
 
-    mysql_optionsv(pvio->mysql, MARIADB_OPT_USERDATA, CLIENT_MYSQL_REFUSAL,
+    mysql_optionsv(pvio->mysql, MARIADB_OPT_USERDATA, REFUSAL,
                    file != NULL ? unreadable_key : unknown_key);
     errno = EACCES;
     return false;
@@ -397,32 +399,12 @@ client_mysql_guard(void)
     (void) pthread_once(&once, install);
 }
 
-/* libmariadb's own words for it quote what is in its buffer by then. */
 const char *
-client_mysql_reason(struct st_mysql *link)
+client_mysql_refusal(MYSQL *link)
 {
     const char *refusal = NULL;
 
-    (void) mysql_get_optionv(link, MARIADB_OPT_USERDATA,
-                             (void *) CLIENT_MYSQL_REFUSAL, &refusal);
-
-    if (refusal != NULL) {
-        return refusal;
-    }
-
-    return mysql_errno(link) == CR_PLUGIN_NOT_ALLOWED
-               ? "the server asks for the password in a way that needs TLS or "
-                 "a "
-                 "Unix socket"
-               : mysql_error(link);
-}
-
-void
-client_mysql_bound(unsigned timeout_ms)
-{
-    if (timeout_ms == 0) {
-        deadline_end();
-    } else {
-        deadline_begin(timeout_ms);
-    }
+    (void) mysql_get_optionv(link, MARIADB_OPT_USERDATA, (void *) REFUSAL,
+                             &refusal);
+    return refusal;
 }

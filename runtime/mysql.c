@@ -9,7 +9,7 @@
    Failures are nil, why, code, sqlstate; the network's have no code.
    options: user, password, database, charset, max_packet_size, ssl,
    ssl_verify; pool, pool_size, backlog as for the socket's own connect().
-   libmariadb's calls come back with what they wait for; the socket's connection
+   The client's steps come back with what they wait for; the socket's connection
    has a duplicate of the descriptor, whose events wake them. */
 
 #include "runtime/private/mysql.h"
@@ -22,16 +22,6 @@
 enum { PACKET_HEADER_SIZE = 5 /* octets, with the command's */ };
 
 
-void
-mysql_free_text(ngx_str_t *text)
-{
-    if (text->data != NULL) {
-        ngx_free(text->data);
-    }
-    ngx_str_null(text);
-}
-
-
 int
 mysql_is_lost(unsigned code)
 {
@@ -39,137 +29,69 @@ mysql_is_lost(unsigned code)
 }
 
 
-/* libmariadb's: the connection stands in the middle of a packet, or nowhere. */
-int
-mysql_is_own_error(unsigned code)
-{
-    return code >= CR_MIN_ERROR && code <= CR_MAX_ERROR;
-}
-
-
-static int
-mysql_start(mysql_session_t *s)
-{
-    switch (s->op) {
-    case MYSQL_OP_SEND:
-        return mysql_send_query_start(&s->result, s->link,
-                                      (char *) s->statement.data,
-                                      (unsigned long) s->statement.len);
-    case MYSQL_OP_READ:
-        return mysql_read_query_result_start(&s->head_result, s->link);
-    case MYSQL_OP_NEXT:
-        return mysql_next_result_start(&s->result, s->link);
-    case MYSQL_OP_STORE:
-        return mysql_store_result_start(&s->rows, s->link);
-    default:
-        return 0;
-    }
-}
-
-
-int
-mysql_resume(mysql_session_t *s, int ready)
-{
-    switch (s->op) {
-    case MYSQL_OP_CONNECT:
-        return mysql_real_connect_cont(&s->connected, s->link, ready);
-    case MYSQL_OP_SEND:
-        return mysql_send_query_cont(&s->result, s->link, ready);
-    case MYSQL_OP_READ:
-        return mysql_read_query_result_cont(&s->head_result, s->link, ready);
-    case MYSQL_OP_NEXT:
-        return mysql_next_result_cont(&s->result, s->link, ready);
-    case MYSQL_OP_STORE:
-        return mysql_store_result_cont(&s->rows, s->link, ready);
-    default:
-        return 0;
-    }
-}
-
-
 /* nil, why, code, sqlstate.  A connection that is lost is closed. */
 static int
 push_error(tcp_t *tcp, lua_State *L)
 {
-    const mysql_session_t *s = (mysql_session_t *) tcp->link.session;
-    const unsigned code = mysql_errno(s->link);
-    if (mysql_is_lost(code) || code == 0) {
-        tcp_close(tcp);
-        return resolua_fail(L, "closed");
+    const client_mysql_t *client = mysql_session(tcp)->client;
+    const unsigned code = client_mysql_code(client);
+    int count = 2;
+    if (code == 0 || mysql_is_lost(code)) {
+        resolua_fail(L, code == 0 ? client_mysql_error(client) : "closed");
+    } else {
+        resolua_fail(L, client_mysql_error(client));
+        lua_pushinteger(L, (lua_Integer) code);
+        lua_pushstring(L, client_mysql_state(client));
+        count = 4;
     }
-    resolua_fail(L, mysql_error(s->link));
-    lua_pushinteger(L, (lua_Integer) code);
-    lua_pushstring(L, mysql_sqlstate(s->link));
-    if (mysql_is_own_error(code)) {
+    if (client_mysql_is_gone(client)) {
         tcp_close(tcp);
     }
-    return 4;
+    return count;
 }
 
 
-/* The call is over: the next of the operation, or what it gives to Lua.  0:
-   the next waits. */
+/* What the call has come to, for Lua; 0: it waits. */
 static int
-next_call(tcp_t *tcp, mysql_session_t *s, lua_State *L)
+push_step(tcp_t *tcp, lua_State *L, client_step_t step)
 {
-    while (s->events == 0) {
-        const mysql_op_t op = s->op;
-        s->op = MYSQL_OP_NONE;
-        if (op == MYSQL_OP_SEND) {
-            mysql_free_text(&s->statement);
-            if (s->result == 0) {
-                lua_pushnumber(L, (lua_Number) s->sent);
-                return 1;
-            }
-            return push_error(tcp, L);
+    const mysql_session_t *s = mysql_session(tcp);
+    switch (step) {
+    case CLIENT_WAIT:
+        return 0;
+    case CLIENT_ERROR:
+        return push_error(tcp, L);
+    default:
+        if (s->sends) {
+            lua_pushnumber(L, (lua_Number) s->sent);
+            return 1;
         }
-        const int failed = op == MYSQL_OP_READ   ? s->head_result != 0
-                           : op == MYSQL_OP_NEXT ? s->result != 0
-                                                 : s->rows == NULL;
-        if (failed) {
-            s->has_more = 0;
-            return push_error(tcp, L);
-        }
-        if (op == MYSQL_OP_STORE || mysql_field_count(s->link) == 0) {
-            s->has_more = mysql_more_results(s->link) ? 1 : 0;
-            return mysql_push_result(s, L);
-        }
-        s->op = MYSQL_OP_STORE;
-        s->events = mysql_start(s);
+        return mysql_push_result(s, L);
     }
-    return 0;
 }
 
 
 static void
 on_cancel(void *data)
 {
-    tcp_close(data); /* the connection is in the middle of an operation */
+    tcp_close(data); /* the connection is in the middle of a call */
 }
 
 
-static ngx_msec_t
-op_timeout(const tcp_t *tcp, const mysql_session_t *s)
-{
-    return s->op == MYSQL_OP_SEND ? tcp->send_timeout : tcp->read_timeout;
-}
-
-
-/* Begins an operation and sleeps until it is over. */
+/* Sleeps until the call that was begun is over. */
 static int
-run(lua_State *L, tcp_t *tcp, mysql_op_t op)
+run(lua_State *L, tcp_t *tcp)
 {
-    mysql_session_t *s = (mysql_session_t *) tcp->link.session;
-    s->op = op;
-    s->events = mysql_start(s);
-    const int count = next_call(tcp, s, L);
+    mysql_session_t *s = mysql_session(tcp);
+    const int count = push_step(
+        tcp, L, client_mysql_step(s->client, 0, ngx_current_msec, &s->wait));
     if (count > 0) {
         return count;
     }
     ngx_connection_t *c = tcp->link.connection;
     tcp->reading = resolua_thread(L);
     c->read->handler = c->write->handler = mysql_on_event;
-    ngx_add_timer(c->read, op_timeout(tcp, s));
+    ngx_add_timer(c->read, s->sends ? tcp->send_timeout : tcp->read_timeout);
     return resolua_thread_sleep(tcp->reading, on_cancel, tcp);
 }
 
@@ -179,16 +101,10 @@ go_on_running(tcp_t *tcp, mysql_session_t *s, int ready)
 {
     resolua_thread_t *t = tcp->reading;
     lua_State *L = resolua_thread_state(t);
-    int count;
-    if ((ready & MYSQL_WAIT_TIMEOUT) != 0) {
-        tcp_close(tcp);
-        count = resolua_fail(L, "timeout");
-    } else {
-        s->events = mysql_resume(s, ready);
-        count = next_call(tcp, s, L);
-    }
+    const int count = push_step(
+        tcp, L,
+        client_mysql_step(s->client, ready, ngx_current_msec, &s->wait));
     if (count == 0) {
-        ngx_add_timer(tcp->link.connection->read, op_timeout(tcp, s));
         return;
     }
     tcp->reading = NULL;
@@ -199,20 +115,37 @@ go_on_running(tcp_t *tcp, mysql_session_t *s, int ready)
 }
 
 
+/* What came; 0: nothing that the call waits for.  Octets may have put the
+   deadline off since the timer was set. */
+static int
+ready_of(const ngx_event_t *ev, const mysql_session_t *s)
+{
+    const ngx_connection_t *c = ev->data;
+    const ngx_msec_int_t left =
+        (ngx_msec_int_t) (s->wait.deadline_ms - ngx_current_msec);
+    if (!c->read->timedout) {
+        return s->wait.events & (ev->write ? CLIENT_WRITE : CLIENT_READ);
+    }
+    c->read->timedout = 0;
+    if (left <= 0) {
+        return CLIENT_TIMEOUT;
+    }
+    ngx_add_timer(c->read, (ngx_msec_t) left);
+    return 0;
+}
+
+
 void
 mysql_on_event(ngx_event_t *ev)
 {
-    ngx_connection_t *c = ev->data;
+    const ngx_connection_t *c = ev->data;
     tcp_t *tcp = c->data;
-    mysql_session_t *s = (mysql_session_t *) tcp->link.session;
-    int ready = ev->write ? MYSQL_WAIT_WRITE : MYSQL_WAIT_READ;
-    if (c->read->timedout) {
-        c->read->timedout = 0;
-        ready = MYSQL_WAIT_TIMEOUT;
-    } else if ((s->events & ready) == 0) {
-        return; /* libmariadb tries before it waits: nothing is missed */
+    mysql_session_t *s = mysql_session(tcp);
+    const int ready = ready_of(ev, s);
+    if (ready == 0) {
+        return; /* the client tries before it waits: nothing is missed */
     }
-    if (s->op == MYSQL_OP_CONNECT && tcp->writing != NULL) {
+    if (tcp->writing != NULL) {
         mysql_go_on_connecting(tcp, s, ready);
     } else if (tcp->reading != NULL) {
         go_on_running(tcp, s, ready);
@@ -246,7 +179,7 @@ check_session(lua_State *L, int *count)
 }
 
 
-/* send(socket, statement) */
+/* send(socket, statement): the text stays on the stack meanwhile. */
 static int
 mysql_lua_send(lua_State *L)
 {
@@ -257,17 +190,12 @@ mysql_lua_send(lua_State *L)
     if (tcp == NULL) {
         return count;
     }
-    mysql_session_t *s = (mysql_session_t *) tcp->link.session;
-    mysql_free_text(&s->statement);
-    s->statement.data = ngx_alloc(size + 1, ngx_cycle->log);
-    if (s->statement.data == NULL) {
-        return resolua_fail(L, "no memory");
-    }
-    ngx_memcpy(s->statement.data, text, size);
-    s->statement.len = size;
+    mysql_session_t *s = mysql_session(tcp);
     s->sent = size + PACKET_HEADER_SIZE;
-    s->has_more = 0;
-    return run(L, tcp, MYSQL_OP_SEND);
+    s->sends = 1;
+    client_mysql_begin_send(s->client, text, size,
+                            ngx_current_msec + tcp->send_timeout);
+    return run(L, tcp);
 }
 
 
@@ -281,9 +209,11 @@ mysql_lua_read(lua_State *L)
     if (tcp == NULL) {
         return count;
     }
-    mysql_session_t *s = (mysql_session_t *) tcp->link.session;
+    mysql_session_t *s = mysql_session(tcp);
     s->is_compact = is_compact ? 1 : 0;
-    return run(L, tcp, s->has_more ? MYSQL_OP_NEXT : MYSQL_OP_READ);
+    s->sends = 0;
+    client_mysql_begin_read(s->client, ngx_current_msec + tcp->read_timeout);
+    return run(L, tcp);
 }
 
 
@@ -292,8 +222,10 @@ static int
 mysql_lua_version(lua_State *L)
 {
     const tcp_t *tcp = tcp_check(L);
-    const mysql_session_t *s = (mysql_session_t *) tcp->link.session;
-    lua_pushstring(L, s != NULL ? mysql_get_server_info(s->link) : NULL);
+    const mysql_session_t *s = mysql_session(tcp);
+    lua_pushstring(L, s != NULL
+                          ? mysql_get_server_info(client_mysql_link(s->client))
+                          : NULL);
     return 1;
 }
 

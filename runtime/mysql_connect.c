@@ -4,33 +4,22 @@
 #include "runtime/vm.h"
 
 #include <errmsg.h>
-#include <sys/socket.h>
 
-enum { FINISH_ROUNDS_MAX = 100 /* of a call that is told of a timeout */ };
+enum {
+    HOST = 2, /* arguments of connect() */
+    OPTIONS = 4,
+    PACKET_SIZE_MAX = 1024 * 1024, /* octets, unless a script says so */
+};
 
 
-/* A call that waits is ended first, as by a timeout, so that libmariadb frees
-   what it holds.  A broken connection is cut: the farewell could block. */
 static void
 session_free(tcp_session_t *base)
 {
     mysql_session_t *s = (mysql_session_t *) base;
-    const my_socket fd = mysql_get_socket(s->link);
-    const int is_broken =
-        s->op != MYSQL_OP_NONE || mysql_is_own_error(mysql_errno(s->link));
-    if (is_broken && fd >= 0) {
-        shutdown(fd, SHUT_RDWR);
+    client_mysql_free(s->client);
+    for (ngx_uint_t i = 0; i < s->text_count; i++) {
+        ngx_free(s->texts[i]);
     }
-    for (int i = 0; s->events != 0 && i < FINISH_ROUNDS_MAX; i++) {
-        s->events = mysql_resume(s, MYSQL_WAIT_TIMEOUT);
-    }
-    mysql_free_result(s->rows);
-    mysql_close(s->link);
-    mysql_free_text(&s->statement);
-    mysql_free_text(&s->name);
-    mysql_free_text(&s->user);
-    mysql_free_text(&s->password);
-    mysql_free_text(&s->database);
     ngx_free(s);
 }
 
@@ -40,22 +29,22 @@ static int
 push_code(tcp_session_t *base, lua_State *L)
 {
     const mysql_session_t *s = (mysql_session_t *) base;
-    const unsigned code = mysql_errno(s->link);
+    const unsigned code = client_mysql_code(s->client);
     if (code == 0 || mysql_is_lost(code) || code == CR_CONNECTION_ERROR ||
         code == CR_CONN_HOST_ERROR) {
         return 0;
     }
     lua_pushinteger(L, (lua_Integer) code);
-    lua_pushstring(L, mysql_sqlstate(s->link));
+    lua_pushstring(L, client_mysql_state(s->client));
     return 2;
 }
 
 
-/* The connection for the events of libmariadb's descriptor. */
+/* The connection for the events of the client's descriptor. */
 static ngx_int_t
-watch(tcp_t *tcp, mysql_session_t *s)
+watch(tcp_t *tcp, const mysql_session_t *s)
 {
-    const my_socket fd = mysql_get_socket(s->link);
+    const int fd = client_mysql_socket(s->client);
     const int own = fd >= 0 ? dup(fd) : -1;
     ngx_connection_t *c =
         own >= 0 ? ngx_get_connection(own, (ngx_log_t *) ngx_cycle->log) : NULL;
@@ -75,24 +64,29 @@ watch(tcp_t *tcp, mysql_session_t *s)
 }
 
 
-/* Host and port, as libmariadb wants them: an address, so that it looks
-   nothing up; or the path. */
+/* An address, so that nothing is looked up, or a path, into s->target. */
 static void
-get_target(tcp_t *tcp, char *host, size_t size, const char **path)
+set_target(tcp_t *tcp, mysql_session_t *s)
 {
-    const ngx_sockaddr_t *address = &tcp->peer.address;
-    *path = NULL;
+    ngx_sockaddr_t *address = &tcp->peer.address;
+    char *target = s->target;
     if (address->sockaddr.sa_family == AF_UNIX) {
-        *path = address->sockaddr_un.sun_path;
+        ngx_cpystrn((u_char *) target, (u_char *) address->sockaddr_un.sun_path,
+                    sizeof(s->target));
+        s->options.address = NULL;
+        s->options.unix_socket = target;
         return;
     }
     const size_t length =
-        ngx_sock_ntop((struct sockaddr *) &address->sockaddr,
-                      tcp->peer.address_size, (u_char *) host, size - 1, 0);
-    host[length] = '\0';
-    if (host[0] == '[') { /* IPv6 */
-        ngx_memmove(host, host + 1, length);
-        host[strcspn(host, "]")] = '\0';
+        ngx_sock_ntop(&address->sockaddr, tcp->peer.address_size,
+                      (u_char *) target, sizeof(s->target) - 1, 0);
+    target[length] = '\0';
+    if (target[0] == '[') { /* IPv6 */
+        ngx_memmove(target, target + 1, length);
+        target[strcspn(target, "]")] = '\0';
+    }
+    if (s->options.address == NULL) { /* no name that the system looks up */
+        s->options.address = target;
     }
 }
 
@@ -118,21 +112,12 @@ errno_of(const char *text)
 
 /* What the server or the network said into peer.error. */
 static ngx_int_t
-fail_connect(tcp_t *tcp, mysql_session_t *s)
+fail_connect(tcp_t *tcp, const mysql_session_t *s)
 {
-    const char *text = mysql_error(s->link);
-    const unsigned code = mysql_errno(s->link);
-    const char *refusal = NULL;
-    /* The server's side of this process knows what it does not send. */
-    (void) mysql_get_optionv(s->link, MARIADB_OPT_USERDATA,
-                             (void *) MYSQL_REFUSAL, &refusal);
-    if (refusal != NULL) {
-        text = refusal;
-    } else if (mysql_is_lost(code)) {
+    const char *text = client_mysql_error(s->client);
+    const unsigned code = client_mysql_code(s->client);
+    if (mysql_is_lost(code)) {
         text = "closed";
-    } else if (code == CR_PLUGIN_NOT_ALLOWED) {
-        /* libmariadb's text quotes what is in its buffer by then. */
-        text = "the server asks for the password in clear text";
     } else if ((code == CR_CONNECTION_ERROR || code == CR_CONN_HOST_ERROR) &&
                errno_of(text) > 0) {
         resolua_peer_errno(&tcp->peer, errno_of(text));
@@ -143,25 +128,24 @@ fail_connect(tcp_t *tcp, mysql_session_t *s)
 
 
 ngx_int_t
-mysql_connect_state(tcp_t *tcp, mysql_session_t *s)
+mysql_connect_state(tcp_t *tcp, mysql_session_t *s, client_step_t step)
 {
-    const int is_over = s->events == 0 && s->connected == NULL;
-    if (tcp->link.connection == NULL && !is_over && watch(tcp, s) != NGX_OK) {
-        return mysql_refuse(tcp, "no free connection");
-    }
-    if (s->events != 0) {
-        return NGX_AGAIN;
-    }
-    s->op = MYSQL_OP_NONE;
-    if (s->connected == NULL) {
+    if (step == CLIENT_ERROR) {
         return fail_connect(tcp, s);
     }
-    /* libmariadb goes on in the clear where the server has no TLS, unless it
-       verifies. */
-    if (s->wants_tls && mysql_get_ssl_cipher(s->link) == NULL) {
-        return mysql_refuse(tcp, "ssl disabled on server");
+    if (tcp->link.connection == NULL && watch(tcp, s) != NGX_OK) {
+        return mysql_refuse(tcp, "no free connection");
     }
-    return NGX_OK;
+    return step == CLIENT_WAIT ? NGX_AGAIN : NGX_OK;
+}
+
+
+static ngx_int_t
+go_on(tcp_t *tcp, mysql_session_t *s, int ready)
+{
+    return mysql_connect_state(
+        tcp, s,
+        client_mysql_step(s->client, ready, ngx_current_msec, &s->wait));
 }
 
 
@@ -170,19 +154,20 @@ static ngx_int_t
 open_session(tcp_t *tcp)
 {
     mysql_session_t *s = (mysql_session_t *) tcp->session;
-    const char *path;
+    set_target(tcp, s);
+    s->options.port = tcp->port;
+    s->client = client_mysql_new(&s->options);
+    if (s->client == NULL) {
+        return mysql_refuse(tcp, "no memory");
+    }
     tcp->session = NULL;
-    get_target(tcp, s->host, sizeof(s->host), &path);
-    if (s->wants_tls) {
-        return mysql_connect_on_thread(tcp, s, path);
+    if (s->options.tls != CLIENT_MYSQL_PLAIN) {
+        return mysql_connect_on_thread(tcp, s);
     }
     tcp->link.session = &s->base;
-    s->op = MYSQL_OP_CONNECT;
-    s->events = mysql_real_connect_start(
-        &s->connected, s->link, path != NULL ? NULL : s->host,
-        (char *) s->user.data, (char *) s->password.data,
-        (char *) s->database.data, tcp->port, path, MYSQL_CLIENT_FLAGS);
-    const ngx_int_t rc = mysql_connect_state(tcp, s);
+    client_mysql_begin_connect(s->client,
+                               ngx_current_msec + tcp->connect_timeout);
+    const ngx_int_t rc = go_on(tcp, s, 0);
     if (rc == NGX_AGAIN) {
         ngx_add_timer(tcp->link.connection->read, tcp->connect_timeout);
     }
@@ -193,38 +178,54 @@ open_session(tcp_t *tcp)
 void
 mysql_go_on_connecting(tcp_t *tcp, mysql_session_t *s, int ready)
 {
-    if ((ready & MYSQL_WAIT_TIMEOUT) != 0) {
-        tcp_connect_again(tcp, mysql_refuse(tcp, "timeout"));
-        return;
-    }
-    s->events = mysql_resume(s, ready);
-    tcp_connect_again(tcp, mysql_connect_state(tcp, s));
+    tcp_connect_again(tcp, go_on(tcp, s, ready));
 }
 
 
-/* A copy of the string at index, with a NUL; none: data NULL. */
-static ngx_str_t
-copy_text(lua_State *L, int index)
+/* A copy of the string at index; none: NULL. */
+static const char *
+keep_text(lua_State *L, int index, mysql_session_t *s)
 {
-    ngx_str_t copy = ngx_null_string;
-    if (lua_isstring(L, index)) {
-        const char *text = lua_tolstring(L, index, &copy.len);
-        copy.data = ngx_alloc(copy.len + 1, ngx_cycle->log);
-        if (copy.data != NULL) {
-            ngx_memcpy(copy.data, text, copy.len + 1);
-        }
+    size_t size;
+    const char *text =
+        lua_isstring(L, index) ? lua_tolstring(L, index, &size) : NULL;
+    char *copy = text != NULL ? ngx_alloc(size + 1, ngx_cycle->log) : NULL;
+    if (copy != NULL) {
+        ngx_memcpy(copy, text, size + 1);
+        s->texts[s->text_count++] = copy;
     }
     return copy;
 }
 
 
-static ngx_str_t
-copy_field(lua_State *L, int options, const char *name)
+static const char *
+keep_field(lua_State *L, const char *name, mysql_session_t *s)
 {
-    lua_getfield(L, options, name);
-    const ngx_str_t copy = copy_text(L, lua_gettop(L));
+    lua_getfield(L, OPTIONS, name);
+    const char *copy = keep_text(L, -1, s);
     lua_pop(L, 1);
     return copy;
+}
+
+
+static int
+is_set(lua_State *L, const char *name)
+{
+    lua_getfield(L, OPTIONS, name);
+    const int value = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+
+static unsigned long
+packet_max(lua_State *L)
+{
+    lua_getfield(L, OPTIONS, "max_packet_size");
+    const lua_Number wanted = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return wanted >= 1 && wanted <= 0x40000000 ? (unsigned long) wanted
+                                               : PACKET_SIZE_MAX;
 }
 
 
@@ -239,8 +240,28 @@ is_name(const char *host)
 }
 
 
+/* The certificate is to have the host's name. */
+static void
+set_verified(lua_State *L, const resolua_socket_conf_t *conf,
+             mysql_session_t *s)
+{
+    s->options.tls = CLIENT_MYSQL_VERIFIED;
+    if (conf->ssl_trusted.len > 0) {
+        lua_pushlstring(L, (char *) conf->ssl_trusted.data,
+                        conf->ssl_trusted.len);
+        s->options.ca_file = keep_text(L, -1, s);
+        lua_pop(L, 1);
+    }
+    if (is_name(lua_tostring(L, HOST))) {
+        s->options.address = keep_text(L, HOST, s);
+        lua_pushliteral(L, "0.0.0.0"); /* libmariadb looks the name up */
+        lua_replace(L, HOST);
+    }
+}
+
+
 static mysql_session_t *
-session_new(lua_State *L, int options, const resolua_socket_conf_t *conf)
+session_new(lua_State *L, const resolua_socket_conf_t *conf)
 {
     mysql_session_t *s = ngx_calloc(sizeof(*s), ngx_cycle->log);
     if (s == NULL) {
@@ -248,19 +269,18 @@ session_new(lua_State *L, int options, const resolua_socket_conf_t *conf)
     }
     s->base.free = session_free;
     s->base.push_error = push_code;
-    s->link = mysql_link_new(L, options, conf);
-    if (s->link == NULL) {
-        ngx_free(s);
-        return NULL;
+    s->options.user = keep_field(L, "user", s);
+    s->options.password = keep_field(L, "password", s);
+    s->options.database = keep_field(L, "database", s);
+    s->options.charset = keep_field(L, "charset", s);
+    s->options.server_public_key = keep_field(L, "server_public_key", s);
+    s->options.packet_max = packet_max(L);
+    s->options.has_many_statements = true;
+    if (is_set(L, "ssl") && is_set(L, "ssl_verify")) {
+        set_verified(L, conf, s);
+    } else if (is_set(L, "ssl")) {
+        s->options.tls = CLIENT_MYSQL_ENCRYPTED;
     }
-    lua_getfield(L, options, "ssl");
-    s->wants_tls = lua_toboolean(L, -1) ? 1 : 0;
-    lua_getfield(L, options, "ssl_verify");
-    s->verifies = s->wants_tls && lua_toboolean(L, -1) ? 1 : 0;
-    lua_pop(L, 2);
-    s->user = copy_field(L, options, "user");
-    s->password = copy_field(L, options, "password");
-    s->database = copy_field(L, options, "database");
     return s;
 }
 
@@ -270,20 +290,15 @@ int
 mysql_lua_connect(lua_State *L)
 {
     int count = 0;
-    luaL_checkstring(L, 2);
-    luaL_checktype(L, 4, LUA_TTABLE);
+    luaL_checkstring(L, HOST);
+    luaL_checktype(L, OPTIONS, LUA_TTABLE);
     tcp_t *tcp = mysql_check_free(L, &count);
     if (tcp == NULL) {
         return count;
     }
-    mysql_session_t *s = session_new(L, 4, tcp_conf(tcp));
+    mysql_session_t *s = session_new(L, tcp_conf(tcp));
     if (s == NULL) {
         return resolua_fail(L, "no memory");
-    }
-    if (s->verifies && is_name(lua_tostring(L, 2))) {
-        s->name = copy_text(L, 2);
-        lua_pushliteral(L, "0.0.0.0"); /* libmariadb looks the name up */
-        lua_replace(L, 2);
     }
     return tcp_connect_by(L, tcp, open_session, &s->base);
 }

@@ -91,9 +91,8 @@ push_names(lua_State *L, MYSQL_RES *rows)
 
 /* The array of all rows, or nil and why not. */
 static int
-push_rows(mysql_session_t *session, lua_State *L)
+push_rows(const mysql_session_t *session, lua_State *L, MYSQL_RES *rows)
 {
-    MYSQL_RES *rows = session->rows;
     const my_ulonglong count = mysql_num_rows(rows);
     const int names = session->is_compact ? 0 : push_names(L, rows);
     if (names == 0 && !session->is_compact) {
@@ -130,7 +129,7 @@ set_count(lua_State *L, const char *name, my_ulonglong count)
 static int
 push_changes(const mysql_session_t *session, lua_State *L)
 {
-    MYSQL *link = session->link;
+    MYSQL *link = client_mysql_link(session->client);
     const char *message = mysql_info(link);
     lua_createtable(L, 0, 5);
     set_count(L, "insert_id", mysql_insert_id(link));
@@ -146,13 +145,13 @@ push_changes(const mysql_session_t *session, lua_State *L)
 
 
 int
-mysql_push_result(mysql_session_t *session, lua_State *L)
+mysql_push_result(const mysql_session_t *session, lua_State *L)
 {
-    int count = session->rows != NULL ? push_rows(session, L)
-                                      : push_changes(session, L);
-    mysql_free_result(session->rows);
-    session->rows = NULL;
-    if (count == 1 && session->has_more) {
+    MYSQL_RES *rows = client_mysql_rows(session->client);
+    int count =
+        rows != NULL ? push_rows(session, L, rows) : push_changes(session, L);
+    client_mysql_drop_rows(session->client);
+    if (count == 1 && client_mysql_has_more(session->client)) {
         lua_pushliteral(L, "again");
         count = 2;
     }

@@ -1,36 +1,20 @@
 /* Connecting with TLS.  libmariadb blocks in the handshake, also where its
    calls do not block otherwise; it does so on a thread of nginx's pool. */
 
-#include "runtime/mysql.h"
-
 #include "runtime/private/mysql.h"
 
 #include <ngx_thread_pool.h>
-#include <sys/ioctl.h>
 
 /* Stands for the session in the socket while the thread has that. */
 typedef struct {
     tcp_session_t base;
     mysql_session_t *session; /* owned */
     tcp_t *tcp;               /* NULL: it does not wait any more */
-    in_port_t port;
-    unsigned timeout;                      /* ms, of the whole connecting */
-    char path[sizeof(struct sockaddr_un)]; /* "": a host */
+    unsigned timeout;         /* ms, of the whole connecting */
+    client_step_t step;       /* what it has come to */
 } connecting_t;
 
 static ngx_str_t pool_name = ngx_string("default");
-
-void (*resolua_mysql_bound)(unsigned timeout_ms);
-
-
-static void
-set_bound(unsigned timeout_ms)
-{
-    if (resolua_mysql_bound != NULL) {
-        resolua_mysql_bound(timeout_ms);
-    }
-}
-
 
 /* The socket is closed before the thread is done. */
 static void
@@ -59,27 +43,9 @@ static void
 connect_there(void *data, ngx_log_t *log)
 {
     connecting_t *connecting = data;
-    mysql_session_t *s = connecting->session;
-    const int is_unix = connecting->path[0] != '\0';
-    const char *host = s->name.data != NULL ? (char *) s->name.data : s->host;
     (void) log;
-    set_bound(connecting->timeout);
-    s->connected = mysql_real_connect(
-        s->link, is_unix ? NULL : host, (char *) s->user.data,
-        (char *) s->password.data, (char *) s->database.data, connecting->port,
-        is_unix ? connecting->path : NULL, MYSQL_CLIENT_FLAGS);
-    set_bound(0);
-}
-
-
-/* libmariadb's TLS reads as the socket is: from here on it does not block. */
-static void
-unblock(const mysql_session_t *s)
-{
-    int yes = 1;
-    if (s->connected != NULL) {
-        (void) ioctl(mysql_get_socket(s->link), FIONBIO, &yes);
-    }
+    connecting->step =
+        client_mysql_connect(connecting->session->client, connecting->timeout);
 }
 
 
@@ -89,6 +55,7 @@ on_done(ngx_event_t *ev)
     ngx_thread_task_t *task = ev->data;
     connecting_t *connecting = task->ctx;
     mysql_session_t *s = connecting->session;
+    const client_step_t step = connecting->step;
     tcp_t *tcp = connecting->tcp;
     if (tcp == NULL) {
         s->base.free(&s->base);
@@ -98,8 +65,7 @@ on_done(ngx_event_t *ev)
     abandon(&connecting->base);
     ngx_free(task);
     tcp->link.session = &s->base;
-    unblock(s);
-    tcp_connect_again(tcp, mysql_connect_state(tcp, s));
+    tcp_connect_again(tcp, mysql_connect_state(tcp, s, step));
 }
 
 
@@ -111,23 +77,8 @@ on_timeout(ngx_event_t *ev)
 }
 
 
-/* The thread, too, comes to an end: libmariadb counts seconds.  "localhost" is
-   a host. */
-static void
-set_options(const tcp_t *tcp, const mysql_session_t *s, int is_unix)
-{
-    const unsigned protocol =
-        is_unix ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
-    const unsigned seconds = (unsigned) (tcp->connect_timeout / 1000 + 1);
-    mysql_options(s->link, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
-    mysql_options(s->link, MYSQL_OPT_READ_TIMEOUT, &seconds);
-    mysql_options(s->link, MYSQL_OPT_WRITE_TIMEOUT, &seconds);
-    mysql_options(s->link, MYSQL_OPT_PROTOCOL, &protocol);
-}
-
-
 static ngx_thread_task_t *
-task_new(tcp_t *tcp, mysql_session_t *s, const char *path)
+task_new(tcp_t *tcp, mysql_session_t *s)
 {
     ngx_thread_task_t *task =
         ngx_calloc(sizeof(*task) + sizeof(connecting_t), ngx_cycle->log);
@@ -139,12 +90,7 @@ task_new(tcp_t *tcp, mysql_session_t *s, const char *path)
     connecting->base.push_error = push_nothing;
     connecting->session = s;
     connecting->tcp = tcp;
-    connecting->port = tcp->port;
     connecting->timeout = (unsigned) ngx_max(tcp->connect_timeout, 1);
-    if (path != NULL) {
-        ngx_cpystrn((u_char *) connecting->path, (u_char *) path,
-                    sizeof(connecting->path));
-    }
     task->ctx = connecting;
     task->handler = connect_there;
     task->event.handler = on_done;
@@ -155,12 +101,11 @@ task_new(tcp_t *tcp, mysql_session_t *s, const char *path)
 
 
 ngx_int_t
-mysql_connect_on_thread(tcp_t *tcp, mysql_session_t *s, const char *path)
+mysql_connect_on_thread(tcp_t *tcp, mysql_session_t *s)
 {
     ngx_thread_pool_t *pool =
         ngx_thread_pool_get((ngx_cycle_t *) ngx_cycle, &pool_name);
-    ngx_thread_task_t *task = pool != NULL ? task_new(tcp, s, path) : NULL;
-    set_options(tcp, s, path != NULL);
+    ngx_thread_task_t *task = pool != NULL ? task_new(tcp, s) : NULL;
     if (task == NULL || ngx_thread_task_post(pool, task) != NGX_OK) {
         if (task != NULL) {
             ngx_free(task);

@@ -1,7 +1,5 @@
 /* The directives of the main level, and the module that they belong to. */
 
-#include "client/mysql_guard.h"
-#include "runtime/mysql.h"
 #include "runtime/vm.h"
 #include "server/cache.h"
 #include "server/conf.h"
@@ -275,8 +273,6 @@ init_module(ngx_cycle_t *cycle)
 static ngx_int_t
 init_process(ngx_cycle_t *cycle)
 {
-    client_mysql_guard(); /* scripts' connections are guarded as well */
-    resolua_mysql_bound = client_mysql_bound;
     if (ngx_process == NGX_PROCESS_WORKER ||
         ngx_process == NGX_PROCESS_SINGLE) {
         dns_descriptors_bound(cycle);

@@ -297,6 +297,7 @@ finish_listing(store_mysql_t *db)
                               ? store_mysql_read_zones(db, rows)
                               : store_mysql_read_owners(db, rows);
 
+    client_mysql_drop_rows(db->client);
     store_mysql_end(db, status, dns_status_text(status));
 }
 

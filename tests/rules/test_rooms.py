@@ -35,7 +35,7 @@ SYSTEM = {
     "ngx_stream.h": ["stream"],
     "ngx_http.h": ["http"],
     "lua.h": ["runtime", "server", "stream", "http"],
-    "mysql.h": ["client", "store", "runtime", "server"],
+    "mysql.h": ["client", "store", "runtime"],
 }
 
 

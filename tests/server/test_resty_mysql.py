@@ -12,6 +12,7 @@ import dns.rrset
 import pytest
 
 from databases import MariaDb
+from fake_mysql import FakeMySql
 from lua_conf import Peer, http_lua, sends
 from resolua_server import HOST, free_port, readable, wait_for
 
@@ -284,6 +285,21 @@ def test_timeouts(run):
         "nilfailed to connect: timeout\n1\n")
     assert time.monotonic() - before < 2
     peer.close()
+
+
+def test_a_timeout_holds_for_the_whole_result(run):
+    """Also where octets keep coming, one at a time."""
+    with FakeMySql() as peer:
+        def slowly(kind, packet):
+            peer.slow = 0.02 if kind == "columns" else peer.slow
+            return packet
+        peer.change = slowly
+        assert run("""
+            db:close()
+            db:set_timeout(1000)
+            assert(db:connect{ host = "127.0.0.1", port = %d, user = "a" })
+            ngx.say(db:query("SELECT name, ttl FROM records"))
+        """ % peer.port) == "nilfailed to receive packet header: timeout\n"
 
 
 def test_failures_of_the_network(run):

@@ -20,7 +20,7 @@ LIBRARIES = {
     r"lmdb\.h": ("store",),
     r"jansson\.h": ("store",),
     r"hiredis": ("client", "store", "runtime", "server"),
-    r"mysql": ("client", "store", "runtime", "server"),
+    r"mysql": ("client", "store", "runtime"),
     r"ldns/": ("dns",),
     r"nghttp2/": ("forward", "http"),
     r"pcre2?\.h": ("runtime",),
