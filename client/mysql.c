@@ -176,8 +176,8 @@ client_mysql_begin_execute(client_mysql_t *c, MYSQL_STMT *statement,
     begin(c, MYSQL_EXECUTING, deadline_ms);
 }
 
-bool
-client_mysql_is_busy(const client_mysql_t *c)
+static bool
+is_busy(const client_mysql_t *c)
 {
     return c->state >= MYSQL_CONNECTING;
 }
@@ -404,7 +404,7 @@ client_step_t
 client_mysql_step(client_mysql_t *c, int ready, uint64_t now_ms,
                   client_wait_t *wait)
 {
-    while (client_mysql_is_busy(c)) {
+    while (is_busy(c)) {
         if ((ready & CLIENT_TIMEOUT) != 0 || now_ms >= end_of(c)) {
             client_mysql_cut(c); /* its reply may come yet */
             client_mysql_refuse(c, "timeout");

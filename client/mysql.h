@@ -105,9 +105,6 @@ CLIENT_EXPORT CLIENT_MUST_USE client_step_t client_mysql_step(
 /* Steps until the call is over, and waits by poll() meanwhile. */
 CLIENT_MUST_USE client_step_t client_mysql_finish(client_mysql_t *c);
 
-/* Is a call under way? */
-CLIENT_EXPORT bool client_mysql_is_busy(const client_mysql_t *c);
-
 /* The rows of the last result; NULL: it has none.  Borrowed until the next
    call. */
 CLIENT_EXPORT MYSQL_RES *client_mysql_rows(const client_mysql_t *c);

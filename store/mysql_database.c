@@ -11,8 +11,9 @@
 #include "store/private/mysql_database.h"
 #include "store/private/parked.h"
 
-dns_status_t
-my_fail(store_database_t *db)
+/* The server's words as the error. */
+static dns_status_t
+fail(store_database_t *db)
 {
     db->is_overtaken = client_mysql_code(my_client(db)) == ER_LOCK_DEADLOCK;
     return database_fail(db, DNS_ESTORE, client_mysql_error(my_client(db)));
@@ -47,7 +48,7 @@ connect_to(store_database_t *db, const char *host, uint16_t port)
     db->link = link;
 
     if (client_mysql_connect(link->client, 0) != CLIENT_DONE) {
-        dns_status_t status = my_fail(db);
+        dns_status_t status = fail(db);
 
         database_close(db);
         return status;
@@ -61,7 +62,7 @@ static dns_status_t
 finish(store_database_t *db)
 {
     return client_mysql_finish(my_client(db)) == CLIENT_DONE ? DNS_OK
-                                                             : my_fail(db);
+                                                             : fail(db);
 }
 
 dns_status_t

@@ -35,9 +35,6 @@ my_of(const store_database_t *db)
     return client_mysql_link(my_client(db));
 }
 
-/* The server's words as the error. */
-dns_status_t my_fail(store_database_t *db);
-
 /* Runs a statement; its rows are client_mysql_rows() of the client. */
 dns_status_t my_run(store_database_t *db, const buffer_t *statement);
 dns_status_t my_run_text(store_database_t *db, const char *statement);
