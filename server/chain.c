@@ -438,6 +438,23 @@ chain_take_response(dns_server_pending_t *pending, const uint8_t *wire,
 }
 
 
+/* The error for the last link becomes the client's, with its reason. */
+static step_t
+refuse(dns_server_pending_t *pending, unsigned rcode)
+{
+    dns_server_request_t *request = &pending->request;
+    const dns_name_t *apex;
+    const ngx_uint_t is_remote =
+        dns_remote_find(last_link(pending->chain), &apex) != DNS_REMOTE_NO;
+    drop(pending);
+    request->size = rcode == DNS_RCODE_SERVFAIL && is_remote
+                        ? dns_server_failure(request, request->query,
+                                             DNS_EDE_NO_REACHABLE_AUTHORITY)
+                        : dns_server_refuse(request, (int) rcode);
+    return STEP_ANSWER;
+}
+
+
 step_t
 chain_take_answer(dns_server_pending_t *pending)
 {
@@ -445,9 +462,7 @@ chain_take_answer(dns_server_pending_t *pending)
     const unsigned rcode = flags_of(request->out) & DNS_RCODE_MASK;
     if (pending->chain->so_far_size == 0 &&
         (rcode == DNS_RCODE_SERVFAIL || rcode == DNS_RCODE_REFUSED)) {
-        drop(pending); /* the error says why */
-        request->size = dns_server_refuse(request, (int) rcode);
-        return STEP_ANSWER;
+        return refuse(pending, rcode);
     }
     keep_at_most(pending, 0);
     return join(pending, 0, 0) == NGX_OK ? finish(pending) : fail(pending);

@@ -293,8 +293,9 @@ def test_renamed_queries_fail_as_others_do(setting):
     server = setting.serve(server="""
         dns_query_by_lua_block {
             local q = ...
-            if q.name:find("^new") then
-                q:rewrite("www." .. q.name:match("%.(.*)"))
+            local label, zone = q.name:match("^(new%d*)%.(.*)")
+            if label then -- the answer to www is kept
+                q:rewrite((label == "new" and "www." or "other.") .. zone)
             end
         }""")
     setting.warm_up()
