@@ -36,7 +36,7 @@ make_globals(lua_State *L, resolua_request_t *r)
     if (lua_pcall(L, 1, 1, 0) != 0) {
         return NGX_ERROR;
     }
-    lua_pushstring(L, resolua_vm_own_path);
+    lua_pushstring(L, resolua_vm_own_path());
     if (lua_pcall(L, 1, 1, 0) != 0) {
         return NGX_ERROR;
     }

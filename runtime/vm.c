@@ -9,12 +9,6 @@ enum {
     API_VERSION = 10026, /* of OpenResty's API that scripts may rely on */
 };
 
-/* What CMakeLists.txt says of our Lua modules, as a search path. */
-#define OWN_PATH                                                               \
-    RESOLUA_LUA_FOLDER "/?.lua;" RESOLUA_LUA_FOLDER                            \
-                       "/?/init.lua;" RESOLUA_LUA_MADE_FOLDER "/?.lua"
-
-const char resolua_vm_own_path[] = OWN_PATH;
 lua_State *resolua_vm;
 ngx_cycle_t *resolua_vm_cycle;
 _Thread_local resolua_request_t *resolua_running;
@@ -57,7 +51,7 @@ static void
 add_own_path(lua_State *L)
 {
     lua_getglobal(L, "package");
-    lua_pushliteral(L, OWN_PATH ";");
+    lua_pushfstring(L, "%s;", resolua_vm_own_path());
     lua_getfield(L, -2, "path");
     lua_concat(L, 2);
     lua_setfield(L, -2, "path");
@@ -182,7 +176,7 @@ vm_base(ngx_cycle_t *cycle, const ngx_str_t *path, const ngx_str_t *cpath)
     }
     luaL_openlibs(L);
     add_own_path(L);
-    set_path(L, "path", path, OWN_PATH);
+    set_path(L, "path", path, resolua_vm_own_path());
     set_path(L, "cpath", cpath, NULL);
     lua_createtable(L, 0, 100);
     lua_pushvalue(L, -1);

@@ -45,8 +45,9 @@ const char *resolua_error_text(lua_State *L);
    copied.  2, to be returned. */
 int resolua_fail(lua_State *L, const char *reason);
 
-/* Where our own Lua modules lie, as in package.path. */
-extern const char resolua_vm_own_path[];
+/* Where our own Lua modules lie, as in package.path; static.  Empty, with an
+   error in the log: they do not lie beside the module. */
+const char *resolua_vm_own_path(void);
 
 /* For C functions: the running request, or the Lua error "no request found". */
 resolua_request_t *resolua_request(lua_State *L);

@@ -109,7 +109,7 @@ local function read_file(entries, path)
     for line in io.lines(path) do
         lines[#lines + 1] = line
     end
-    local file = path:sub(#paths.top + 2)
+    local file = path:sub(#paths.data + 2)
     local at = 1
     while lines[at] do
         if lines[at]:find("^|") and (lines[at + 1] or ""):find("^|[%s:-]+|") then
@@ -126,7 +126,7 @@ end
 local function read_all()
     local entries = {}
     local pipe = io.popen(("find '%s/docs' -name '*.md' | LC_ALL=C sort")
-        :format(paths.top:gsub("'", "'\\''")))
+        :format(paths.data:gsub("'", "'\\''")))
     for path in pipe:lines() do
         read_file(entries, path)
     end

@@ -325,7 +325,7 @@ function flame.main(words)
         options.kind == "c" and "C" or "Lua", count,
         count == 1 and "" or "s", options.time)
     write(options, options.folded and folded(stacks) or flame_svg.draw(stacks,
-        title, read_file(paths.top .. "/lua/cli/flame_view.js")))
+        title, read_file(paths.lua[1] .. "/cli/flame_view.js")))
     return 0
 end
 

@@ -195,8 +195,9 @@ local function search_path(options)
         parts[#parts + 1] = folder .. "/?.lua"
         parts[#parts + 1] = folder .. "/?/init.lua"
     end
-    parts[#parts + 1] = paths.top .. "/lua/?.lua"
-    parts[#parts + 1] = paths.build .. "/lua/?.lua"
+    for _, folder in ipairs(paths.lua) do
+        parts[#parts + 1] = folder .. "/?.lua"
+    end
     return table.concat(parts, ";") .. ";"
 end
 
@@ -207,7 +208,7 @@ end
 local TEMPLATE = [[
 load_module "MODULES/ndk_http_module.so";
 load_module "MODULES/ngx_stream_module.so";
-load_module "BUILD/modules/ngx_resolua_module.so";
+load_module "RESOLUA";
 daemon off;
 master_process off;
 worker_processes 1;
@@ -240,7 +241,7 @@ local function configuration(options, folder)
     end
     local line = resolver(options.servers)
     local values = {
-        MODULES = paths.modules, BUILD = paths.build, FOLDER = folder,
+        MODULES = paths.modules, RESOLUA = paths.module, FOLDER = folder,
         LEVEL = options.level, CONNECTIONS = options.connections,
         ENVIRONMENT = environment(),
         MAIN = table.concat(options.main, "\n"),
