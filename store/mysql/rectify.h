@@ -1,9 +1,9 @@
-#ifndef STORE_PRIVATE_MYSQL_RECTIFY_H
-#define STORE_PRIVATE_MYSQL_RECTIFY_H
+#ifndef STORE_MYSQL_RECTIFY_H
+#define STORE_MYSQL_RECTIFY_H
 
-/* What my_rectify() knows of a zone: mysql_rectify_read.c reads it. */
+/* What my_rectify() knows of a zone: rectify_read.c reads it. */
 
-#include "store/private/mysql_database.h"
+#include "store/mysql/database.h"
 
 enum {
     DEPTH_MAX = 128,           /* labels of a name */

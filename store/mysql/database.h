@@ -1,14 +1,14 @@
-#ifndef STORE_PRIVATE_MYSQL_DATABASE_H
-#define STORE_PRIVATE_MYSQL_DATABASE_H
+#ifndef STORE_MYSQL_DATABASE_H
+#define STORE_MYSQL_DATABASE_H
 
-/* The blocking connection to MySQL: mysql_database.c reads, mysql_write.c
+/* The blocking connection to MySQL: database.c reads, write.c
    writes. */
 
 #include "dns/rdata.h"
 #include "dns/type.h"
 #include "store/buffer.h"
+#include "store/mysql/jobs.h"
 #include "store/private/database.h"
-#include "store/private/mysql.h"
 
 enum { MY_CONTENT_SIZE = 4 * DNS_RDATA_MAX + 1024 }; /* bytes of one rdata */
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/private/mysql_database.h"
+#include "store/mysql/database.h"
 
 /* Columns of domains that are told and may be set. */
 static const char *const columns[] = {"type", "account", "master", "catalog"};

@@ -7,7 +7,7 @@
 
 #include "dns/rdata_text.h"
 #include "dns/type.h"
-#include "store/private/mysql_database.h"
+#include "store/mysql/database.h"
 #include "store/private/parked.h"
 
 enum {

@@ -11,7 +11,7 @@
 
 #include "dns/base_n.h"
 #include "dns/nsec3.h"
-#include "store/private/mysql_rectify.h"
+#include "store/mysql/rectify.h"
 
 enum {
     HASH_TEXT_SIZE = 33, /* base32hex of 20 octets, and a NUL */

@@ -5,7 +5,7 @@
 
 #include "dns/siphash.h"
 #include "store/buffer.h"
-#include "store/private/mysql.h"
+#include "store/mysql/jobs.h"
 
 /* The statements of a fetch in PowerDNS's layout. */
 static const char names_text[] =

@@ -7,8 +7,8 @@
 
 #include "dns/rdata_text.h"
 #include "dns/type.h"
-#include "store/private/mysql.h"
-#include "store/private/mysql_database.h"
+#include "store/mysql/database.h"
+#include "store/mysql/jobs.h"
 #include "store/private/parked.h"
 
 /* The server's words as the error. */

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/private/mysql.h"
-#include "store/private/mysql_database.h"
+#include "store/mysql/database.h"
+#include "store/mysql/jobs.h"
 #include "store/private/records.h"
 
 enum { JSON_SERIAL = 1 }; /* of zones whose SOA has none */

@@ -1,5 +1,5 @@
-#ifndef STORE_PRIVATE_MYSQL_H
-#define STORE_PRIVATE_MYSQL_H
+#ifndef STORE_MYSQL_JOBS_H
+#define STORE_MYSQL_JOBS_H
 
 #include "client/mysql.h"
 #include "dns/name.h"

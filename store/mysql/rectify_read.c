@@ -8,7 +8,7 @@
 #include "dns/nsec3.h"
 #include "dns/rdata_text.h"
 #include "dns/type.h"
-#include "store/private/mysql_rectify.h"
+#include "store/mysql/rectify.h"
 
 static bool
 is_no_table(store_database_t *db)

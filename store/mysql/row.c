@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/private/mysql.h"
+#include "store/mysql/jobs.h"
 
 enum {
     NULLS_AT = 1,      /* behind the packet's mark */
