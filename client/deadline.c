@@ -1,8 +1,6 @@
 #include "client/deadline.h"
 
-#include <errno.h>
 #include <limits.h>
-#include <poll.h>
 
 #include "client/wait.h"
 
@@ -117,21 +115,4 @@ deadline_left(void)
     }
 
     return end - now > INT_MAX ? INT_MAX : (int) (end - now);
-}
-
-bool
-deadline_wait(int fd, short events)
-{
-    const client_wait_t wait = {
-        .fd = fd,
-        .events = events == POLLOUT ? CLIENT_WRITE : CLIENT_READ,
-        .deadline_ms = CLIENT_NO_DEADLINE,
-    };
-
-    if (client_wait_poll(&wait) == CLIENT_TIMEOUT) {
-        errno = ETIMEDOUT;
-        return false;
-    }
-
-    return true;
 }

@@ -38,8 +38,4 @@ uint64_t deadline_earned(uint64_t octets);
 /* Milliseconds; 0: it is over; -1: there is none. */
 int deadline_left(void);
 
-/* Waits for POLLIN or POLLOUT until the deadline; false: it is over, with errno
-   ETIMEDOUT.  Machines are waited for by client/wait.h. */
-bool deadline_wait(int fd, short events);
-
 #endif

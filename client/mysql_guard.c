@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "client/deadline.h"
+#include "client/wait.h"
 
 /* Of mysql/client_plugin.h, which includes a header that is not installed. */
 enum { PVIO_PLUGIN = 101, PVIO_VERSION = 0x0100 };
@@ -299,6 +300,20 @@ read_async(MARIADB_PVIO *pvio, uchar *buffer, size_t size)
     return count_moved(plain.async_read(pvio, buffer, size));
 }
 
+/* Until the thread's deadline. */
+static bool
+wait_for(MARIADB_PVIO *pvio, int event)
+{
+    const client_wait_t wait = {socket_of(pvio), event, CLIENT_NO_DEADLINE};
+
+    if (client_wait_poll(&wait) == CLIENT_TIMEOUT) {
+        errno = ETIMEDOUT;
+        return false;
+    }
+
+    return true;
+}
+
 static int
 wait_bounded(MARIADB_PVIO *pvio, my_bool is_read, int timeout)
 {
@@ -306,7 +321,7 @@ wait_bounded(MARIADB_PVIO *pvio, my_bool is_read, int timeout)
         return plain.wait_io_or_timeout(pvio, is_read, timeout);
     }
 
-    return deadline_wait(socket_of(pvio), is_read ? POLLIN : POLLOUT) ? 1 : 0;
+    return wait_for(pvio, is_read ? CLIENT_READ : CLIENT_WRITE) ? 1 : 0;
 }
 
 /* A socket that ends but for a part of the greeting is readable all the time:
@@ -333,7 +348,7 @@ static ssize_t
 read_bounded(MARIADB_PVIO *pvio, uchar *buffer, size_t size)
 {
     if (!wait_for_greeting(pvio) ||
-        (deadline_left() >= 0 && !deadline_wait(socket_of(pvio), POLLIN))) {
+        (deadline_left() >= 0 && !wait_for(pvio, CLIENT_READ))) {
         return -1;
     }
 
@@ -344,7 +359,7 @@ static ssize_t
 write_bounded(MARIADB_PVIO *pvio, const uchar *buffer, size_t size)
 {
     if (!may_write(pvio, buffer, size, socket_of(pvio)) ||
-        (deadline_left() >= 0 && !deadline_wait(socket_of(pvio), POLLOUT))) {
+        (deadline_left() >= 0 && !wait_for(pvio, CLIENT_WRITE))) {
         return -1;
     }
 
