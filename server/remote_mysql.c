@@ -1,25 +1,16 @@
 /* The way to MySQL and MariaDB: nginx's events wait for the jobs of
    store/mysql.h. */
 
+#include "runtime/connecting.h"
 #include "server/private/remote.h"
 #include "store/mysql.h"
 
-#include <ngx_thread_pool.h>
-
-/* A connection with TLS that is made on a thread. */
-typedef struct {
-    store_mysql_t *db;   /* owned */
-    remote_link_t *link; /* NULL: it has been closed meanwhile */
-} connecting_t;
-
 /* The driver's part of a link. */
 typedef struct {
-    store_mysql_t *db; /* owned, unless connecting */
-    int events;        /* what the connection waits for */
-    connecting_t *connecting;
+    store_mysql_t *db;                /* owned, unless connecting */
+    int events;                       /* what the connection waits for */
+    resolua_connecting_t *connecting; /* has db; NULL: no thread has it */
 } mysql_link_t;
-
-static ngx_str_t thread_pool_name = ngx_string("default");
 
 static void step(remote_link_t *link, int ready);
 
@@ -188,25 +179,23 @@ on_skip(void *data, uint64_t id, const char *name, const char *reason)
 
 /* On the other thread. */
 static void
-connect_there(void *data, ngx_log_t *log)
+connect_there(void *object)
 {
-    const connecting_t *connecting = data;
-    (void) log;
-    store_mysql_connect(connecting->db);
+    store_mysql_connect(object);
 }
 
 
 static void
-on_connected(ngx_event_t *ev)
+free_abandoned(void *object)
 {
-    ngx_thread_task_t *task = ev->data;
-    const connecting_t connecting = *(const connecting_t *) task->ctx;
-    remote_link_t *link = connecting.link;
-    ngx_free(task);
-    if (link == NULL) {
-        store_mysql_free(connecting.db);
-        return;
-    }
+    store_mysql_free(object);
+}
+
+
+static void
+on_connected(void *data)
+{
+    remote_link_t *link = data;
     mysql_link_t *own = link->protocol;
     own->connecting = NULL;
     if (store_mysql_status(own->db) == DNS_OK &&
@@ -223,27 +212,15 @@ static ngx_int_t
 connect_on_thread(remote_link_t *link)
 {
     mysql_link_t *own = link->protocol;
-    ngx_thread_pool_t *pool =
-        ngx_thread_pool_get((ngx_cycle_t *) ngx_cycle, &thread_pool_name);
-    ngx_thread_task_t *task =
-        ngx_calloc(sizeof(*task) + sizeof(connecting_t), ngx_cycle->log);
-    if (task == NULL) {
-        return NGX_ERROR;
-    }
-    connecting_t *connecting = (connecting_t *) (task + 1);
-    connecting->db = own->db;
-    connecting->link = link;
-    task->ctx = connecting;
-    task->handler = connect_there;
-    task->event.handler = on_connected;
-    task->event.data = task;
-    task->event.log = ngx_cycle->log;
-    if (pool == NULL || ngx_thread_task_post(pool, task) != NGX_OK) {
-        ngx_free(task);
-        return NGX_ERROR;
-    }
-    own->connecting = connecting;
-    return NGX_OK;
+    const resolua_connector_t connector = {
+        .object = own->db,
+        .connect = connect_there,
+        .free = free_abandoned,
+        .done = on_connected,
+        .data = link,
+    };
+    own->connecting = resolua_connecting_begin(&connector);
+    return own->connecting != NULL ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -307,8 +284,8 @@ close_connection(remote_link_t *link)
     mysql_link_t *own = link->protocol;
     forget_connection(link);
     if (own != NULL && own->connecting != NULL) {
-        own->connecting->link = NULL; /* on_connected() frees what it has */
-        own->db = NULL;
+        resolua_connecting_abandon(own->connecting);
+        own->db = NULL; /* it frees what it has */
     }
     if (own != NULL) {
         store_mysql_free(own->db);

@@ -7,6 +7,7 @@
    mysql_rows.c makes Lua values of results. */
 
 #include "client/mysql.h"
+#include "runtime/connecting.h"
 #include "runtime/private/tcp.h"
 
 enum { MYSQL_TEXTS_MAX = 7 /* of the options */ };
@@ -18,7 +19,13 @@ typedef struct {
     char *texts[MYSQL_TEXTS_MAX]; /* owned: what options point to */
     ngx_uint_t text_count;
     char target[NGX_SOCKADDR_STRLEN + 1]; /* an address, or a path */
-    client_wait_t wait;      /* what the call under way waits for */
+    client_wait_t wait; /* what the call under way waits for */
+    /* While a thread connects: what stands in the socket for the session. */
+    tcp_session_t stand_in;
+    tcp_t *tcp;
+    resolua_connecting_t *connecting;
+    unsigned timeout;        /* ms, of the whole connecting */
+    client_step_t step;      /* what it has come to */
     size_t sent;             /* octets of the statement */
     unsigned is_compact : 1; /* rows are arrays */
     unsigned sends : 1;      /* the call sends a statement */
