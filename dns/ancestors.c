@@ -3,7 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dns/name_filter.h"
+
 enum { SLOTS_MIN = 64 }; /* a power of two, as every number of slots */
+
+/* A label that stands directly below a name. */
+typedef struct {
+    uint64_t parent; /* the name's hash */
+    uint32_t label;
+} child_t;
 
 struct dns_ancestors_s {
     dns_name_t apex;
@@ -11,9 +19,25 @@ struct dns_ancestors_s {
     uint64_t *slots; /* owned: hashes; 0 is free */
     size_t slot_count;
     size_t count;
+    child_t *children; /* owned; a name may be there as an owner and as one
+                          above others */
+    size_t child_count;
+    size_t child_room;
+    dns_label_key_t label_key;
     dns_order_t *order; /* owned; NULL: it is not kept */
     bool has_wildcards; /* among the owners */
 };
+
+static dns_label_key_t
+label_key_of(const uint8_t *key)
+{
+    uint64_t first = dns_siphash(key, (const uint8_t *) "1", 1);
+    uint64_t second = dns_siphash(key, (const uint8_t *) "2", 1);
+
+    return (dns_label_key_t){.seed = (uint32_t) (first >> 32),
+                             .multiplier = (uint32_t) first | 1,
+                             .last_multiplier = (uint32_t) second | 1};
+}
 
 dns_status_t
 dns_ancestors_new(dns_ancestors_t **out, const dns_name_t *apex,
@@ -35,6 +59,7 @@ dns_ancestors_new(dns_ancestors_t **out, const dns_name_t *apex,
     a->slot_count = SLOTS_MIN;
     a->apex = *apex;
     memcpy(a->key, key, sizeof(a->key));
+    a->label_key = label_key_of(key);
     *out = a;
     return DNS_OK;
 }
@@ -45,6 +70,7 @@ dns_ancestors_free(dns_ancestors_t *a)
     if (a != NULL) {
         dns_order_free(a->order);
         free(a->slots);
+        free(a->children);
         free(a);
     }
 }
@@ -131,6 +157,36 @@ owner_hash(uint64_t hash)
     return ~hash | 1;
 }
 
+/* The name with label_count labels above owner, or owner itself, is new. */
+static dns_status_t
+add_child(dns_ancestors_t *a, const dns_name_t *owner, unsigned label_count)
+{
+    if (label_count <= a->apex.label_count || label_count == 1) {
+        return DNS_OK; /* what is below the root is never asked for */
+    }
+
+    if (a->child_count == a->child_room) {
+        size_t room = a->child_room == 0 ? SLOTS_MIN : 2 * a->child_room;
+        child_t *children = realloc(a->children, room * sizeof(*children));
+
+        if (children == NULL) {
+            return DNS_ENOMEM;
+        }
+
+        a->children = children;
+        a->child_room = room;
+    }
+
+    const uint8_t *label = dns_name_suffix(owner, label_count);
+    const uint8_t *parent = dns_name_suffix(owner, label_count - 1);
+
+    a->children[a->child_count++] = (child_t){
+        .parent =
+            hash_of(a, parent, (size_t) (owner->octets + owner->size - parent)),
+        .label = dns_label_hash(&a->label_key, label)};
+    return DNS_OK;
+}
+
 dns_status_t
 dns_ancestors_add(dns_ancestors_t *a, const dns_name_t *owner)
 {
@@ -144,6 +200,10 @@ dns_ancestors_add(dns_ancestors_t *a, const dns_name_t *owner)
 
     if (added == DNS_OK && is_new_owner && a->order != NULL) {
         added = dns_order_add(a->order, owner);
+    }
+
+    if (added == DNS_OK && is_new_owner) {
+        added = add_child(a, owner, owner->label_count);
     }
 
     if (added != DNS_OK || !is_new_owner) {
@@ -160,6 +220,10 @@ dns_ancestors_add(dns_ancestors_t *a, const dns_name_t *owner)
         dns_status_t status = add(a, hash_of(a, name, size), &is_new);
 
         /* What is above a name that is there, is there. */
+        if (status == DNS_OK && is_new) {
+            status = add_child(a, owner, n);
+        }
+
         if (status != DNS_OK || !is_new) {
             return status;
         }
@@ -215,6 +279,35 @@ dns_ancestors_cover(const dns_ancestors_t *a, const dns_name_t *name)
 
     memcpy(wildcard + 2, encloser, size);
     return has_slot(a, owner_hash(hash_of(a, wildcard, size + 2)));
+}
+
+bool
+dns_ancestors_has_wildcard(const dns_ancestors_t *a, const dns_name_t *name)
+{
+    uint8_t wildcard[2 + DNS_NAME_MAX] = {1, '*'};
+
+    memcpy(wildcard + 2, name->octets, name->size);
+    return a->has_wildcards &&
+           has_slot(a, owner_hash(hash_of(a, wildcard, name->size + 2u)));
+}
+
+void
+dns_ancestors_let_pass(const dns_ancestors_t *a, const dns_name_t *name,
+                       uint32_t *bitmap, unsigned bits)
+{
+    uint64_t parent = hash_of(a, name->octets, name->size);
+
+    for (size_t i = 0; i < a->child_count; i++) {
+        if (a->children[i].parent == parent) {
+            dns_name_filter_let_pass(bitmap, bits, a->children[i].label);
+        }
+    }
+}
+
+const dns_label_key_t *
+dns_ancestors_label_key(const dns_ancestors_t *a)
+{
+    return &a->label_key;
 }
 
 bool

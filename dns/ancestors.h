@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dns/label_hash.h"
 #include "dns/name.h"
 #include "dns/order.h"
 #include "dns/siphash.h"
@@ -51,6 +52,21 @@ DNS_EXPORT bool dns_ancestors_knows(const dns_ancestors_t *ancestors,
    case, below the apex. */
 DNS_EXPORT bool dns_ancestors_cover(const dns_ancestors_t *ancestors,
                                     const dns_name_t *name);
+
+/* May a wildcard directly below name make names (RFC 4592)?  name: lower case.
+ */
+DNS_EXPORT bool dns_ancestors_has_wildcard(const dns_ancestors_t *ancestors,
+                                           const dns_name_t *name);
+
+/* Lets the hashes of the labels directly below name, an owner or above one,
+   pass a filter's bitmap (dns/name_filter.h).  name: lower case. */
+DNS_EXPORT void dns_ancestors_let_pass(const dns_ancestors_t *ancestors,
+                                       const dns_name_t *name, uint32_t *bitmap,
+                                       unsigned bits);
+
+/* How those are hashed; borrowed. */
+DNS_EXPORT const dns_label_key_t *
+dns_ancestors_label_key(const dns_ancestors_t *ancestors);
 
 /* Has name something below it?  name: lower case. */
 bool dns_ancestors_has(const dns_ancestors_t *ancestors,

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "dns/ancestors.h"
+#include "dns/name_filter.h"
 #include "names.h"
 
 static const uint8_t key[DNS_SIPHASH_KEY_SIZE] = "a key for a test";
@@ -66,6 +67,64 @@ wildcards_cover_what_is_below_their_encloser(void **state)
     assert_true(cover(a, "x.example.test."));
     assert_true(cover(a, "x.d.example.test."));
     assert_false(cover(a, "x.a.b.example.test."));
+    dns_ancestors_free(a);
+}
+
+enum { BITS = 10 };
+
+/* Is the first label of each child, and nothing else, let through below name?
+   children: ends with NULL. */
+static void
+check_children(const dns_ancestors_t *a, const char *name,
+               const char *const *children)
+{
+    uint32_t expected[1 << (BITS - 5)] = {0};
+    uint32_t bitmap[1 << (BITS - 5)] = {0};
+    const dns_name_t above = name_of(name);
+
+    for (; *children != NULL; children++) {
+        const dns_name_t child = name_of(*children);
+
+        dns_name_filter_let_pass(
+            expected, BITS,
+            dns_label_hash(dns_ancestors_label_key(a), child.octets));
+    }
+
+    dns_ancestors_let_pass(a, &above, bitmap, BITS);
+    assert_memory_equal(bitmap, expected, sizeof(bitmap));
+}
+
+static void
+labels_directly_below_a_name_are_let_through(void **state)
+{
+    dns_ancestors_t *a = ancestors_of("zone.test.");
+
+    (void) state;
+    add(a, "zone.test.");
+    add(a, "www.zone.test.");
+    add(a, "a.b.c.zone.test.");
+    add(a, "d.c.zone.test.");
+    add(a, "c.zone.test.");
+    add(a, "x.other.test.");
+    check_children(a, "zone.test.",
+                   (const char *[]){"www.zone.test.", "c.zone.test.", NULL});
+    check_children(a, "c.zone.test.",
+                   (const char *[]){"b.c.zone.test.", "d.c.zone.test.", NULL});
+    check_children(a, "www.zone.test.", (const char *[]){NULL});
+    dns_ancestors_free(a);
+}
+
+static void
+wildcards_directly_below_a_name_are_told(void **state)
+{
+    dns_ancestors_t *a = ancestors_of("zone.test.");
+    const dns_name_t apex = name_of("zone.test.");
+    const dns_name_t wild = name_of("wild.zone.test.");
+
+    (void) state;
+    add(a, "*.wild.zone.test.");
+    assert_false(dns_ancestors_has_wildcard(a, &apex));
+    assert_true(dns_ancestors_has_wildcard(a, &wild));
     dns_ancestors_free(a);
 }
 
@@ -175,6 +234,8 @@ main(void)
         cmocka_unit_test(tells_what_is_empty_and_how_far_a_name_exists),
         cmocka_unit_test(names_outside_are_left_out),
         cmocka_unit_test(wildcards_cover_what_is_below_their_encloser),
+        cmocka_unit_test(labels_directly_below_a_name_are_let_through),
+        cmocka_unit_test(wildcards_directly_below_a_name_are_told),
         cmocka_unit_test(many_names_are_all_there),
     };
 
