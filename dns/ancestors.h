@@ -73,8 +73,8 @@ bool dns_ancestors_has(const dns_ancestors_t *ancestors,
                        const dns_name_t *name);
 
 /* Has name something below it, and no records of its own?  name: lower case. */
-bool dns_ancestors_is_empty(const dns_ancestors_t *ancestors,
-                            const dns_name_t *name);
+DNS_EXPORT bool dns_ancestors_is_empty(const dns_ancestors_t *ancestors,
+                                       const dns_name_t *name);
 
 /* Labels of name's closest encloser, of name itself if it exists.  name: lower
    case, in the zone. */

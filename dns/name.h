@@ -56,8 +56,8 @@ DNS_EXPORT void dns_name_set_exact(dns_name_t *out, const uint8_t *name);
 
 /* out = the ancestor of name that has label_count labels; 0 is the root.
    label_count <= name->label_count; out may be name. */
-void dns_name_ancestor(dns_name_t *out, const dns_name_t *name,
-                       unsigned label_count);
+DNS_EXPORT void dns_name_ancestor(dns_name_t *out, const dns_name_t *name,
+                                  unsigned label_count);
 
 /* Where the wire form of the ancestor with label_count labels starts inside
    name->octets: no copy. */

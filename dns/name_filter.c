@@ -148,7 +148,7 @@ put_walk(program_t *p, const dns_name_t *suffix, target_t *other,
         put(p, BPF_LD | BPF_B | BPF_IND, 0);
         put_name_end(p, n, places, suffix, other, found);
         go_if(p, BPF_JGT | BPF_K, DNS_LABEL_MAX, &p->pass);
-        put(p, BPF_ALU | BPF_ADD | BPF_K, 1);
+        put(p, BPF_ALU | BPF_ADD, 1);
         put(p, BPF_ALU | BPF_ADD | BPF_X, 0);
         put(p, BPF_MISC | BPF_TAX, 0);
     }

@@ -373,6 +373,12 @@ dns_ffi_edit_zones_changed(const struct dns_ffi_edit *edit)
     return edit->zones_changed;
 }
 
+size_t
+dns_ffi_edit_owners(const struct dns_ffi_edit *edit, uint8_t *out, size_t room)
+{
+    return store_edit_owners(edit->edit, out, room);
+}
+
 const char *
 dns_ffi_edit_error(const struct dns_ffi_edit *edit)
 {

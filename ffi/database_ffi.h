@@ -153,4 +153,9 @@ DNS_EXPORT int dns_ffi_edit_new_database(struct dns_ffi_database *database,
 /* After the commit: 1: a zone has come or gone. */
 DNS_EXPORT int dns_ffi_edit_zones_changed(const struct dns_ffi_edit *edit);
 
+/* After the commit: the owners that were changed, in wire form one behind the
+   other, as far as they fit into room octets; gives their size. */
+DNS_EXPORT size_t dns_ffi_edit_owners(const struct dns_ffi_edit *edit,
+                                      uint8_t *out, size_t room);
+
 #endif

@@ -3,7 +3,7 @@
 #include "dns/type.h"
 #include "server/known.h"
 #include "server/meter.h"
-#include "server/private/answer.h"
+#include "server/private/fairness.h"
 #include "server/remote.h"
 
 enum {
@@ -17,36 +17,11 @@ enum {
     AGAIN_PART = 20, /* of the worker's time, for names of a flooded zone that
                         are asked again ... */
     TURN_PART = 100, /* ... and for the others */
-    FLOODED_MAX = 8, /* zones whose names are turned away early */
     LOG_INTERVAL = 30, /* seconds */
 };
 
-struct dns_share_s {
-    ngx_msec_t window;
-    ngx_uint_t arrived;          /* in the window */
-    ngx_uint_t arrived_at_first; /* when the flood was seen */
-    ngx_uint_t negatives; /* NXDOMAIN, SERVFAIL; halved with each window */
-    ngx_uint_t positives;
-    ngx_uint_t in_place;    /* the worker's number when the window began */
-    ngx_uint_t others;      /* in place, in a second; decays */
-    ngx_uint_t turns;       /* of a flooded zone, left in the window ... */
-    ngx_uint_t turns_again; /* ... for names that are asked again */
-    ngx_uint_t signs;
-    unsigned has_sign : 1; /* in the window */
-    unsigned is_flooded : 1;
-};
-
-/* A flooded zone of a networked store. */
-typedef struct {
-    dns_name_t apex;
-    dns_share_t *share;   /* NULL: free */
-    time_t looked_at;     /* when it was found out that ... */
-    ngx_uint_t is_lowest; /* ... no zone of ours lies below */
-} flooded_t;
-
 static dns_share_t shares[SHARES]; /* the first: what is forwarded */
-static flooded_t flooded[FLOODED_MAX];
-static ngx_msec_t flooded_until; /* unless a zone still is */
+static ngx_msec_t flooded_until;   /* unless a zone still is */
 static ngx_uint_t in_place;
 static ngx_uint_t is_pressed;
 static ngx_uint_t is_limited;
@@ -95,11 +70,9 @@ begin_flood(dns_share_t *share, const dns_name_t *apex)
     share->is_flooded = 1;
     share->arrived_at_first = share->arrived;
     log_flood(share, apex);
-    for (ngx_uint_t i = 0; apex != NULL && i < FLOODED_MAX; i++) {
-        if (flooded[i].share == NULL) {
-            flooded[i] = (flooded_t){.apex = *apex, .share = share};
-            return;
-        }
+    if (apex != NULL) {
+        flooded_begin(share, apex);
+        flood_filter_begin();
     }
 }
 
@@ -109,11 +82,7 @@ end_flood(dns_share_t *share)
 {
     share->is_flooded = 0;
     share->signs = 0;
-    for (ngx_uint_t i = 0; i < FLOODED_MAX; i++) {
-        if (flooded[i].share == share) {
-            flooded[i].share = NULL;
-        }
-    }
+    flooded_end(share);
 }
 
 
@@ -127,14 +96,22 @@ are_many(const dns_share_t *share)
 }
 
 
+/* Do many of the strange names exist?  Where no answer has come lately, what
+   was so is taken to be so still. */
+static ngx_uint_t
+exist(const dns_share_t *share)
+{
+    return share->negatives + share->is_flooded <= MOSTLY * share->positives;
+}
+
+
 /* What the window that is over says. */
 static void
 judge(dns_share_t *share, const dns_name_t *apex)
 {
     share->others -= share->others / OTHERS_WINDOWS;
     share->others += in_place - share->in_place;
-    if (share->others < OTHERS_MIN ||
-        share->negatives <= MOSTLY * share->positives) {
+    if (share->others < OTHERS_MIN || exist(share)) {
         end_flood(share);
     } else if (share->is_flooded) {
         if (share->arrived < share->arrived_at_first / 2) {
@@ -154,6 +131,7 @@ roll(dns_share_t *share, const dns_name_t *apex)
     if (share->window == meter_window()) {
         return;
     }
+    flood_filter_collect();
     if (share->window + 1 != meter_window()) { /* nothing came in the last */
         share->arrived = 0;
         share->has_sign = 0;
@@ -163,13 +141,15 @@ roll(dns_share_t *share, const dns_name_t *apex)
         flooded_until = ngx_current_msec + 2 * METER_WINDOW_MS;
     }
     share->window = meter_window();
+    share->arrived_last = share->arrived;
     share->arrived = 0;
     share->has_sign = 0;
     share->negatives /= 2;
     share->positives /= 2;
     share->in_place = in_place;
     const ngx_uint_t questions = meter_costs.window / meter_costs.question;
-    share->turns = ngx_max(1, questions / TURN_PART);
+    share->turns_first = ngx_max(1, questions / TURN_PART);
+    share->turns = share->turns_first;
     share->turns_again = ngx_max(1, questions / AGAIN_PART);
 }
 
@@ -197,17 +177,46 @@ has_turn(dns_share_t *share, const dns_name_t *name, ngx_uint_t may_be_new)
 }
 
 
+/* As dns_remote_knows(), and a name that was answered before, or that an edit
+   has set, is known. */
+static ngx_int_t
+tell(const dns_name_t *name, const dns_name_t *apex)
+{
+    const ngx_int_t told =
+        apex != NULL ? dns_remote_knows(name, apex) : NGX_AGAIN;
+    if (told == NGX_OK) {
+        return NGX_OK;
+    }
+    dns_remote_edited(known_put);
+    if (known_has(name)) {
+        return NGX_OK;
+    }
+    return told == NGX_DECLINED && flooded_may_exist(name, apex) ? NGX_AGAIN
+                                                                 : told;
+}
+
+
+static void
+vote(const dns_name_t *name, const dns_name_t *apex)
+{
+    flooded_t *zone = apex != NULL ? flooded_find(name) : NULL;
+    if (zone != NULL) {
+        flooded_vote(zone, name);
+    }
+}
+
+
 ngx_int_t
 dns_fairness_admit(const dns_name_t *name, const dns_name_t *apex,
                    dns_share_t **share)
 {
-    const ngx_int_t told =
-        apex != NULL ? dns_remote_knows(name, apex) : NGX_AGAIN;
+    const ngx_int_t told = tell(name, apex);
     *share = NULL;
-    if (told == NGX_AGAIN ? !known_has(name) : told != NGX_OK) {
+    if (told != NGX_OK) {
         *share = share_of(apex);
         roll(*share, apex);
         if (is_limited && !has_turn(*share, name, told == NGX_AGAIN)) {
+            vote(name, apex);
             return NGX_DECLINED;
         }
     }
@@ -216,49 +225,47 @@ dns_fairness_admit(const dns_name_t *name, const dns_name_t *apex,
 }
 
 
-static flooded_t *
-flooded_zone_of(const dns_name_t *name)
-{
-    for (ngx_uint_t i = 0; i < FLOODED_MAX; i++) {
-        const dns_name_t *apex = &flooded[i].apex;
-        if (flooded[i].share != NULL && name->label_count > apex->label_count &&
-            dns_name_has_suffix(name, apex)) {
-            return &flooded[i];
-        }
-    }
-    return NULL;
-}
-
-
-static ngx_uint_t
-is_lowest(flooded_t *zone)
-{
-    if (zone->looked_at != ngx_time()) {
-        zone->looked_at = ngx_time();
-        zone->is_lowest = dns_remote_is_lowest(&zone->apex) &&
-                          !dns_server_has_zones_below(&zone->apex);
-    }
-    return zone->is_lowest;
-}
-
-
 ngx_uint_t
 dns_fairness_turns_away(const dns_name_t *name)
 {
-    flooded_t *zone = flooded_zone_of(name);
+    flooded_t *zone = flooded_find(name);
     if (zone == NULL) {
         return 0;
     }
     dns_share_t *share = zone->share;
     roll(share, &zone->apex);
     if (!share->is_flooded || (share->turns > 0 && !is_pressed) ||
-        !is_lowest(zone) ||
-        dns_remote_knows(name, &zone->apex) != NGX_DECLINED) {
+        !flooded_is_lowest(zone) || tell(name, &zone->apex) != NGX_DECLINED) {
         return 0;
     }
     share->arrived++;
     share->has_sign |= is_pressed & 1;
+    flooded_vote(zone, name);
     return 1;
+}
+
+
+void
+fairness_roll(flooded_t *zone)
+{
+    roll(zone->share, &zone->apex);
+}
+
+
+/* What is said of a strange name.  An alias to a name that does not exist says
+   nothing. */
+static void
+count_answer(dns_share_t *share, const dns_query_t *query,
+             const uint8_t *answer, unsigned rcode)
+{
+    const ngx_uint_t is_alias = answer[DNS_HEADER_ANCOUNT_AT] != 0 ||
+                                answer[DNS_HEADER_ANCOUNT_AT + 1] != 0;
+    share->positives += rcode == DNS_RCODE_NOERROR;
+    share->negatives += rcode == DNS_RCODE_SERVFAIL;
+    if (rcode == DNS_RCODE_NXDOMAIN && !is_alias) {
+        share->negatives++;
+        flooded_denied(&query->qname);
+    }
 }
 
 
@@ -266,17 +273,16 @@ void
 dns_fairness_answered(dns_share_t *share, const dns_query_t *query,
                       const uint8_t *answer, size_t size)
 {
+    static const uint8_t none[DNS_HEADER_SIZE];
+    const ngx_uint_t is_whole = size >= sizeof(none);
     const unsigned rcode =
-        size > DNS_HEADER_FLAGS_AT + 1
-            ? answer[DNS_HEADER_FLAGS_AT + 1] & DNS_RCODE_MASK
-            : DNS_RCODE_SERVFAIL;
+        is_whole ? answer[DNS_HEADER_FLAGS_AT + 1] & DNS_RCODE_MASK
+                 : DNS_RCODE_SERVFAIL;
     if (rcode == DNS_RCODE_NOERROR) {
         known_put(&query->qname);
     }
     if (share != NULL) {
-        share->positives += rcode == DNS_RCODE_NOERROR;
-        share->negatives +=
-            rcode == DNS_RCODE_NXDOMAIN || rcode == DNS_RCODE_SERVFAIL;
+        count_answer(share, query, is_whole ? answer : none, rcode);
     }
 }
 

@@ -71,12 +71,51 @@ dns_remote_knows(const dns_name_t *name, const dns_name_t *apex)
 }
 
 
+const dns_ancestors_t *
+dns_remote_listed(const dns_name_t *apex, uint64_t *listing)
+{
+    for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
+        const remote_list_t *list = remote_zones_current(&remote_stores[i]);
+        const dns_zone_t *zone =
+            list != NULL ? dns_zone_list_get(list->zones, apex->octets) : NULL;
+        const dns_ancestors_t *names =
+            zone != NULL
+                ? remote_below_current(&remote_stores[i], zone, listing)
+                : NULL;
+        if (names != NULL) {
+            return names;
+        }
+    }
+    return NULL;
+}
+
+
+void
+dns_remote_encloser(const dns_name_t *name, const dns_name_t *apex,
+                    dns_name_t *encloser, ngx_uint_t *is_empty)
+{
+    *encloser = *apex;
+    *is_empty = 0;
+    for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
+        const dns_ancestors_t *names =
+            remote_below_last(&remote_stores[i], apex);
+        if (names != NULL) {
+            dns_name_ancestor(encloser, name,
+                              dns_ancestors_encloser(names, name));
+            *is_empty = dns_ancestors_is_empty(names, encloser);
+            return;
+        }
+    }
+}
+
+
 ngx_uint_t
 dns_remote_is_lowest(const dns_name_t *apex)
 {
     for (ngx_uint_t i = 0; i < dns_remote_count; i++) {
-        if (remote_stores[i].list != NULL &&
-            dns_zone_list_has_below(remote_stores[i].list->zones, apex)) {
+        const remote_list_t *list = remote_zones_current(&remote_stores[i]);
+        if (list == NULL ? remote_stores[i].list != NULL
+                         : dns_zone_list_has_below(list->zones, apex)) {
             return 0;
         }
     }

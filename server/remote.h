@@ -69,7 +69,31 @@ dns_remote_where_t dns_remote_find(const dns_name_t *name,
    dns_remote_find(). */
 ngx_int_t dns_remote_knows(const dns_name_t *name, const dns_name_t *apex);
 
-/* No zone of a networked store lies below apex.  Looks at all zones. */
+/* The owner names that the zone's store has told, if they are as they are now,
+   and not older than its ttl_cap; borrowed until the event loop runs. *listing:
+   their number, from 1.  NULL: they are not known. */
+const dns_ancestors_t *dns_remote_listed(const dns_name_t *apex,
+                                         uint64_t *listing);
+
+/* How often zones of networked stores have come or gone by edits of ours, and
+   come in the embedded one. */
+uint64_t dns_remote_zones_edited(void);
+
+/* By the names that were told last: the closest encloser of a name in the zone,
+   and whether it is only above owners. */
+void dns_remote_encloser(const dns_name_t *name, const dns_name_t *apex,
+                         dns_name_t *encloser, ngx_uint_t *is_empty);
+
+/* Names that edits of ours have set since the last call, in any worker: the
+   last ones of them. */
+void dns_remote_edited(void (*take)(const dns_name_t *name));
+
+/* A filter on sockets (flood_filter.h) is to be made of the names of the zone:
+   its edits have to take it off. */
+void dns_remote_filtered(const dns_name_t *apex);
+
+/* All stores have told their zones since the last one came or went by an edit
+   of ours, and none lies below apex.  Looks at all zones. */
 ngx_uint_t dns_remote_is_lowest(const dns_name_t *apex);
 
 /* The source (server/health.h) that the name's zone is in; 0: none. */

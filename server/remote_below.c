@@ -22,6 +22,14 @@ enum { LOG_PAUSE = 300 };
    more than this part of the time. */
 enum { BROKEN_SHARE = 20, BROKEN_MIN = 1000 /* ms */ };
 
+/* What there was when the names of a zone were asked for. */
+typedef struct {
+    uint64_t generation;
+    uint64_t edits;
+    uint32_t serial;
+    ngx_msec_t asked_at;
+} stamp_t;
+
 /* The names of a zone as they were told once; shared with the queries that look
    for proofs. */
 struct remote_names_s {
@@ -29,6 +37,7 @@ struct remote_names_s {
     dns_name_t apex;
     dns_ancestors_t *known; /* owned */
     uint64_t number;        /* of the listing, from 1 */
+    stamp_t stamp;
     ngx_uint_t references;
 };
 
@@ -36,10 +45,7 @@ struct remote_below_s {
     dns_name_t apex;       /* size 0: nothing yet */
     remote_names_t *names; /* NULL: not told */
     uint64_t number;       /* of the listing that was asked for last */
-    uint64_t generation;
-    uint64_t edits;
-    uint32_t serial;
-    ngx_msec_t asked_at;
+    stamp_t stamp;         /* then */
     ngx_msec_t took;
     ngx_msec_t broken_at; /* a new listing did not help; 0: never */
     time_t logged_at;
@@ -84,18 +90,31 @@ is_same_zone(const remote_below_t *below, const dns_name_t *apex)
 
 
 static ngx_uint_t
+is_of_now(const stamp_t *stamp, const remote_store_t *store,
+          const dns_zone_t *zone)
+{
+    return stamp->edits == remote_edits(&zone->apex) &&
+           stamp->serial == store->serial &&
+           stamp->generation == zone->generation;
+}
+
+
+/* Seconds that names are good for. */
+static time_t
+names_age_max(const remote_store_t *store)
+{
+    return remote_watch_is_on(store) ? AGE_MAX : store->conf->options->ttl_cap;
+}
+
+
+static ngx_uint_t
 is_current(const remote_below_t *below, const remote_store_t *store,
            const dns_zone_t *zone)
 {
-    time_t age =
-        remote_watch_is_on(store) ? AGE_MAX : store->conf->options->ttl_cap;
-    if (below->has_failed) {
-        age = FAILED_AGE;
-    }
-    return is_same_zone(below, &zone->apex) && below->edits == remote_edits() &&
-           below->serial == store->serial &&
-           below->generation == zone->generation &&
-           ngx_current_msec - below->asked_at < (ngx_msec_t) age * 1000;
+    const time_t age = below->has_failed ? FAILED_AGE : names_age_max(store);
+    return is_same_zone(below, &zone->apex) &&
+           is_of_now(&below->stamp, store, zone) &&
+           ngx_current_msec - below->stamp.asked_at < (ngx_msec_t) age * 1000;
 }
 
 
@@ -238,7 +257,7 @@ remote_below_lack(const dns_remote_t *fetch, remote_store_t *store,
     if (!is_same_zone(below, &zone->apex) || below->is_asking ||
         !below->is_large ||
         (below->number <= fetch->listings &&
-         ngx_current_msec - below->asked_at >= age * 1000)) {
+         ngx_current_msec - below->stamp.asked_at >= age * 1000)) {
         return DNS_NEEDS;
     }
     if (below->has_failed) {
@@ -277,6 +296,7 @@ new_names(remote_below_t *below)
         names->apex = below->apex;
         names->known = below->growing;
         names->number = below->number;
+        names->stamp = below->stamp;
         names->references = 1;
     }
     return names;
@@ -288,7 +308,7 @@ on_told(remote_job_t *job, dns_status_t status)
 {
     remote_below_t *below = job->data;
     below->is_asking = 0;
-    below->took = ngx_current_msec - below->asked_at;
+    below->took = ngx_current_msec - below->stamp.asked_at;
     remote_names_release(below->names);
     below->names = NULL;
     if (status == DNS_OK) {
@@ -330,10 +350,10 @@ ask(remote_below_t *below, remote_store_t *store, const dns_zone_t *zone,
     }
     below->apex = zone->apex;
     below->number = ++listings;
-    below->generation = zone->generation;
-    below->edits = remote_edits();
-    below->serial = store->serial;
-    below->asked_at = ngx_current_msec;
+    below->stamp = (stamp_t){.generation = zone->generation,
+                             .edits = remote_edits(&zone->apex),
+                             .serial = store->serial,
+                             .asked_at = ngx_current_msec};
     below->is_asking = 1;
     ngx_queue_init(&below->waiters);
     below->job.store = store;
@@ -347,6 +367,28 @@ ask(remote_below_t *below, remote_store_t *store, const dns_zone_t *zone,
     below->job.timeout = store->conf->options->timeout_ms;
     remote_job_submit(&below->job);
     return NGX_OK;
+}
+
+
+/* Before they are too old they are asked for again. */
+const dns_ancestors_t *
+remote_below_current(remote_store_t *store, const dns_zone_t *zone,
+                     uint64_t *number)
+{
+    remote_below_t *below = slot_of(store, &zone->apex);
+    const remote_names_t *names = below != NULL ? below->names : NULL;
+    if (!are_of_zone(names, store, &zone->apex) ||
+        !is_of_now(&names->stamp, store, zone)) {
+        return NULL;
+    }
+    const ngx_msec_t age = ngx_current_msec - names->stamp.asked_at;
+    const ngx_msec_t age_max = (ngx_msec_t) names_age_max(store) * 1000;
+    if (age > age_max / 2 && !below->is_asking) {
+        (void) ask(below, store, zone,
+                   dns_ancestors_order(names->known) != NULL);
+    }
+    *number = names->number;
+    return age < age_max ? names->known : NULL;
 }
 
 

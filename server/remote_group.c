@@ -121,6 +121,7 @@ dns_remote_open(ngx_cycle_t *cycle)
         const remote_conf_t *remote =
             (const remote_conf_t *) conf->remotes.elts + i;
         if (remote->options->mirror == NULL) { /* else its copy is served */
+            remote_edits_open();
             open_group(remote);
         }
     }

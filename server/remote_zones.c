@@ -15,70 +15,18 @@ enum { START_MS = 500 };
 
 enum { PURGED_ONE_BY_ONE = 1000 }; /* zones; more: all answers */
 
-extern ngx_module_t ngx_resolua_dns_module;
-
-/* In shared memory: how often zones have come or gone by our own edits, and how
-   often there was any edit. */
-static struct changes_s {
-    uint64_t zones;
-    uint64_t edits;
-} * changes;
-static ngx_shm_zone_t *shared;
-
-
-/* A reload keeps the number. */
-static ngx_int_t
-init_shared(ngx_shm_zone_t *zone, void *before)
-{
-    ngx_slab_pool_t *slab = (ngx_slab_pool_t *) zone->shm.addr;
-    zone->data =
-        before != NULL ? before : ngx_slab_calloc(slab, sizeof(*changes));
-    return zone->data != NULL ? NGX_OK : NGX_ERROR;
-}
-
-
-ngx_int_t
-dns_remote_conf(ngx_conf_t *cf)
-{
-    ngx_str_t name = ngx_string("resolua_dns_stores");
-    shared = ngx_shared_memory_add(cf, &name, 8 * ngx_pagesize,
-                                   &ngx_resolua_dns_module);
-    if (shared == NULL) {
-        return NGX_ERROR;
-    }
-    shared->init = init_shared;
-    return NGX_OK;
-}
-
-
 static uint64_t
 changes_now(void)
 {
-    return __atomic_load_n(&changes->zones, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&remote_changes->zones, __ATOMIC_ACQUIRE);
 }
 
 
 void
 remote_zones_changed(void)
 {
-    if (changes != NULL) { /* else no zone is live: all are mirrored */
-        (void) __atomic_add_fetch(&changes->zones, 1, __ATOMIC_RELEASE);
-    }
-}
-
-
-uint64_t
-remote_edits(void)
-{
-    return __atomic_load_n(&changes->edits, __ATOMIC_ACQUIRE);
-}
-
-
-void
-remote_edited(void)
-{
-    if (changes != NULL) {
-        (void) __atomic_add_fetch(&changes->edits, 1, __ATOMIC_RELEASE);
+    if (remote_changes != NULL) { /* else no zone is live: all are mirrored */
+        (void) __atomic_add_fetch(&remote_changes->zones, 1, __ATOMIC_SEQ_CST);
     }
 }
 
@@ -350,7 +298,6 @@ on_poll(ngx_event_t *ev)
 void
 remote_zones_open(remote_store_t *store)
 {
-    changes = shared->data;
     ngx_queue_init(&store->list_waiters);
     store->poll.handler = on_poll;
     store->poll.data = store;

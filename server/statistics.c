@@ -93,8 +93,8 @@ dropped_of(shared_t *all, uint64_t inode)
 }
 
 
-void
-dns_statistics_kernel(ngx_socket_t fd, uint32_t dropped)
+uint32_t
+dns_statistics_drops(ngx_socket_t fd, uint32_t dropped)
 {
     struct stat info;
     shared_t *all = shared();
@@ -102,15 +102,15 @@ dns_statistics_kernel(ngx_socket_t fd, uint32_t dropped)
                           ? dropped_of(all, info.st_ino)
                           : NULL;
     if (known == NULL) {
-        return;
+        return 0;
     }
     uint64_t before = __atomic_load_n(known, __ATOMIC_RELAXED);
     const int32_t more = (int32_t) (dropped - (uint32_t) before);
-    if (more > 0 &&
-        __atomic_compare_exchange_n(known, &before, dropped, 0,
-                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-        dns_counts[DNS_COUNT_KERNEL_DROPPED] += (uint32_t) more;
-    }
+    return more > 0 && __atomic_compare_exchange_n(known, &before, dropped, 0,
+                                                   __ATOMIC_RELAXED,
+                                                   __ATOMIC_RELAXED)
+               ? (uint32_t) more
+               : 0;
 }
 
 
@@ -142,6 +142,7 @@ get(lua_State *L)
         [DNS_COUNT_DROPPED] = "dropped",
         [DNS_COUNT_SHED] = "shed",
         [DNS_COUNT_KERNEL_DROPPED] = "kernel_dropped",
+        [DNS_COUNT_FILTERED] = "filtered",
     };
     lua_createtable(L, 0, DNS_COUNTERS);
     for (dns_counter_t i = 0; i < DNS_COUNTERS; i++) {

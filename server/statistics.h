@@ -33,6 +33,8 @@ typedef enum {
                               (fairness.h) */
     DNS_COUNT_KERNEL_DROPPED, /* datagrams that the receive buffers had no room
                                  for, and so no worker has seen */
+    DNS_COUNT_FILTERED, /* strange names that a filter on a socket has dropped
+                           (flood_filter.h) */
     DNS_COUNTERS,
 } dns_counter_t;
 
@@ -44,9 +46,9 @@ ngx_int_t dns_statistics_conf(ngx_conf_t *cf);
 
 void dns_statistics_flush(void);
 
-/* What the kernel has dropped at the socket since that was made: workers that
-   share a socket count it once. */
-void dns_statistics_kernel(ngx_socket_t fd, uint32_t dropped);
+/* dropped: what the kernel has dropped at the socket since that was made. Gives
+   how many of them are new: workers that share a socket count them once. */
+uint32_t dns_statistics_drops(ngx_socket_t fd, uint32_t dropped);
 
 /* The sum of all workers; zero where DNS is not served. */
 uint64_t dns_statistics_get(dns_counter_t counter);

@@ -122,4 +122,9 @@ DNS_MUST_USE dns_status_t store_edit_next_node(const store_edit_t *edit,
                                                size_t *at, uint8_t *owner,
                                                dns_node_builder_t *b);
 
+/* The owners that the edit changes, in wire form one behind the other, as far
+   as they fit into room octets; gives how many octets they have.  After a
+   commit that gave DNS_OK. */
+size_t store_edit_owners(const store_edit_t *edit, uint8_t *out, size_t room);
+
 #endif

@@ -298,6 +298,21 @@ store_edit_next_node(const store_edit_t *edit, size_t *at, uint8_t *owner,
     return status == DNS_ENOMEM ? status : DNS_OK;
 }
 
+size_t
+store_edit_owners(const store_edit_t *edit, uint8_t *out, size_t room)
+{
+    size_t size = 0;
+    size_t at = 0;
+
+    while (at < edit->change_count && room - size >= DNS_NAME_MAX) {
+        store_edit_owner(edit, &edit->changes[at], out + size);
+        size += dns_name_size(out + size);
+        at = store_edit_group_end(edit, at);
+    }
+
+    return size;
+}
+
 dns_status_t
 store_edit_change(store_edit_t *edit, size_t first, size_t end,
                   dns_node_builder_t *b, char *error)

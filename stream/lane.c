@@ -9,6 +9,7 @@
 #include "stream/datagram.h"
 #include "stream/late.h"
 #include "stream/session.h"
+#include "stream/socket_filter.h"
 
 enum {
     BATCHES_MAX = 4, /* in one wake-up: others wait too; the listener is
@@ -183,7 +184,11 @@ look_at_queue(lane_t *lane, ngx_socket_t fd)
     lane->looked_at = ngx_time();
     lane->is_pressed = queue.waiting > queue.room / 2;
     dns_fairness_press(lane->is_pressed);
-    dns_statistics_kernel(fd, queue.dropped);
+    socket_filter_check(fd);
+    if (!socket_filter_counts(fd)) {
+        dns_counts[DNS_COUNT_KERNEL_DROPPED] +=
+            dns_statistics_drops(fd, queue.dropped);
+    }
 }
 
 
@@ -354,6 +359,25 @@ lane_init_module(ngx_cycle_t *cycle)
 }
 
 
+/* Nobody else reads from the socket, and what a filter would drop is dropped in
+   any case, unseen by rules, logs and hooks. */
+static ngx_uint_t
+may_have_filter(ngx_cycle_t *cycle, const ngx_listening_t *ls)
+{
+    const ngx_core_conf_t *core =
+        (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+    const ngx_stream_port_t *port = ls->servers;
+    for (ngx_uint_t i = 0; i < port->naddrs; i++) {
+        const stream_conf_t *conf = conf_of_server(ls, i);
+        if (!conf->is_express || dns_server_has_hooks(&conf->dns)) {
+            return 0;
+        }
+    }
+    return ls->reuseport || core->worker_processes == 1 ||
+           ngx_process == NGX_PROCESS_SINGLE;
+}
+
+
 static ngx_int_t
 take(ngx_cycle_t *cycle, ngx_listening_t *ls)
 {
@@ -369,7 +393,8 @@ take(ngx_cycle_t *cycle, ngx_listening_t *ls)
     lane->pause.cancelable = 1;
     ls->connection->data = lane;
     ls->connection->read->handler = on_readable;
-    return NGX_OK;
+    return may_have_filter(cycle, ls) ? socket_filter_add(cycle, ls->fd)
+                                      : NGX_OK;
 }
 
 
@@ -385,10 +410,14 @@ lane_init_process(ngx_cycle_t *cycle)
         if (ls[i].reuseport && ls[i].worker != ngx_worker) {
             continue;
         }
-        if (is_stream_udp(&ls[i]) && is_ours(&ls[i]) &&
-            take(cycle, &ls[i]) != NGX_OK) {
+        if (!is_stream_udp(&ls[i])) {
+            continue;
+        }
+        socket_filter_clean(ls[i].fd);
+        if (is_ours(&ls[i]) && take(cycle, &ls[i]) != NGX_OK) {
             return NGX_ERROR;
         }
     }
+    socket_filter_open();
     return accept_init_process(cycle);
 }

@@ -9,6 +9,7 @@
 #include "stream/phases.h"
 #include "stream/request_socket.h"
 #include "stream/serve.h"
+#include "stream/socket_filter.h"
 #include "stream/ssl.h"
 #include "stream/stock.h"
 #include "stream/tls.h"
@@ -290,22 +291,22 @@ init_module(ngx_cycle_t *cycle)
 }
 
 
+static void
+exit_process(ngx_cycle_t *cycle)
+{
+    (void) cycle;
+    socket_filter_close();
+}
+
+
 static ngx_stream_module_t module_ctx = {
     preconfiguration, postconfiguration, create_main_conf, NULL,
     create_srv_conf,  merge_srv_conf,
 };
 
 ngx_module_t ngx_stream_resolua_module = {
-    NGX_MODULE_V1,
-    &module_ctx,
-    commands,
-    NGX_STREAM_MODULE,
-    NULL,
-    init_module,
-    lane_init_process,
-    NULL,
-    NULL,
-    NULL,
-    NULL,
-    NGX_MODULE_V1_PADDING,
+    NGX_MODULE_V1,     &module_ctx, commands,
+    NGX_STREAM_MODULE, NULL,        init_module,
+    lane_init_process, NULL,        NULL,
+    exit_process,      NULL,        NGX_MODULE_V1_PADDING,
 };

@@ -17,6 +17,8 @@ local C = library.C
 local name_of = dns.name
 
 local OPTIONS = ffi.typeof("struct dns_ffi_store_options *")
+local OWNERS_ROOM = 4096 -- octets
+local owners = ffi.new("uint8_t[?]", OWNERS_ROOM)
 
 local Database = {
     is_copied = true, -- each_record() reads from memory of its own: visit may
@@ -200,6 +202,13 @@ function Database:write_beside(zone, json)
     return done and true, reason, kind
 end
 
+-- The owners that a committed edit has changed, in wire form one behind the
+-- other: the first ones.
+local function owners_of(edit)
+    local size = C.dns_ffi_edit_owners(edit.handle, owners, OWNERS_ROOM)
+    return ffi.string(owners, size)
+end
+
 -- An edit of the zone has been committed.  Its copy is made before the edit is
 -- acknowledged.
 function Database:committed(edit)
@@ -211,7 +220,7 @@ function Database:committed(edit)
     end
     if self.on_commit then
         self.on_commit(edit.apex,
-            C.dns_ffi_edit_zones_changed(edit.handle) == 1)
+            C.dns_ffi_edit_zones_changed(edit.handle) == 1, owners_of(edit))
     end
 end
 

@@ -33,13 +33,15 @@ local forwarders = {} -- by the directive's text
 --   `store_at`: how many networked stores stand before it, nil: it holds the
 --   copies of a mirror alone;
 --   `databases`: options of networked stores, for dns.database.open(), and
---   `on_commit`: what their edits call
+--   `on_commit`: what their edits call; `on_zone_made`: what an edit of the
+--   embedded store calls that has made a zone, or nil
 function service.configure(options)
     settings = {
         folder = options.store,
         store_at = options.store_at,
         databases = options.databases or {},
         on_commit = options.on_commit,
+        on_zone_made = options.on_zone_made,
     }
 end
 
@@ -48,12 +50,22 @@ function service.folder()
     return settings.folder
 end
 
+-- A zone of the embedded store may be one below a zone of a database.
+local function tell_zone_made(_, edit)
+    if not edit:result().zone_was_there then
+        settings.on_zone_made()
+    end
+end
+
 local function open_embedded()
     if settings.embedded or not settings.folder then
         return settings.embedded, "no dns_store is configured"
     end
 
     local store, reason = store_module.open(settings.folder)
+    if store and settings.on_zone_made then
+        store.committed = tell_zone_made
+    end
     settings.embedded = store
     return store, reason
 end

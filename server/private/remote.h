@@ -18,6 +18,26 @@ enum {
     REMOTE_SKIP_MARKS = 1024,
 };
 
+/* In shared memory: what edits of ours have changed. */
+enum {
+    REMOTE_EDIT_BUCKETS = 64, /* by the zone's apex */
+    REMOTE_EDITED_NAMES = 128,
+};
+
+typedef struct {
+    uint64_t zones;     /* how often zones have come or gone */
+    uint64_t own_zones; /* ... and come in the embedded store */
+    uint64_t edits[REMOTE_EDIT_BUCKETS];
+    uint64_t filtered; /* a bit for each bucket: sockets may have a filter that
+                          was made of a zone's names (flood_filter.h) */
+    uint64_t name_count; /* that have been edited, as far as edits say */
+    uint8_t names[REMOTE_EDITED_NAMES][DNS_NAME_MAX]; /* the last ones */
+} remote_changes_t;
+
+extern remote_changes_t *remote_changes; /* NULL: no zone is live */
+
+void remote_edits_open(void);
+
 typedef struct remote_watch_s remote_watch_t;
 
 /* What a directive says, with what nginx makes of it; of a node of a cluster,
@@ -215,9 +235,18 @@ void remote_watch_listed(remote_store_t *store, ngx_uint_t notifies);
 /* Is every change told, so that answers may be kept for long? */
 ngx_uint_t remote_watch_is_on(const remote_store_t *store);
 
-/* How often zones were edited by us, in any worker. */
-uint64_t remote_edits(void);
-void remote_edited(void);
+/* How often the zone, or one of a few others, was edited by us, in any
+   worker. */
+uint64_t remote_edits(const dns_name_t *apex);
+
+/* A zone has come in the embedded store.  1: a filter may be there. */
+ngx_uint_t remote_zone_made(void);
+
+/* An edit has been committed, which sets names: in wire form, one behind the
+   other, size octets.  1: a filter may be there that was made of the names of
+   the zone. */
+ngx_uint_t remote_edited(const dns_name_t *apex, const uint8_t *names,
+                         size_t size);
 
 /* What has something below it in a zone, if that is known and nothing has
    changed since, or the store's ttl_cap is not over; NULL: not known. */
@@ -262,6 +291,12 @@ void remote_names_release(remote_names_t *names);
 /* The last listing of a zone's names, however old; NULL: none. */
 const dns_ancestors_t *remote_below_last(const remote_store_t *store,
                                          const dns_name_t *apex);
+
+/* The same, if nothing has changed since it was asked for and it is not too
+ *old; number: of the listing. */
+const dns_ancestors_t *remote_below_current(remote_store_t *store,
+                                            const dns_zone_t *zone,
+                                            uint64_t *number);
 void remote_below_close(remote_store_t *store);
 
 /* The list to answer by; NULL: it is not known, or known to be old. */

@@ -27,7 +27,7 @@ dns_store lmdb path=@FOLDER@/data;
 
 stream {
     server {
-        listen 127.0.0.1:@DNS@ udp rcvbuf=4m sndbuf=4m;
+        listen 127.0.0.1:@DNS@ udp %(listen)s rcvbuf=4m sndbuf=4m;
         listen 127.0.0.1:@DNS@;
         dns_serve on;
         %(server)s
@@ -92,12 +92,13 @@ class Setting:
         self.server = None
 
     def serve(self, options=OPTIONS, url=None, run=True, server="", main="",
-              **more):
+              listen="", **more):
         url = url or self.zones.url(self.proxy.port)
         self.server = self.make(CONF % {
             "stores": f"dns_store {url} {options};\n"
                       f"dns_store {self.other.url()} {OTHER_OPTIONS};",
-            "main": f"dns_cache 16m; {main}", "server": server}, run=False, **more)
+            "main": f"dns_cache 16m; {main}", "server": server,
+            "listen": listen}, run=False, **more)
         resolua(self.server, "zone", "load",
                 self.server.file("zone", LMDB_ZONE))
         return self.server.start() if run else self.server

@@ -100,6 +100,7 @@ local STATISTICS = {
     ["dropped-queries"] = "dropped",
     ["kernel-dropped-queries"] = "kernel_dropped",
     ["shed-queries"] = "shed",
+    ["filtered-queries"] = "filtered",
     ["uptime"] = "uptime",
 }
 
