@@ -16,32 +16,6 @@ static void step(remote_link_t *link, int ready);
 
 
 static void
-forget_connection(remote_link_t *link)
-{
-    ngx_connection_t *c = link->connection;
-    if (c == NULL) {
-        return;
-    }
-    link->connection = NULL;
-    /* libmariadb has closed it, or does so at once. */
-    if (ngx_del_conn != NULL) {
-        ngx_del_conn(c, NGX_CLOSE_EVENT);
-    } else {
-        ngx_del_event(c->read, NGX_READ_EVENT, NGX_CLOSE_EVENT);
-        ngx_del_event(c->write, NGX_WRITE_EVENT, NGX_CLOSE_EVENT);
-    }
-    if (c->read->posted) {
-        ngx_delete_posted_event(c->read);
-    }
-    if (c->write->posted) {
-        ngx_delete_posted_event(c->write);
-    }
-    ngx_free_connection(c);
-    c->fd = (ngx_socket_t) -1;
-}
-
-
-static void
 on_event(ngx_event_t *ev)
 {
     ngx_connection_t *c = ev->data;
@@ -60,28 +34,13 @@ on_event(ngx_event_t *ev)
 }
 
 
-/* libmariadb reads and writes until the system has no more, so that one
-   registration for all that becomes ready later is enough. */
+/* libmariadb reads and writes until the system has no more. */
 static ngx_int_t
 watch(remote_link_t *link, ngx_socket_t fd)
 {
-    if (link->connection != NULL && link->connection->fd == fd) {
-        return NGX_OK;
-    }
-    forget_connection(link);
-    ngx_connection_t *c = ngx_get_connection(fd, ngx_cycle->log);
-    if (c == NULL) {
-        return NGX_ERROR;
-    }
-    link->connection = c;
-    c->data = link;
-    c->read->handler = c->write->handler = on_event;
-    c->read->log = c->write->log = ngx_cycle->log;
-    return ngx_add_conn != NULL
-               ? ngx_add_conn(c)
-               : (ngx_add_event(c->read, NGX_READ_EVENT, 0) == NGX_OK
-                      ? ngx_add_event(c->write, NGX_WRITE_EVENT, 0)
-                      : NGX_ERROR);
+    return link->connection != NULL && link->connection->fd == fd
+               ? NGX_OK
+               : remote_descriptor_watch(&link->connection, fd, on_event, link);
 }
 
 
@@ -282,7 +241,7 @@ static void
 close_connection(remote_link_t *link)
 {
     mysql_link_t *own = link->protocol;
-    forget_connection(link);
+    remote_descriptor_forget(&link->connection);
     if (own != NULL && own->connecting != NULL) {
         resolua_connecting_abandon(own->connecting);
         own->db = NULL; /* it frees what it has */

@@ -24,7 +24,7 @@ def product_entries(path):
     """The compile commands of the rooms' files."""
     for entry in json.loads(path.read_text()):
         source = pathlib.Path(entry["file"])
-        if source.parent.parent == TOP and source.parent.name in ROOMS:
+        if source.is_relative_to(TOP) and source.relative_to(TOP).parts[0] in ROOMS:
             yield entry
 
 
