@@ -96,6 +96,17 @@ are_many(const dns_share_t *share)
 }
 
 
+/* In the window that is over the worker had no moment to spare, and strange
+   names took more than a tenth of its time. */
+static ngx_uint_t
+take_the_time(const dns_share_t *share)
+{
+    return meter_costs.is_busy &&
+           FLOOD_PART * share->arrived * meter_costs.question >
+               meter_costs.window;
+}
+
+
 /* Do many of the strange names exist?  Where no answer has come lately, what
    was so is taken to be so still. */
 static ngx_uint_t
@@ -117,7 +128,8 @@ judge(dns_share_t *share, const dns_name_t *apex)
         if (share->arrived < share->arrived_at_first / 2) {
             end_flood(share);
         }
-    } else if (!share->has_sign || !are_many(share)) {
+    } else if ((!share->has_sign && !take_the_time(share)) ||
+               !are_many(share)) {
         share->signs = 0;
     } else if (++share->signs >= SIGNS) {
         begin_flood(share, apex);

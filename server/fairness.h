@@ -17,8 +17,9 @@
  *
  * A zone is flooded when, in two windows of 100 ms in a row,
  *
- * - the worker ran short: the receive buffer was half full, or strange names
- *   found no place in a queue;
+ * - the worker ran short: the receive buffer was half full, strange names found
+ *   no place in a queue, or the worker never waited and strange names took more
+ *   than a tenth of its time;
  * - nearly all of the zone's strange names that were answered do not exist;
  * - to ask for all that came would have taken more than a tenth of the time
  *   that answers in place took, by what either costs (meter.h);

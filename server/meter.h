@@ -16,6 +16,7 @@ typedef struct {
     ngx_uint_t question; /* one to a store or an upstream */
     ngx_uint_t answer;   /* in tenths of a microsecond: one in place */
     ngx_uint_t window;   /* all that the worker did in the last window */
+    ngx_uint_t is_busy;  /* it had hardly a moment without work then */
 } meter_costs_t;
 
 /* As measured last; guesses before. */

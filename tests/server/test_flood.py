@@ -233,6 +233,24 @@ def test_forwarded_names_that_are_known_go_first(start, upstream):
         others_are_answered(server, "www.example.test", 100)
 
 
+# Keeps the worker busy on any machine.
+BUSY = """
+    init_worker_by_lua_block {
+        ngx.timer.every(0.001, function()
+            local done = os.clock() + 0.02
+            while os.clock() < done do end
+        end)
+    }"""
+
+
+def test_a_busy_worker_sees_a_flood_that_waits_nowhere(start, upstream):
+    """Neither is the receive buffer half full, nor does a place run out."""
+    server = start_dns(start, f"dns_forward {upstream.address};",
+                       before=BUSY, more=NUMBERS)
+    with Flood(server, "up.test", pause=0.1):
+        wait_for_shed(server, "www.example.test", 50)
+
+
 def test_random_names_that_are_asked_again_stay_few(start, upstream):
     """Who asks again is answered, but not at others' cost."""
     server = start_dns(start, f"dns_forward {upstream.address};", more=NUMBERS)
