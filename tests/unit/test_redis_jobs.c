@@ -149,6 +149,77 @@ zone_list(void)
     return zones;
 }
 
+/* What a fetch of a name ends with where each of its commands gets the reply.
+ */
+static const char *
+fetch_replied(const char *url, const char *reply)
+{
+    store_redis_t *db = make(url);
+    dns_zone_list_t *zones = zone_list();
+    dns_need_t need = {.zone.id = 1};
+    uint8_t apex[DNS_NAME_MAX], name[DNS_NAME_MAX];
+    char heard[1 << 14];
+    dns_fetched_t *set;
+
+    assert_int_equal(dns_name_from_text(apex, "a.test", 6, NULL, NULL), DNS_OK);
+    assert_int_equal(dns_name_from_text(name, "w.a.test", 8, NULL, NULL),
+                     DNS_OK);
+    dns_name_set(&need.zone.apex, apex);
+    dns_name_set(&need.name, name);
+    assert_int_equal(dns_zone_list_add(zones, &need.zone), DNS_OK);
+    assert_int_equal(dns_fetched_new(&set, zones), DNS_OK);
+    assert_int_equal(dns_fetched_want(set, &need, NULL), DNS_OK);
+    store_redis_begin_fetch(db, set, NULL);
+    assert_int_equal(step(db, 0), CLIENT_WAIT);
+    wait_until(peer.fd, POLLIN);
+    (void) peer_hear(&peer, heard, sizeof(heard));
+
+    for (const char *at = heard; (at = strstr(at, "*")) != NULL; at++) {
+        if (at[1] < '0' || at[1] > '9') { /* a wildcard's field */
+            continue;
+        }
+
+        assert_string_equal(told, "");
+        assert_true(
+            feed(db, strstr(at, "$6\r\nASKING") == at + 4 ? "+OK\r\n" : reply));
+    }
+
+    dns_fetched_free(set);
+    dns_zone_list_free(zones);
+    store_redis_free(db);
+    return told;
+}
+
+static void
+a_fetch_ends_as_it_is_replied_to(void **state)
+{
+    static const struct {
+        const char *reply;
+        dns_status_t status;
+        const char *error;
+    } cases[] = {
+        {"-MOVED 1 192.0.2.1:6379\r\n", DNS_NEEDS, "MOVED 1 192.0.2.1:6379"},
+        {"-ASK 1 192.0.2.1:6379\r\n", DNS_NEEDS, "ASK 1 192.0.2.1:6379"},
+        {"-LOADING it\r\n", DNS_ESTORE, "LOADING it"},
+        {":1\r\n", DNS_ESTORE, "not a reply to HMGET"},
+        {"*0\r\n", DNS_ESTORE, "fewer fields than were asked for"},
+        {"*8\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+         DNS_ESTORE, "more fields than were asked for"},
+    };
+    const char *urls[] = {SERVER, CLUSTER};
+
+    (void) state;
+
+    for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+        char expected[128];
+
+        snprintf(expected, sizeof(expected), "end %d %s;", cases[i / 2].status,
+                 cases[i / 2].error);
+        assert_string_equal(fetch_replied(urls[i % 2], cases[i / 2].reply),
+                            expected);
+    }
+}
+
 static bool
 notifies_with(const char *flags)
 {
@@ -360,6 +431,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_fetch_ends_as_it_is_replied_to),
         cmocka_unit_test(keyspace_notifications_are_of_hashes_and_keys),
         cmocka_unit_test(a_node_tells_the_cluster_and_its_zones),
         cmocka_unit_test(a_reply_to_scan_is_bounded),
