@@ -6,7 +6,7 @@
 
 #include "runtime/vm.h"
 
-enum { PATH_SIZE = 3 * NGX_MAX_PATH };
+enum { PATH_SIZE = 4 * NGX_MAX_PATH };
 
 /* Beside the folder of the module: installed, lib/nginx/modules; built,
    modules, where what the build has made lies in a folder of its own. */
@@ -34,20 +34,26 @@ find_module_folder(char *folder)
 }
 
 
+/* Messages and stack traces name files where they are: links are followed. */
 static ngx_uint_t
-has_modules(const char *folder, const char *place)
+find_modules(const char *folder, const char *place, char *found)
 {
     char path[PATH_SIZE];
     (void) snprintf(path, sizeof(path), "%s%s/dns.lua", folder, place);
-    return access(path, R_OK) == 0;
+    if (access(path, R_OK) != 0) {
+        return 0;
+    }
+    (void) snprintf(path, sizeof(path), "%s%s", folder, place);
+    return realpath(path, found) != NULL;
 }
 
 
 static void
-write_path(char *path, const char *folder, const char *place, const char *made)
+write_path(char *path, const char *modules, const char *folder,
+           const char *made)
 {
-    const int used = snprintf(path, PATH_SIZE, "%s%s/?.lua;%s%s/?/init.lua",
-                              folder, place, folder, place);
+    const int used =
+        snprintf(path, PATH_SIZE, "%s/?.lua;%s/?/init.lua", modules, modules);
     if (made != NULL) {
         (void) snprintf(path + used, PATH_SIZE - (size_t) used, ";%s%s/?.lua",
                         folder, made);
@@ -60,12 +66,13 @@ resolua_vm_own_path(void)
 {
     static char path[PATH_SIZE];
     char folder[PATH_MAX];
+    char modules[PATH_MAX];
     if (path[0] != '\0' || find_module_folder(folder) == 0) {
         return path;
     }
     for (ngx_uint_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        if (has_modules(folder, places[i].folder)) {
-            write_path(path, folder, places[i].folder, places[i].made);
+        if (find_modules(folder, places[i].folder, modules)) {
+            write_path(path, modules, folder, places[i].made);
             return path;
         }
     }

@@ -3,6 +3,7 @@
 #include "dns/relay.h"
 #include "dns/type.h"
 #include "dns/writer.h"
+#include "server/health.h"
 
 enum {
     LINKS_MAX = DNS_CHAIN_MAX + 2, /* names of one chain */
@@ -287,6 +288,24 @@ fail(dns_server_pending_t *pending)
 }
 
 
+/* A link has failed.  What has expired is whole; the answer so far is not. */
+static step_t
+finish_failed(dns_server_pending_t *pending)
+{
+    uint8_t out[PENDING_OUT_SIZE];
+    dns_server_request_t *request = &pending->request;
+    const size_t size = stale_get(&pending->chain->outer, out);
+    if (size == 0) {
+        return finish_open(pending);
+    }
+    dns_health_fail(pending->source);
+    drop(pending);
+    ngx_memcpy(request->out, out, size);
+    request->size = size;
+    return STEP_ANSWER;
+}
+
+
 /* The next link is an upstream's. */
 static step_t
 ask_upstream(dns_server_pending_t *pending)
@@ -432,7 +451,7 @@ chain_take_response(dns_server_pending_t *pending, const uint8_t *wire,
     (void) relay(pending, wire, size);
     const unsigned rcode = flags_of(request->out) & DNS_RCODE_MASK;
     if (rcode == DNS_RCODE_SERVFAIL && chain->so_far_size > 0) {
-        return finish_open(pending);
+        return finish_failed(pending);
     }
     return follow(pending);
 }
@@ -477,7 +496,7 @@ chain_give_up(dns_server_pending_t *pending)
     }
     if (pending->chain->so_far_size > 0) {
         pending->is_silent = 0;
-        return finish_open(pending);
+        return finish_failed(pending);
     }
     drop(pending);
     return STEP_NEXT;

@@ -21,6 +21,17 @@ copy_of(const dns_server_request_t *request)
 }
 
 
+size_t
+stale_get(const dns_server_request_t *request, uint8_t *out)
+{
+    dns_server_request_t probe = *request;
+    probe.out = out;
+    return request->may_keep && dns_server_cache_has_stale()
+               ? dns_server_cache_get_stale(&probe, probe.query)
+               : 0;
+}
+
+
 /* Asks in the background whether the source is back. */
 static void
 begin_check(const dns_server_request_t *request, uint32_t source)
@@ -104,14 +115,12 @@ void
 stale_watch(dns_server_pending_t *pending)
 {
     enum { LONG_WAIT = 1800 }; /* ms, RFC 8767 section 5 */
-    dns_server_request_t probe = pending->request;
-    if (!pending->was_asked || !probe.may_keep || pending->is_background ||
-        pending->event.timer_set || !dns_server_cache_has_stale()) {
+    uint8_t out[PENDING_OUT_SIZE];
+    if (!pending->was_asked || pending->is_background ||
+        pending->event.timer_set) {
         return;
     }
-    uint8_t out[PENDING_OUT_SIZE];
-    probe.out = out;
-    if (dns_server_cache_get_stale(&probe, probe.query) > 0) {
+    if (stale_get(&pending->request, out) > 0) {
         pending->event.handler = on_long_wait;
         pending->event.data = pending;
         pending->event.log = ngx_cycle->log;

@@ -73,9 +73,7 @@ put_stale(dns_server_pending_t *pending)
 {
     uint8_t out[PENDING_OUT_SIZE];
     dns_server_request_t *request = &pending->request;
-    dns_server_request_t probe = *request;
-    probe.out = out;
-    const size_t size = dns_server_cache_get_stale(&probe, probe.query);
+    const size_t size = stale_get(request, out);
     if (size > 0) {
         ngx_memcpy(request->out, out, size);
         request->size = size;
@@ -141,12 +139,12 @@ upstreams_complete(dns_server_pending_t *pending)
         return;
     }
     note_health(pending);
-    if (request->may_keep) { /* else it is of another source */
-        if (response.rcode != DNS_RCODE_SERVFAIL) {
-            keep(pending, &response);
-        } else if (put_stale(pending)) {
+    if (response.rcode == DNS_RCODE_SERVFAIL) {
+        if (put_stale(pending)) {
             return;
         }
+    } else if (request->may_keep) { /* else it is of another source */
+        keep(pending, &response);
     }
     if (request->query->edns.is_present && response.size == request->size) {
         put_opt(request, &response);

@@ -160,6 +160,10 @@ void upstreams_end(dns_server_pending_t *pending);
    is none, or it does not. */
 size_t stale_of_failed_source(const dns_server_request_t *request);
 
+/* What has expired, into out, which has room for PENDING_OUT_SIZE octets.  0:
+   there is none, or the answer is of another source. */
+size_t stale_get(const dns_server_request_t *request, uint8_t *out);
+
 /* Somebody is asked: is there something that has expired, to be given when the
    client has waited for long? */
 void stale_watch(dns_server_pending_t *pending);

@@ -45,7 +45,8 @@ class Peer:
                              daemon=True).start()
 
     def _run(self, connection):
-        with contextlib.suppress(OSError), connection:
+        # close() may have come between two calls: ValueError of poll().
+        with contextlib.suppress(OSError, ValueError), connection:
             connection.settimeout(10)
             self.serve(connection)
 

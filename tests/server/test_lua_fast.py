@@ -247,7 +247,7 @@ def test_variables(start):
         ngx.say((pcall(function() return ngx.var[{}] end)))
         ngx.timer.at(0, function() ngx.shared.d:set("e",
             (select(2, pcall(function() return ngx.var.uri end)))) end)
-        ngx.sleep(0.01)
+        while not ngx.shared.d:get("e") do ngx.sleep(0.001) end
         ngx.say(ngx.shared.d:get("e"))
     """ % HOT, location='set $v "";', http="lua_shared_dict d 1m;"))
     lines = server.http("/t?a=x").text.splitlines()
