@@ -17,7 +17,6 @@ struct chain_s {
     dns_query_t query;          /* of the link */
     pending_buffer_t *so_far;   /* owned: the links' answers, joined */
     size_t so_far_size;         /* octets; 0: none yet */
-    unsigned questions;         /* that upstreams were asked */
     unsigned link_count;
     unsigned is_renamed : 1;
     dns_name_t links[LINKS_MAX]; /* the last one is asked */
@@ -67,7 +66,6 @@ chain_of(dns_server_pending_t *pending)
     chain->outer = *request;
     chain->so_far = NULL;
     chain->so_far_size = 0;
-    chain->questions = 1;
     chain->is_renamed = 0;
     chain->link_count = 1;
     chain->links[0] = request->query->qname;
@@ -119,7 +117,6 @@ ask_link(dns_server_pending_t *pending, unsigned step)
     request->packet_size = chain->query.packet_size;
     request->transport = DNS_OVER_HTTPS;
     request->may_keep = 0; /* the whole may, its links' answers may not */
-    request->no_zone = 0;
     step_skip_to(request, step);
     return pending_set_out(pending) == NGX_OK ? STEP_NEXT : no_memory(pending);
 }
@@ -227,12 +224,25 @@ keep_at_most(dns_server_pending_t *pending, uint32_t seconds)
 }
 
 
+/* The client's own request goes on; the chain is the caller's. */
+static chain_t *
+detach(dns_server_pending_t *pending)
+{
+    dns_server_request_t *request = &pending->request;
+    chain_t *chain = pending->chain;
+    chain->outer.step = request->step;
+    *request = chain->outer;
+    pending->chain = NULL;
+    return chain;
+}
+
+
 /* The answer so far becomes that of the client's query. */
 static step_t
 finish(dns_server_pending_t *pending)
 {
     dns_server_request_t *request = &pending->request;
-    chain_t *chain = pending->chain;
+    chain_t *chain = detach(pending);
     const dns_relay_part_t part = {.wire = chain->so_far->octets,
                                    .size = chain->so_far_size};
     const dns_relay_t relay = {.parts = &part,
@@ -241,10 +251,7 @@ finish(dns_server_pending_t *pending)
                                .renamed =
                                    chain->is_renamed ? &chain->links[0] : NULL};
     const size_t limit =
-        dns_query_response_limit(chain->outer.query, request->conf->udp_size);
-    chain->outer.step = request->step;
-    *request = chain->outer;
-    pending->chain = NULL;
+        dns_query_response_limit(request->query, request->conf->udp_size);
     step_t said = STEP_ANSWER;
     if (pending_set_out(pending) != NGX_OK ||
         dns_relay_write(request->query, &relay, request->out, limit,
@@ -270,12 +277,7 @@ finish_open(dns_server_pending_t *pending)
 static void
 drop(dns_server_pending_t *pending)
 {
-    dns_server_request_t *request = &pending->request;
-    chain_t *chain = pending->chain;
-    chain->outer.step = request->step;
-    *request = chain->outer;
-    pending->chain = NULL;
-    chain_free(chain);
+    chain_free(detach(pending));
     (void) pending_set_out(pending);
 }
 
@@ -310,7 +312,7 @@ finish_failed(dns_server_pending_t *pending)
 static step_t
 ask_upstream(dns_server_pending_t *pending)
 {
-    if (pending->chain->questions++ == QUESTIONS_MAX) {
+    if (pending->questions >= QUESTIONS_MAX) {
         return finish_open(pending);
     }
     return ask_link(pending, STEP_UPSTREAMS);
@@ -446,7 +448,6 @@ chain_take_response(dns_server_pending_t *pending, const uint8_t *wire,
     if (chain == NULL) {
         return no_memory(pending);
     }
-    chain->questions += is_first ? 1 : 0;
     request->transport = DNS_OVER_HTTPS;
     (void) relay(pending, wire, size);
     const unsigned rcode = flags_of(request->out) & DNS_RCODE_MASK;

@@ -58,7 +58,6 @@ typedef struct {
                            known */
     unsigned step;      /* the one that runs (server/private/steps.h) */
     unsigned may_keep : 1; /* the answer may be cached */
-    unsigned no_zone : 1;  /* the zones were asked: it is an upstream's */
 } dns_server_request_t;
 
 /* Octets that out must have. */

@@ -17,7 +17,7 @@ static pending_buffer_t *free_buffers;
 static ngx_uint_t free_buffer_count;
 
 /* Those that somebody waits for. */
-static ngx_queue_t waited_for;
+static ngx_queue_t waited_for = {&waited_for, &waited_for};
 
 
 static void
@@ -75,6 +75,7 @@ pending_reset(dns_server_pending_t *pending)
     pending->large_packet = NULL;
     pending->large_answer = NULL;
     pending->zones_size = 0;
+    pending->questions = 0;
     pending->keep_max = UINT32_MAX;
     pending->source = 0;
     pending->is_waiting = pending->is_fetching = pending->is_forwarding = 0;
@@ -385,9 +386,6 @@ dns_server_wait(dns_server_pending_t *pending, dns_server_deliver_pt deliver,
 {
     pending->deliver = deliver;
     pending->data = data;
-    if (waited_for.next == NULL) {
-        ngx_queue_init(&waited_for);
-    }
     ngx_queue_insert_tail(&waited_for, &pending->queue);
 }
 
@@ -411,7 +409,7 @@ dns_server_cancel(dns_server_pending_t *pending)
 void
 pending_close(void)
 {
-    while (waited_for.next != NULL && !ngx_queue_empty(&waited_for)) {
+    while (!ngx_queue_empty(&waited_for)) {
         ngx_queue_t *first = ngx_queue_head(&waited_for);
         dns_server_cancel(ngx_queue_data(first, dns_server_pending_t, queue));
     }

@@ -52,12 +52,11 @@ fail(dns_server_pending_t *pending)
 }
 
 
-/* No zone has the answer. */
+/* No zone has the answer, or not all of it. */
 static step_t
 leave_to_upstreams(dns_server_pending_t *pending)
 {
     dns_remote_end(&pending->fetch);
-    pending->request.no_zone = 1;
     return STEP_NEXT;
 }
 
@@ -72,8 +71,7 @@ take_answer(dns_server_pending_t *pending, const dns_answer_t *answer)
     if (answer->leaves_zones &&
         dns_server_may_forward(request, request->query)) {
         pending->zones_size = answer->size;
-        dns_remote_end(&pending->fetch);
-        return STEP_NEXT;
+        return leave_to_upstreams(pending);
     }
     request->size = answer->size;
     keep(pending);

@@ -240,6 +240,7 @@ count_question(dns_server_pending_t *pending, const ngx_str_t *upstreams)
     forwarding.count += !pending->is_forwarding;
     pending->is_forwarding = 1;
     pending->is_silent = 0;
+    pending->questions++;
     pending->source = ngx_crc32_long(upstreams->data, upstreams->len) | 1;
 }
 

@@ -165,21 +165,29 @@ is_remote(const dns_query_t *query, const dns_name_t **zone)
 }
 
 
+static dns_status_t
+run_engine(const dns_server_request_t *request, const dns_source_t *source,
+           dns_answer_t *answer)
+{
+    const dns_query_t *query = request->query;
+    uint8_t octets[DNS_EDNS_OPTIONS_MAX];
+    dns_answer_options_t options;
+    dns_server_options(request, query, octets, &options);
+    return dns_answer(query, source, &options, request->out,
+                      dns_query_response_limit(query, request->conf->udp_size),
+                      answer);
+}
+
+
 dns_status_t
 dns_server_zones(const dns_server_request_t *request, dns_remote_t *fetch,
                  dns_answer_t *answer)
 {
-    uint8_t octets[DNS_EDNS_OPTIONS_MAX];
-    dns_answer_options_t options;
     if (!has_source()) {
         return DNS_ESTORE;
     }
     const dns_source_t source = dns_remote_source(fetch, &worker.source);
-    dns_server_options(request, request->query, octets, &options);
-    return dns_answer(
-        request->query, &source, &options, request->out,
-        dns_query_response_limit(request->query, request->conf->udp_size),
-        answer);
+    return run_engine(request, &source, answer);
 }
 
 
@@ -190,15 +198,6 @@ leave_to_others(dns_server_request_t *request, const dns_name_t *apex)
     request->zone = apex;
     request->may_keep = 1;
     return STEP_NEXT;
-}
-
-
-/* No zone of the embedded store has the answer. */
-static step_t
-leave_zones(dns_server_request_t *request)
-{
-    request->no_zone = dns_remote_count == 0;
-    return leave_to_others(request, NULL);
 }
 
 
@@ -222,7 +221,7 @@ static step_t
 take_answer(dns_server_request_t *request, const dns_answer_t *answer)
 {
     if (dns_server_asks_parent(request, request->query, answer)) {
-        return leave_zones(request);
+        return leave_to_others(request, NULL);
     }
     if (answer->leaves_zones &&
         (dns_remote_count > 0 ||
@@ -239,8 +238,6 @@ step_t
 step_zones(dns_server_request_t *request)
 {
     const dns_query_t *query = request->query;
-    uint8_t octets[DNS_EDNS_OPTIONS_MAX];
-    dns_answer_options_t options;
     dns_answer_t answer;
     const dns_name_t *apex = NULL;
     if (!has_source()) {
@@ -249,15 +246,12 @@ step_zones(dns_server_request_t *request)
     if (dns_remote_count > 0 && is_remote(query, &apex)) {
         return leave_to_others(request, apex);
     }
-    dns_server_options(request, query, octets, &options);
-    switch (dns_answer(query, &worker.source, &options, request->out,
-                       dns_query_response_limit(query, request->conf->udp_size),
-                       &answer)) {
+    switch (run_engine(request, &worker.source, &answer)) {
     case DNS_OK:
         return take_answer(request, &answer);
     case DNS_ENOTFOUND:
         return dns_remote_count > 0 || dns_server_may_forward(request, query)
-                   ? leave_zones(request)
+                   ? leave_to_others(request, NULL)
                    : step_error(request, DNS_RCODE_REFUSED);
     default:
         return step_error(request, DNS_RCODE_SERVFAIL);

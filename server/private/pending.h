@@ -42,12 +42,13 @@ struct dns_server_pending_s {
 
     dns_cache_ticket_t ticket; /* of the time before anybody was asked */
     dns_remote_t fetch;
-    unsigned rounds;   /* that stores were asked */
-    size_t zones_size; /* octets of the zones' answer in out, which ends in an
-                          alias out of them; 0: there is none */
-    uint32_t keep_max; /* seconds, as dns.service says */
-    uint32_t checked;  /* the source (server/health.h) of a check */
-    uint32_t source;   /* that is being asked */
+    unsigned rounds;    /* that stores were asked */
+    unsigned questions; /* that upstreams were asked */
+    size_t zones_size;  /* octets of the zones' answer in out, which ends in an
+                           alias out of them; 0: there is none */
+    uint32_t keep_max;  /* seconds, as dns.service says */
+    uint32_t checked;   /* the source (server/health.h) of a check */
+    uint32_t source;    /* that is being asked */
     unsigned is_waiting : 1;    /* it runs from the event loop */
     unsigned is_fetching : 1;   /* stores fill its sets: it cannot end */
     unsigned is_forwarding : 1; /* it counts among the questions to upstreams */

@@ -461,6 +461,15 @@ def test_an_alias_that_stays_without_its_target(start, zone_upstream):
     assert time.monotonic() - begin < 15
 
 
+def test_a_long_chain_has_five_questions(start, zone_upstream):
+    one = zone_upstream(*(f"n{i}.up.test. CNAME n{i + 1}.up.test."
+                          for i in range(8)))
+    server = start_cached(start, one)
+    response = server.query("n0.up.test", rd=True)
+    assert addresses(response) == [f"n{i}.up.test." for i in range(1, 6)]
+    assert names_asked(one) == [f"n{i}.up.test." for i in range(5)]
+
+
 def test_a_closed_chain_ends(start, zone_upstream):
     one = zone_upstream("a.up.test. CNAME b.up.test.",
                         "b.up.test. CNAME a.up.test.")
