@@ -70,24 +70,20 @@ dns_server_cache_open(ngx_cycle_t *cycle)
 
 
 size_t
-dns_server_cache_get(uint32_t view, const dns_server_request_t *request,
-                     const dns_query_t *query,
-                     const dns_answer_options_t *options)
+dns_server_cache_get(uint32_t view, const dns_server_request_t *request)
 {
     uint16_t rcode;
     if (dns_server_cache == NULL) {
         return 0;
     }
     const size_t size =
-        dns_cache_get(dns_server_cache, query, view, resolua_clock_seconds(),
-                      request->out, &rcode);
+        dns_cache_get(dns_server_cache, request->query, view,
+                      resolua_clock_seconds(), request->out, &rcode);
     if (size == 0) {
         return 0;
     }
     dns_counts[DNS_COUNT_CACHE_HITS]++;
-    return dns_response_put_opt(
-        query, options, rcode, request->out, size,
-        dns_query_response_limit(query, request->conf->udp_size));
+    return dns_server_put_opt(request, rcode, size);
 }
 
 
@@ -116,9 +112,9 @@ dns_server_cache_has_stale(void)
 
 
 size_t
-dns_server_cache_get_stale(const dns_server_request_t *request,
-                           const dns_query_t *query)
+dns_server_cache_get_stale(const dns_server_request_t *request)
 {
+    const dns_query_t *query = request->query;
     uint8_t octets[DNS_EDNS_OPTIONS_MAX];
     dns_answer_options_t options;
     uint16_t rcode;
@@ -135,7 +131,7 @@ dns_server_cache_get_stale(const dns_server_request_t *request,
     if (size == 0) {
         return 0;
     }
-    dns_server_options(request, query, octets, &options);
+    dns_server_options(request, octets, &options);
     put_stale_option(&options, octets, rcode);
     return dns_response_put_opt(
         query, &options, rcode, request->out, size,

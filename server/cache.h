@@ -17,16 +17,13 @@ void dns_server_cache_open(ngx_cycle_t *cycle);
 extern dns_cache_t *dns_server_cache;
 
 /* Puts the kept answer to call->out, OPT and all.  0: there is none. */
-size_t dns_server_cache_get(uint32_t view, const dns_server_request_t *request,
-                            const dns_query_t *query,
-                            const dns_answer_options_t *options);
+size_t dns_server_cache_get(uint32_t view, const dns_server_request_t *request);
 
 /* Is dns_serve_stale on? */
 ngx_uint_t dns_server_cache_has_stale(void);
 
 /* Where the data cannot be had: what has expired, within dns_serve_stale. */
-size_t dns_server_cache_get_stale(const dns_server_request_t *request,
-                                  const dns_query_t *query);
+size_t dns_server_cache_get_stale(const dns_server_request_t *request);
 
 void dns_server_cache_put(uint32_t view, const dns_query_t *query,
                           const dns_cache_ticket_t *ticket,

@@ -45,7 +45,7 @@ static step_t
 no_memory(dns_server_pending_t *pending)
 {
     dns_server_request_t *request = &pending->request;
-    request->size = dns_server_failure(request, request->query, DNS_EDE_OTHER);
+    request->size = dns_server_failure(request, DNS_EDE_OTHER);
     return STEP_ANSWER;
 }
 
@@ -416,8 +416,7 @@ relay(dns_server_pending_t *pending, const uint8_t *wire, size_t size)
     }
     if (dns_relay_write(query, &response, request->out, limit,
                         &request->size) != DNS_OK) {
-        request->size =
-            dns_server_failure(request, query, DNS_EDE_NETWORK_ERROR);
+        request->size = dns_server_failure(request, DNS_EDE_NETWORK_ERROR);
     }
     return STEP_ANSWER;
 }
@@ -467,10 +466,10 @@ refuse(dns_server_pending_t *pending, unsigned rcode)
     const ngx_uint_t is_remote =
         dns_remote_find(last_link(pending->chain), &apex) != DNS_REMOTE_NO;
     drop(pending);
-    request->size = rcode == DNS_RCODE_SERVFAIL && is_remote
-                        ? dns_server_failure(request, request->query,
-                                             DNS_EDE_NO_REACHABLE_AUTHORITY)
-                        : dns_server_refuse(request, (int) rcode);
+    request->size =
+        rcode == DNS_RCODE_SERVFAIL && is_remote
+            ? dns_server_failure(request, DNS_EDE_NO_REACHABLE_AUTHORITY)
+            : dns_server_refuse(request, (int) rcode);
     return STEP_ANSWER;
 }
 

@@ -5,10 +5,10 @@
 
 
 ngx_uint_t
-dns_server_may_forward(const dns_server_request_t *request,
-                       const dns_query_t *query)
+dns_server_may_forward(const dns_server_request_t *request)
 {
-    return dns_server_is_forwardable(query) && dns_server_recurses(request);
+    return dns_server_is_forwardable(request->query) &&
+           dns_server_recurses(request);
 }
 
 
@@ -35,11 +35,10 @@ explain(const dns_server_request_t *request, const dns_query_t *query,
 
 
 size_t
-dns_server_failure(const dns_server_request_t *request,
-                   const dns_query_t *query, dns_ede_t why)
+dns_server_failure(const dns_server_request_t *request, dns_ede_t why)
 {
-    const size_t size =
-        dns_query_error_explained(query, DNS_RCODE_SERVFAIL, why, request->out);
+    const size_t size = dns_query_error_explained(
+        request->query, DNS_RCODE_SERVFAIL, why, request->out);
     if (dns_server_recurses(request)) {
         request->out[DNS_HEADER_FLAGS_AT + 1] |= DNS_FLAG_RA;
     }

@@ -21,16 +21,11 @@ asks_for_cookie(const dns_server_request_t *request)
 static void
 put_cookie(dns_server_request_t *request)
 {
-    uint8_t octets[DNS_EDNS_OPTIONS_MAX];
-    dns_answer_options_t options;
     dns_query_t plain = *request->query;
     plain.edns.is_present = 0; /* the OPT comes with the cookie */
     const size_t size =
         dns_query_error(&plain, DNS_RCODE_NOERROR, request->out);
-    dns_server_options(request, request->query, octets, &options);
-    request->size = dns_response_put_opt(
-        request->query, &options, DNS_RCODE_NOERROR, request->out, size,
-        dns_query_response_limit(request->query, request->conf->udp_size));
+    request->size = dns_server_put_opt(request, DNS_RCODE_NOERROR, size);
 }
 
 

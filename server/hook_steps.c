@@ -176,24 +176,13 @@ run_query_hook(dns_server_pending_t *pending)
 }
 
 
-static size_t
-put_opt(dns_server_pending_t *pending, uint8_t *out, size_t size,
-        uint16_t rcode)
-{
-    uint8_t octets[DNS_EDNS_OPTIONS_MAX];
-    dns_answer_options_t options;
-    dns_server_options(&pending->request, pending->request.query, octets,
-                       &options);
-    return dns_response_put_opt(pending->request.query, &options, rcode, out,
-                                size, pending->hook.limit);
-}
-
-
+/* The answer that the hook has made, in the place where it is sent from. */
 static size_t
 finish_answer(dns_server_pending_t *pending)
 {
     const struct dns_ffi_hook *hook = &pending->hook;
-    return put_opt(pending, hook->out, hook->out_size, hook->rcode);
+    pending->request.out = hook->out;
+    return dns_server_put_opt(&pending->request, hook->rcode, hook->out_size);
 }
 
 
@@ -233,7 +222,6 @@ hook_ended(dns_server_pending_t *pending, ngx_int_t rc)
     switch (hook->action) {
     case DNS_FFI_HOOK_ANSWER:
         keep(pending);
-        request->out = hook->out;
         request->size = finish_answer(pending);
         return STEP_ANSWER;
     case DNS_FFI_HOOK_DROP:
@@ -254,14 +242,10 @@ runs_hooks(const dns_server_request_t *request)
 step_t
 step_hook_cache(dns_server_request_t *request)
 {
-    uint8_t octets[DNS_EDNS_OPTIONS_MAX];
-    dns_answer_options_t options;
     if (!request->conf->hook_keeps || !runs_hooks(request)) {
         return STEP_NEXT;
     }
-    dns_server_options(request, request->query, octets, &options);
-    request->size = dns_server_cache_get(request->conf->hook_view, request,
-                                         request->query, &options);
+    request->size = dns_server_cache_get(request->conf->hook_view, request);
     return request->size > 0 ? STEP_ANSWER : STEP_NEXT;
 }
 

@@ -1,6 +1,7 @@
 #include "server/options.h"
 
 #include "dns/edns.h"
+#include "dns/response.h"
 #include "server/private/answer.h"
 
 
@@ -66,13 +67,12 @@ text_or_null(const ngx_str_t *text)
 
 
 void
-dns_server_options(const dns_server_request_t *request,
-                   const dns_query_t *query, uint8_t *octets,
+dns_server_options(const dns_server_request_t *request, uint8_t *octets,
                    dns_answer_options_t *options)
 {
     const dns_server_conf_t *conf = request->conf;
     dns_options_t extra = {.octets = octets, .room = DNS_EDNS_OPTIONS_MAX};
-    put_options(request, &query->edns, &extra);
+    put_options(request, &request->query->edns, &extra);
     *options = (dns_answer_options_t){
         .udp_size = (uint16_t) conf->udp_size,
         .recursion_available = dns_server_recurses(request),
@@ -83,4 +83,18 @@ dns_server_options(const dns_server_request_t *request,
         .version = text_or_null(&conf->version),
         .hostname = text_or_null(&conf->hostname),
     };
+}
+
+
+size_t
+dns_server_put_opt(const dns_server_request_t *request, uint16_t rcode,
+                   size_t size)
+{
+    const dns_query_t *query = request->query;
+    uint8_t octets[DNS_EDNS_OPTIONS_MAX];
+    dns_answer_options_t options;
+    dns_server_options(request, octets, &options);
+    return dns_response_put_opt(
+        query, &options, rcode, request->out, size,
+        dns_query_response_limit(query, request->conf->udp_size));
 }

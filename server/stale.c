@@ -27,7 +27,7 @@ stale_get(const dns_server_request_t *request, uint8_t *out)
     dns_server_request_t probe = *request;
     probe.out = out;
     return request->may_keep && dns_server_cache_has_stale()
-               ? dns_server_cache_get_stale(&probe, probe.query)
+               ? dns_server_cache_get_stale(&probe)
                : 0;
 }
 
@@ -61,7 +61,7 @@ stale_of_failed_source(const dns_server_request_t *request)
     if (!dns_health_is_failed(source)) {
         return 0;
     }
-    const size_t size = dns_server_cache_get_stale(request, request->query);
+    const size_t size = dns_server_cache_get_stale(request);
     if (size > 0 && dns_health_begin_check(source)) {
         begin_check(request, source);
     }
@@ -101,7 +101,7 @@ on_long_wait(ngx_event_t *ev)
     }
     dns_server_request_t *request = &stand_in->request;
     if (pending_set_out(stand_in) == NGX_OK) {
-        request->size = dns_server_cache_get_stale(request, request->query);
+        request->size = dns_server_cache_get_stale(request);
         if (request->size > 0) {
             hand_over(pending, stand_in);
             return;

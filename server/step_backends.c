@@ -43,10 +43,10 @@ fail(dns_server_pending_t *pending)
 {
     dns_server_request_t *request = &pending->request;
     dns_remote_end(&pending->fetch);
-    request->size = dns_server_cache_get_stale(request, request->query);
+    request->size = dns_server_cache_get_stale(request);
     if (request->size == 0) {
-        request->size = dns_server_failure(request, request->query,
-                                           DNS_EDE_NO_REACHABLE_AUTHORITY);
+        request->size =
+            dns_server_failure(request, DNS_EDE_NO_REACHABLE_AUTHORITY);
     }
     return STEP_ANSWER;
 }
@@ -65,11 +65,10 @@ static step_t
 take_answer(dns_server_pending_t *pending, const dns_answer_t *answer)
 {
     dns_server_request_t *request = &pending->request;
-    if (dns_server_asks_parent(request, request->query, answer)) {
+    if (dns_server_asks_parent(request, answer)) {
         return leave_to_upstreams(pending);
     }
-    if (answer->leaves_zones &&
-        dns_server_may_forward(request, request->query)) {
+    if (answer->leaves_zones && dns_server_may_forward(request)) {
         pending->zones_size = answer->size;
         return leave_to_upstreams(pending);
     }

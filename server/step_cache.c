@@ -1,20 +1,15 @@
 /* Answers that were asked of others once. */
 
-#include "server/options.h"
 #include "server/private/pending.h"
 
 
 step_t
 step_cache(dns_server_request_t *request)
 {
-    uint8_t octets[DNS_EDNS_OPTIONS_MAX];
-    dns_answer_options_t options;
     if (!request->may_keep) {
         return STEP_NEXT;
     }
-    dns_server_options(request, request->query, octets, &options);
-    request->size = dns_server_cache_get(dns_server_view(request), request,
-                                         request->query, &options);
+    request->size = dns_server_cache_get(dns_server_view(request), request);
     if (request->size == 0 && dns_server_cache_has_stale()) {
         request->size = stale_of_failed_source(request);
     }

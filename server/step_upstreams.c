@@ -46,7 +46,7 @@ fail(dns_server_pending_t *pending, dns_ede_t why)
         return said;
     }
     (void) pending_set_out(pending);
-    request->size = dns_server_failure(request, request->query, why);
+    request->size = dns_server_failure(request, why);
     upstreams_complete(pending);
     return STEP_ANSWER;
 }
@@ -102,23 +102,6 @@ keep(dns_server_pending_t *pending, dns_response_t *response)
 
 
 static void
-put_opt(dns_server_request_t *request, const dns_response_t *response)
-{
-    const dns_query_t *query = request->query;
-    uint8_t octets[DNS_EDNS_OPTIONS_MAX];
-    dns_answer_options_t options;
-    request->out[DNS_HEADER_ARCOUNT_AT] =
-        (uint8_t) (response->additional_count >> 8);
-    request->out[DNS_HEADER_ARCOUNT_AT + 1] =
-        (uint8_t) response->additional_count;
-    dns_server_options(request, query, octets, &options);
-    request->size = dns_response_put_opt(
-        query, &options, response->rcode, request->out, response->size,
-        dns_query_response_limit(query, request->conf->udp_size));
-}
-
-
-static void
 note_health(const dns_server_pending_t *pending)
 {
     if (pending->is_silent) {
@@ -147,7 +130,8 @@ upstreams_complete(dns_server_pending_t *pending)
         keep(pending, &response);
     }
     if (request->query->edns.is_present && response.size == request->size) {
-        put_opt(request, &response);
+        request->size =
+            dns_server_put_opt(request, response.rcode, request->size);
     }
 }
 

@@ -172,7 +172,7 @@ run_engine(const dns_server_request_t *request, const dns_source_t *source,
     const dns_query_t *query = request->query;
     uint8_t octets[DNS_EDNS_OPTIONS_MAX];
     dns_answer_options_t options;
-    dns_server_options(request, query, octets, &options);
+    dns_server_options(request, octets, &options);
     return dns_answer(query, source, &options, request->out,
                       dns_query_response_limit(query, request->conf->udp_size),
                       answer);
@@ -220,12 +220,11 @@ continue_chain(dns_server_request_t *request, size_t size)
 static step_t
 take_answer(dns_server_request_t *request, const dns_answer_t *answer)
 {
-    if (dns_server_asks_parent(request, request->query, answer)) {
+    if (dns_server_asks_parent(request, answer)) {
         return leave_to_others(request, NULL);
     }
     if (answer->leaves_zones &&
-        (dns_remote_count > 0 ||
-         dns_server_may_forward(request, request->query))) {
+        (dns_remote_count > 0 || dns_server_may_forward(request))) {
         return continue_chain(request, answer->size);
     }
     request->size = answer->size;
@@ -250,7 +249,7 @@ step_zones(dns_server_request_t *request)
     case DNS_OK:
         return take_answer(request, &answer);
     case DNS_ENOTFOUND:
-        return dns_remote_count > 0 || dns_server_may_forward(request, query)
+        return dns_remote_count > 0 || dns_server_may_forward(request)
                    ? leave_to_others(request, NULL)
                    : step_error(request, DNS_RCODE_REFUSED);
     default:

@@ -55,17 +55,16 @@ dns_server_is_forwardable(const dns_query_t *query)
 }
 
 /* May a name that no zone holds be asked of the server's upstreams? */
-ngx_uint_t dns_server_may_forward(const dns_server_request_t *request,
-                                  const dns_query_t *query);
+ngx_uint_t dns_server_may_forward(const dns_server_request_t *request);
 
 /* Is the zones' answer left, for an upstream knows the parent of the zone?  Who
    asks without RD wants what is here. */
 static inline ngx_uint_t
 dns_server_asks_parent(const dns_server_request_t *request,
-                       const dns_query_t *query, const dns_answer_t *answer)
+                       const dns_answer_t *answer)
 {
-    return answer->asks_parent && (query->flags & DNS_FLAG_RD) != 0 &&
-           dns_server_may_forward(request, query);
+    return answer->asks_parent && (request->query->flags & DNS_FLAG_RD) != 0 &&
+           dns_server_may_forward(request);
 }
 
 /* An error for request->query, with what can be said of the reason; the octets
@@ -73,8 +72,7 @@ dns_server_asks_parent(const dns_server_request_t *request,
 size_t dns_server_refuse(const dns_server_request_t *request, int rcode);
 
 /* SERVFAIL, and why (RFC 8914). */
-size_t dns_server_failure(const dns_server_request_t *request,
-                          const dns_query_t *query, dns_ede_t why);
+size_t dns_server_failure(const dns_server_request_t *request, dns_ede_t why);
 
 /* Has the embedded store, or a networked one, a zone that holds the name? */
 ngx_uint_t dns_server_holds(const dns_name_t *name);
