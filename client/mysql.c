@@ -10,7 +10,7 @@
 #include "client/private/mysql.h"
 #include "client/private/mysql_guard.h"
 
-enum { UNWIND_ROUNDS_MAX = 100 /* of a call that is told of its deadline */ };
+enum { UNWIND_ROUNDS_MAX = 100 /* a call has to end when its time is over */ };
 
 static bool
 is_lost(unsigned code)

@@ -40,7 +40,7 @@ time_left(const client_wait_t *wait)
     return thread_left >= 0 && thread_left < bounded ? thread_left : bounded;
 }
 
-/* An error of the descriptor is told to who reads or writes. */
+/* Whoever reads or writes next is given an error of the descriptor. */
 static int
 events_of(short came)
 {

@@ -343,7 +343,7 @@ tell_wait(const redis_client_t *r, uint64_t now_ms, client_wait_t *wait)
     }
 }
 
-/* What goes on before it is ready, and how it fails. */
+/* Goes on connecting, asking the sentinel or logging in, until the deadline. */
 static void
 step_towards_ready(redis_client_t *r, int ready, uint64_t now_ms)
 {

@@ -230,3 +230,22 @@ dns_message_rdata(const dns_message_t *m, const dns_message_record_t *record,
     *out_size = (uint16_t) used;
     return DNS_OK;
 }
+
+int
+dns_message_rcode(const uint8_t *wire, size_t size)
+{
+    dns_message_t m;
+    dns_message_record_t record;
+
+    if (dns_message_open(&m, wire, size) != DNS_OK) {
+        return -1;
+    }
+
+    while (dns_message_next(&m, &record) == DNS_OK) {
+        if (record.section == DNS_ADDITIONAL && record.type == DNS_TYPE_OPT) {
+            return (int) (record.ttl >> 24 << 4) | (m.flags & DNS_RCODE_MASK);
+        }
+    }
+
+    return m.flags & DNS_RCODE_MASK;
+}

@@ -55,6 +55,10 @@ DNS_EXPORT DNS_MUST_USE dns_status_t dns_message_open(dns_message_t *m,
 DNS_EXPORT DNS_MUST_USE dns_status_t
 dns_message_next(dns_message_t *m, dns_message_record_t *record);
 
+/* The rcode of a whole message, with the upper bits of its OPT (RFC 6891
+   section 6.1.3); -1: shorter than a header. */
+int dns_message_rcode(const uint8_t *wire, size_t size);
+
 /*
  * A record's rdata with its names uncompressed.  out has room for
  * DNS_RDATA_MAX octets.  DNS_EMALFORMED: not an rdata of its type.

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "dns/message.h"
+#include "dns/octets.h"
 #include "dns/rdata.h"
 #include "dns/type.h"
 #include "dns/writer.h"
@@ -66,26 +67,6 @@ dns_relay_is_denial(const uint8_t *wire, size_t size)
     return false;
 }
 
-/* With the bits of the OPT. */
-static unsigned
-rcode_of(const uint8_t *wire, size_t size)
-{
-    dns_message_t m;
-    dns_message_record_t record;
-
-    if (dns_message_open(&m, wire, size) != DNS_OK) {
-        return DNS_RCODE_SERVFAIL;
-    }
-
-    while (dns_message_next(&m, &record) == DNS_OK) {
-        if (record.section == DNS_ADDITIONAL && record.type == DNS_TYPE_OPT) {
-            return record.ttl >> 24 << 4 | (m.flags & DNS_RCODE_MASK);
-        }
-    }
-
-    return m.flags & DNS_RCODE_MASK;
-}
-
 /* AD is for who asked for it (RFC 6840 section 5.8).  An rcode of more than
    four bits is between us and the upstream (BADVERS, BADCOOKIE). */
 uint16_t
@@ -96,16 +77,13 @@ dns_relay_flags(const dns_query_t *query, const uint8_t *wire, size_t size)
         (query->flags & DNS_FLAG_AD) != 0 || query->edns.dnssec_ok;
     const uint16_t theirs =
         (uint16_t) (DNS_FLAG_TC | (wants_ad ? DNS_FLAG_AD : 0));
-    unsigned rcode = rcode_of(wire, size);
-    dns_message_t m;
+    const int rcode = dns_message_rcode(wire, size);
+    const unsigned flags = rcode < 0 ? 0 : get16(wire + DNS_HEADER_FLAGS_AT);
+    const bool is_ours = rcode < 0 || rcode > DNS_RCODE_MASK;
 
-    if (dns_message_open(&m, wire, size) != DNS_OK) {
-        m.flags = 0;
-    }
-
-    rcode = rcode > DNS_RCODE_MASK ? DNS_RCODE_SERVFAIL : rcode;
     return (uint16_t) (DNS_FLAG_QR | DNS_FLAG_RA | (query->flags & ours) |
-                       (m.flags & theirs) | rcode);
+                       (flags & theirs) |
+                       (unsigned) (is_ours ? DNS_RCODE_SERVFAIL : rcode));
 }
 
 /* What is read and what is written. */

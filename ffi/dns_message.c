@@ -143,18 +143,5 @@ dns_ffi_message_is_truncated(const uint8_t *wire, size_t size)
 int
 dns_ffi_message_rcode(const uint8_t *wire, size_t size)
 {
-    dns_message_t m;
-    dns_message_record_t record;
-
-    if (dns_message_open(&m, wire, size) != DNS_OK) {
-        return -1;
-    }
-
-    while (dns_message_next(&m, &record) == DNS_OK) {
-        if (record.section == DNS_ADDITIONAL && record.type == DNS_TYPE_OPT) {
-            return (int) (record.ttl >> 24 << 4) | (m.flags & DNS_RCODE_MASK);
-        }
-    }
-
-    return m.flags & DNS_RCODE_MASK;
+    return dns_message_rcode(wire, size);
 }

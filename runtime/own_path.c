@@ -19,7 +19,8 @@ static const struct {
 };
 
 
-/* The folder of this module, without a final slash; 0: it cannot be told. */
+/* The folder of this module, without a final slash; 0: the system does not say.
+ */
 static size_t
 find_module_folder(char *folder)
 {

@@ -1,5 +1,6 @@
 #include "server/private/chain.h"
 
+#include "dns/octets.h"
 #include "dns/relay.h"
 #include "dns/type.h"
 #include "dns/writer.h"
@@ -156,8 +157,7 @@ add_link(chain_t *chain, const dns_name_t *name)
 static uint16_t
 flags_of(const uint8_t *wire)
 {
-    return (uint16_t) (wire[DNS_HEADER_FLAGS_AT] << 8 |
-                       wire[DNS_HEADER_FLAGS_AT + 1]);
+    return (uint16_t) get16(wire + DNS_HEADER_FLAGS_AT);
 }
 
 
