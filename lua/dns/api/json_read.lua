@@ -16,7 +16,7 @@ local WORDS = { ["true"] = true, ["false"] = false, null = cjson.null }
 local read_value
 
 -- A reader: text, count (values so far), depth, pause.  What is wrong is raised
--- as a table, so that errors of our own are told from it.
+-- as a table, so that errors of our own can be distinguished from it.
 
 local function fail(reader, at, reason)
     error({ reason = ("%s at octet %d"):format(reason,
